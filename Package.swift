@@ -1,0 +1,78 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings shared by every Swift target: the language features that later Swift versions turn on by default,
+/// strict memory safety, and no warnings.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+/// Generated code does not mark its unsafe expressions, so the module that holds nothing else goes without.
+let generated: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "apus",
+    products: [.executable(name: "apus", targets: ["apus"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        // Without its default traits the library does without the whole of Foundation and ICU.
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    ],
+    targets: [
+        .target(name: "CLinux"),
+        .target(name: "CTrampoline"),
+        .target(name: "Diagnostics", dependencies: [system], swiftSettings: strict),
+        .target(name: "Linux", dependencies: ["CLinux", "Diagnostics", system], swiftSettings: strict),
+        .target(name: "ImageMessages", dependencies: [protobuf], swiftSettings: generated),
+        .target(
+            name: "Images", dependencies: ["ImageMessages", "Diagnostics", protobuf, system], swiftSettings: strict),
+        .target(
+            name: "Tracing", dependencies: ["CLinux", "CTrampoline", "Linux", "Diagnostics", system, logging],
+            swiftSettings: strict),
+        .target(
+            name: "Objects", dependencies: ["Images", "Linux", "Tracing", "Diagnostics", system, logging],
+            swiftSettings: strict),
+        .target(
+            name: "Memory", dependencies: ["Images", "Linux", "Tracing", "Diagnostics", system, logging],
+            swiftSettings: strict),
+        .target(
+            name: "Checkpoint",
+            dependencies: ["Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system, logging],
+            swiftSettings: strict),
+        .target(
+            name: "Restore",
+            dependencies: ["Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system, logging],
+            swiftSettings: strict),
+        .target(name: "Compatibility", dependencies: ["Linux", "Images", "Diagnostics", system, logging],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "apus",
+            dependencies: [
+                "Checkpoint", "Restore", "Compatibility", "Images", "Linux", "Diagnostics", arguments, logging, system,
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "DiagnosticsTests", dependencies: ["Diagnostics"], swiftSettings: strict),
+        .testTarget(name: "LinuxTests", dependencies: ["Linux", "CLinux", system], swiftSettings: strict),
+        .testTarget(
+            name: "ImagesTests", dependencies: ["Images", "ImageMessages", protobuf, system], swiftSettings: strict),
+        .testTarget(
+            name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", system, logging], swiftSettings: strict),
+        .testTarget(
+            name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
+        .testTarget(
+            name: "RestoreTests", dependencies: ["Restore", "Images", "Diagnostics", system], swiftSettings: strict),
+        .testTarget(name: "SystemTests", dependencies: ["Images", "Linux", system], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,44 @@
+public import SystemPackage
+
+/// What the user asked of a dump, already validated.
+public struct DumpOptions: Sendable {
+    /// What becomes of the original once the images are complete.
+    public enum Finally: Sendable, Equatable {
+        /// It is killed: it lives on in the images alone.
+        case kill
+        /// It runs on (`--leave-running`).
+        case run
+        /// It stays stopped by SIGSTOP (`--leave-stopped`).
+        case stop
+    }
+
+    /// The root of the tree, as Apus sees it.
+    public var pid: Int32
+    /// Where the images go.
+    public var imagesDirectory: FilePath
+    /// Where logs and statistics go; the images directory where not given.
+    public var workDirectory: FilePath?
+    public var finally: Finally = .kill
+    /// The session leader and the terminal lie outside the tree, and another terminal takes their place at the
+    /// restore (`--shell-job`).
+    public var shellJob = false
+    /// How long the whole dump may take, in seconds; 0 is for ever (`--timeout`).
+    public var timeout = 10
+    /// `--action-script`: run at each stage with `CRTOOLS_SCRIPT_ACTION` set.
+    public var actionScripts: [String] = []
+    /// `--external KEY`: what lies outside and is put back by the restore's caller, such as `file[MNT:INODE]`.
+    public var external: [String] = []
+    /// `--evasive-devices`: use any path to a device file whose own path is inaccessible.
+    public var evasiveDevices = false
+    /// `--status-fd`: a byte is written there and the descriptor closed when the tool is ready.
+    public var statusDescriptor: Int32?
+    /// `--pidfile`: not used by a dump of a tree, kept for the page server.
+    public var pidFile: FilePath?
+    /// `--display-stats`: statistics on the standard output at the end.
+    public var displayStatistics = false
+
+    public init(pid: Int32, imagesDirectory: FilePath) {
+        self.pid = pid
+        self.imagesDirectory = imagesDirectory
+    }
+}

@@ -1,0 +1,45 @@
+public import SystemPackage
+
+/// What the user asked of a restore, already validated.
+public struct RestoreOptions: Sendable {
+    /// Where the images are.
+    public var imagesDirectory: FilePath
+    /// Where logs, statistics and the pid file go; the images directory where not given.
+    public var workDirectory: FilePath?
+    /// Print the plan and make nothing (`--dry-run`).
+    public var dryRun = false
+    /// Leave once the tree runs, instead of waiting for its root (`--restore-detached`).
+    public var detached = false
+    /// Leave the restored tree stopped (`--leave-stopped`).
+    public var leaveStopped = false
+    /// The tree joins the session and the terminal of the caller (`--shell-job`).
+    public var shellJob = false
+    /// The root becomes a child of Apus' parent (`--restore-sibling`).
+    public var sibling = false
+    /// `--pidfile`: the pid of the root is written there, followed by a newline-less end as CRIU does.
+    public var pidFile: FilePath?
+    /// `--exec-cmd`: the program that takes the place of Apus once the tree runs, with its arguments; it inherits
+    /// the restored root as a child.
+    public var execCommand: [String]?
+    /// `--action-script`: run at each stage with `CRTOOLS_SCRIPT_ACTION` set.
+    public var actionScripts: [String] = []
+    /// `--external KEY[:VALUE]`.
+    public var external: [String] = []
+    /// `--inherit-fd fd[N]:KEY`: the descriptor N of Apus stands in for the resource that KEY names.
+    public var inherited: [Inherited] = []
+    /// `--status-fd`.
+    public var statusDescriptor: Int32?
+    /// `--display-stats`.
+    public var displayStatistics = false
+
+    public struct Inherited: Sendable, Equatable {
+        public var descriptor: Int32
+        public var key: String
+        public init(descriptor: Int32, key: String) {
+            self.descriptor = descriptor
+            self.key = key
+        }
+    }
+
+    public init(imagesDirectory: FilePath) { self.imagesDirectory = imagesDirectory }
+}
