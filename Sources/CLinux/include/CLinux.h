@@ -3,3 +3,4 @@
 #pragma once
 
 #include "call.h"
+#include "ptrace.h"

@@ -1,1 +1,82 @@
+// The trampoline: the few hundred bytes of machine code that a controlled thread runs. It walks an array of system
+// call records, tells Apus, and waits for the next array on its lifeline. See docs/architecture.md, "Remote control".
 #pragma once
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// One system call that a controlled thread is to make.
+struct apus_record {
+	uint64_t number;
+	uint64_t argument[6];
+	/// The expectation: a result outside of [least, most] ends the batch.
+	int64_t least, most;
+	int64_t result;
+	/// Bit i: argument i is the address of the 64 (words) or 32 (halves) bits that hold its value: an earlier result,
+	/// or a descriptor that pipe2(2) stored.
+	uint32_t words, halves;
+	/// APUS_RECORD_*.
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+/// The call makes a task. The new one goes on with the control block whose address stands in argument[5].
+#define APUS_RECORD_CLONES 1u
+
+/// What the trampoline knows. r12 holds its address.
+struct apus_control {
+	/// The batch: address and number of its records. The number counts down.
+	uint64_t records, count;
+	/// Records to run, whatever their results, when the lifeline is cut.
+	uint64_t cleanup, cleanup_count;
+	/// The address of the commit word, or 0: when the lifeline is cut while the word is 0, the task exits.
+	uint64_t commit;
+	/// The address of the 32 bits that hold the channel's descriptor.
+	uint64_t channel;
+	/// The stack pointer at which rt_sigreturn(2) finds its frame.
+	uint64_t frame;
+	/// What the last thread to leave unmaps.
+	uint64_t own, own_length;
+	/// The address of the 32 bits that count the threads yet to leave.
+	uint64_t users;
+	/// The address of the code at apus_trampoline_leave that outlives `own`.
+	uint64_t leave;
+	/// Sent over the channel when a batch has ended.
+	uint64_t token;
+	/// Where a command is received.
+	uint64_t command;
+	uint64_t scratch[6];
+};
+
+#define APUS_CONTROL_RECORDS 0
+#define APUS_CONTROL_COUNT 8
+#define APUS_CONTROL_CLEANUP 16
+#define APUS_CONTROL_CLEANUP_COUNT 24
+#define APUS_CONTROL_COMMIT 32
+#define APUS_CONTROL_CHANNEL 40
+#define APUS_CONTROL_FRAME 48
+#define APUS_CONTROL_OWN 56
+#define APUS_CONTROL_OWN_LENGTH 64
+#define APUS_CONTROL_USERS 72
+#define APUS_CONTROL_LEAVE 80
+#define APUS_CONTROL_TOKEN 88
+#define APUS_CONTROL_COMMAND 96
+#define APUS_CONTROL_SCRATCH 104
+
+#define APUS_RECORD_SIZE 96
+#define APUS_CONTROL_SIZE 152
+
+static_assert(sizeof(struct apus_record) == APUS_RECORD_SIZE, "the assembly counts on it");
+static_assert(offsetof(struct apus_record, result) == 72, "the assembly counts on it");
+static_assert(sizeof(struct apus_control) == APUS_CONTROL_SIZE, "the assembly counts on it");
+static_assert(offsetof(struct apus_control, channel) == APUS_CONTROL_CHANNEL, "the assembly counts on it");
+static_assert(offsetof(struct apus_control, users) == APUS_CONTROL_USERS, "the assembly counts on it");
+static_assert(offsetof(struct apus_control, scratch) == APUS_CONTROL_SCRATCH, "the assembly counts on it");
+
+/// The code, as data: copied into the controlled process, position independent.
+extern const uint8_t apus_trampoline_start[], apus_trampoline_leave[], apus_trampoline_end[];
+
+static inline const uint8_t *apus_trampoline_bytes(void) { return apus_trampoline_start; }
+static inline size_t apus_trampoline_size(void) { return (size_t)(apus_trampoline_end - apus_trampoline_start); }
+static inline size_t apus_trampoline_leave_offset(void) { return (size_t)(apus_trampoline_leave - apus_trampoline_start); }

@@ -1,0 +1,156 @@
+// The trampoline for x86-64. r12 holds the address of the control block (CTrampoline.h); entered at its start to run
+// the batch that the block names. It uses no stack, so that a thread may share its stack pointer with another.
+//
+// Assembly and not Embedded Swift: it must run without a stack, on registers of its choice, and be judged byte by
+// byte; and the hand-over at the end is not expressible in a compiled language.
+
+#define RECORDS 0
+#define COUNT 8
+#define CLEANUP 16
+#define CLEANUP_COUNT 24
+#define COMMIT 32
+#define CHANNEL 40
+#define FRAME 48
+#define OWN 56
+#define OWN_LENGTH 64
+#define USERS 72
+#define LEAVE 80
+#define TOKEN 88
+#define COMMAND 96
+#define SCRATCH 104
+
+#define NUMBER 0
+#define ARGUMENTS 8
+#define CHILD 48
+#define LEAST 56
+#define MOST 64
+#define RESULT 72
+#define WORDS 80
+#define HALVES 84
+#define FLAGS 88
+#define RECORD_SIZE 96
+
+#define NR_munmap 11
+#define NR_rt_sigreturn 15
+#define NR_sendto 44
+#define NR_recvfrom 45
+#define NR_exit_group 231
+#define MSG_NOSIGNAL 0x4000
+#define MINUS_EINTR -4
+
+	.section .rodata
+	.balign 16
+	.globl apus_trampoline_start, apus_trampoline_leave, apus_trampoline_end
+	.hidden apus_trampoline_start, apus_trampoline_leave, apus_trampoline_end
+
+apus_trampoline_start:
+.Lrun:
+	xorl %r15d, %r15d		// r15: 0 in a batch, 1 in the cleanup
+	movq RECORDS(%r12), %r13	// r13: the current record
+	movq COUNT(%r12), %r14		// r14: the records to go
+.Lnext:
+	testq %r14, %r14
+	jz .Lended
+	movl WORDS(%r13), %ebp
+	movl HALVES(%r13), %ebx
+	xorl %ecx, %ecx
+.Largument:
+	movq ARGUMENTS(%r13,%rcx,8), %rax
+	btl %ecx, %ebp
+	jnc 1f
+	movq (%rax), %rax
+1:	btl %ecx, %ebx
+	jnc 2f
+	movl (%rax), %eax
+2:	movq %rax, SCRATCH(%r12,%rcx,8)
+	incl %ecx
+	cmpl $6, %ecx
+	jne .Largument
+	movq SCRATCH(%r12), %rdi
+	movq SCRATCH+8(%r12), %rsi
+	movq SCRATCH+16(%r12), %rdx
+	movq SCRATCH+24(%r12), %r10
+	movq SCRATCH+32(%r12), %r8
+	movq SCRATCH+40(%r12), %r9
+	movq NUMBER(%r13), %rax
+	syscall
+	testq %rax, %rax
+	jnz 3f
+	testl $1, FLAGS(%r13)
+	jz 3f
+	movq CHILD(%r13), %r12		// a new task: it has a control block of its own
+	jmp .Lrun
+3:	movq %rax, RESULT(%r13)
+	testl %r15d, %r15d
+	jnz 4f
+	cmpq LEAST(%r13), %rax
+	jl .Lended
+	cmpq MOST(%r13), %rax
+	jg .Lended
+4:	addq $RECORD_SIZE, %r13
+	decq %r14
+	jmp .Lnext
+
+.Lended:
+	testl %r15d, %r15d
+	jnz .Lleave
+	movq %r14, COUNT(%r12)
+	movq CHANNEL(%r12), %rdi
+	movl (%rdi), %edi
+	leaq TOKEN(%r12), %rsi
+	movl $8, %edx
+	movl $MSG_NOSIGNAL, %r10d
+	xorl %r8d, %r8d
+	xorl %r9d, %r9d
+	movl $NR_sendto, %eax
+	syscall
+.Lwait:
+	movq CHANNEL(%r12), %rdi
+	movl (%rdi), %edi
+	leaq COMMAND(%r12), %rsi
+	movl $8, %edx
+	xorl %r10d, %r10d
+	xorl %r8d, %r8d
+	xorl %r9d, %r9d
+	movl $NR_recvfrom, %eax
+	syscall
+	cmpq $8, %rax
+	je .Lrun
+	cmpq $MINUS_EINTR, %rax
+	je .Lwait
+
+	// Nobody holds the other end any more: Apus has let go on purpose, or is dead.
+	movq COMMIT(%r12), %rax
+	testq %rax, %rax
+	jz .Lcleanup
+	cmpl $0, (%rax)
+	jne .Lcleanup
+	movl $1, %edi
+	movl $NR_exit_group, %eax
+	syscall
+.Lcleanup:
+	movl $1, %r15d
+	movq CLEANUP(%r12), %r13
+	movq CLEANUP_COUNT(%r12), %r14
+	jmp .Lnext
+
+.Lleave:
+	movq OWN(%r12), %rdi
+	movq OWN_LENGTH(%r12), %rsi
+	movq USERS(%r12), %r9
+	movq FRAME(%r12), %rsp
+	movq LEAVE(%r12), %rdx
+	movl $NR_munmap, %eax
+	jmp *%rdx
+
+	// From here on neither the control block nor this page is touched by a thread that is not the last. A copy of
+	// these bytes stands where it survives the munmap.
+apus_trampoline_leave:
+	lock decl (%r9)
+	jne 5f
+	syscall
+5:	movl $NR_rt_sigreturn, %eax
+	syscall
+apus_trampoline_end:
+
+	.section .note.GNU-stack,"",@progbits

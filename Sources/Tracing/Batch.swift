@@ -1,0 +1,172 @@
+internal import CTrampoline
+
+/// System calls for a controlled thread to make in one go, with the memory that they work on.
+///
+/// A batch is a value: it is composed, printed and compared without any process. Where it will stand in memory is
+/// decided when it is encoded; until then buffers and earlier results are named, not addressed.
+public struct Batch: Sendable {
+    /// A piece of the batch's own memory, an offset from its start.
+    public struct Buffer: Hashable, Sendable {
+        public var offset: Int
+        public var count: Int
+        /// A part of the buffer.
+        public func part(_ start: Int, _ count: Int) -> Buffer { Buffer(offset: offset + start, count: count) }
+    }
+
+    /// One argument of a call.
+    public enum Argument: Hashable, Sendable, ExpressibleByIntegerLiteral {
+        /// A plain value.
+        case value(UInt64)
+        /// The address of a buffer of this batch.
+        case address(Buffer)
+        /// What an earlier call of this batch returned.
+        case result(Int)
+        /// The 32-bit number that an earlier call stored in a buffer: a descriptor of pipe2(2), for example.
+        case int32(Buffer)
+        /// The 64-bit number that an earlier call stored in a buffer.
+        case word(Buffer)
+
+        public init(integerLiteral value: Int64) { self = .value(UInt64(bitPattern: value)) }
+        /// A signed number: -1, AT_FDCWD.
+        public static func signed(_ value: Int32) -> Argument { .value(UInt64(bitPattern: Int64(value))) }
+        public static func int(_ value: Int) -> Argument { .value(UInt64(bitPattern: Int64(value))) }
+        public static func address(_ address: RemoteAddress) -> Argument { .value(address.raw) }
+    }
+
+    /// One system call.
+    public struct Call: Hashable, Sendable {
+        public var number: Int
+        public var arguments: [Argument]
+        /// A result outside ends the batch.
+        public var expected: ClosedRange<Int64>
+        /// What the call is for, for people: "map /usr/lib/libc.so.6".
+        public var purpose: String
+        /// For a call that makes a task: where the new one's control block is.
+        public var child: RemoteAddress?
+    }
+
+    public private(set) var calls: [Call] = []
+    /// The batch's memory as it is before the calls.
+    public private(set) var memory: [UInt8] = []
+
+    public init() {}
+
+    public var isEmpty: Bool { calls.isEmpty }
+
+    /// Results that mean success.
+    public static let success: ClosedRange<Int64> = 0...Int64.max
+    /// Any result: the caller looks at it afterwards.
+    public static let anything: ClosedRange<Int64> = Int64.min...Int64.max
+
+    /// Takes bytes along.
+    public mutating func buffer(_ bytes: some Collection<UInt8>, alignment: Int = 8) -> Buffer {
+        pad(to: alignment)
+        let buffer = Buffer(offset: memory.count, count: bytes.count)
+        memory.append(contentsOf: bytes)
+        return buffer
+    }
+
+    /// Takes a path or another string along, with the zero byte that ends it.
+    public mutating func string(_ bytes: some Collection<UInt8>) -> Buffer {
+        var terminated = Array(bytes)
+        terminated.append(0)
+        return buffer(terminated, alignment: 1)
+    }
+
+    /// Reserves zeroed memory for a result.
+    public mutating func space(_ count: Int, alignment: Int = 8) -> Buffer {
+        pad(to: alignment)
+        let buffer = Buffer(offset: memory.count, count: count)
+        memory.append(contentsOf: repeatElement(0, count: count))
+        return buffer
+    }
+
+    /// Adds a call and returns its index, by which later calls and the caller name its result.
+    @discardableResult
+    public mutating func call(
+        _ number: Int, _ arguments: Argument..., expecting expected: ClosedRange<Int64> = Batch.success,
+        for purpose: String = "", child: RemoteAddress? = nil
+    ) -> Int {
+        precondition(arguments.count <= 6, "a system call has six arguments at the most")
+        calls.append(
+            Call(number: number, arguments: arguments, expected: expected, purpose: purpose, child: child))
+        return calls.count - 1
+    }
+
+    private mutating func pad(to alignment: Int) {
+        let excess = memory.count % alignment
+        if excess != 0 { memory.append(contentsOf: repeatElement(0, count: alignment - excess)) }
+    }
+
+    /// How many bytes the records and the memory take together.
+    public var encodedSize: Int { recordsSize + memory.count }
+    var recordsSize: Int { calls.count * Int(APUS_RECORD_SIZE) }
+
+    /// The records and behind them the memory, as they have to stand at an address.
+    ///
+    /// - Parameter base: the address, a multiple of 64.
+    public func encoded(at base: RemoteAddress) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(encodedSize)
+        for call in calls { append(call, to: &bytes, base: base) }
+        bytes.append(contentsOf: memory)
+        return bytes
+    }
+
+    private func append(_ call: Call, to bytes: inout [UInt8], base: RemoteAddress) {
+        var words: UInt32 = 0
+        var halves: UInt32 = 0
+        var values = [UInt64](repeating: 0, count: 6)
+        for (index, argument) in call.arguments.enumerated() {
+            switch argument {
+            case .value(let value): values[index] = value
+            case .address(let buffer): values[index] = address(of: buffer, base: base).raw
+            case .result(let earlier):
+                words |= 1 << UInt32(index)
+                values[index] = (base + earlier * Int(APUS_RECORD_SIZE) + Self.resultOffset).raw
+            case .int32(let buffer):
+                halves |= 1 << UInt32(index)
+                values[index] = address(of: buffer, base: base).raw
+            case .word(let buffer):
+                words |= 1 << UInt32(index)
+                values[index] = address(of: buffer, base: base).raw
+            }
+        }
+        if let child = call.child { values[5] = child.raw }
+        bytes.append(littleEndian: UInt64(call.number))
+        for value in values { bytes.append(littleEndian: value) }
+        bytes.append(littleEndian: UInt64(bitPattern: call.expected.lowerBound))
+        bytes.append(littleEndian: UInt64(bitPattern: call.expected.upperBound))
+        // Until the call is made its result reads as -1: a cleanup that closes it does no harm.
+        bytes.append(littleEndian: UInt64.max)
+        bytes.append(littleEndian: words)
+        bytes.append(littleEndian: halves)
+        bytes.append(littleEndian: call.child == nil ? UInt32(0) : UInt32(APUS_RECORD_CLONES))
+        bytes.append(littleEndian: UInt32(0))
+    }
+
+    /// Where a buffer stands once the batch is encoded at `base`.
+    public func address(of buffer: Buffer, base: RemoteAddress) -> RemoteAddress {
+        base + recordsSize + buffer.offset
+    }
+
+    static let resultOffset = 72
+}
+
+extension [UInt8] {
+    /// Appends an integer as the kernel and the trampoline read it.
+    public mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
+        var rest = value
+        for _ in 0..<(T.bitWidth / 8) {
+            append(UInt8(truncatingIfNeeded: rest))
+            rest >>= 8
+        }
+    }
+
+    /// The integer at an offset.
+    public func littleEndian<T: FixedWidthInteger>(_: T.Type, at offset: Int) -> T {
+        var value: T = 0
+        for index in (0..<(T.bitWidth / 8)).reversed() { value = (value << 8) | T(truncatingIfNeeded: self[offset + index]) }
+        return value
+    }
+}
