@@ -1,0 +1,79 @@
+# make demo       build, then see a counting script carried over, in this terminal
+# make test       everything: unit tests and system tests (root)
+# make help       the other targets
+SHELL = /bin/bash
+SWIFT ?= swift
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+
+# One self-contained file: it starts in about a millisecond and runs where no Swift is installed.
+RELEASE = -c release --static-swift-stdlib -Xswiftc -static-executable
+APUS = .build/apus
+# Generated code is not formatted.
+OURS = $(shell git ls-files -co --exclude-standard '*.swift' 2>/dev/null | grep -v '^Sources/ImageMessages/')
+
+.PHONY: all help deps build debug subjects test demo bench lint format install install-criu-link uninstall clean
+
+all: build
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@echo 'make build      the static executable $(APUS)'
+	@echo 'make bench      how long start-up, dump and restore take, phase by phase'
+	@echo 'make lint       check the format of the sources; make format puts it right'
+	@echo 'make install    PREFIX=$(PREFIX), DESTDIR; make uninstall takes it away again'
+	@echo 'make install-criu-link   beside it a link named criu, for programs that call that name'
+	@echo 'make deps       install the packages needed to build and to test'
+	@echo 'make clean      remove all that was built'
+
+deps:
+	@scripts/deps.sh
+
+build: deps
+	$(SWIFT) build $(RELEASE) --product apus
+	@install -m 0755 "$$($(SWIFT) build $(RELEASE) --show-bin-path)/apus" $(APUS).new
+	@strip $(APUS).new
+	@mv $(APUS).new $(APUS)
+	@ls -l $(APUS) | awk '{ printf "built %s, %.1f MB\n", $$NF, $$5 / 1e6 }'
+
+subjects: deps
+	@$(MAKE) --no-print-directory -C Tests/Subjects
+
+test:
+	@SWIFT="$(SWIFT)" scripts/test.sh
+
+demo: build
+	@scripts/demo.sh "$(CURDIR)/$(APUS)"
+
+bench: build subjects
+	@Benchmarks/bench.sh "$(CURDIR)/$(APUS)"
+
+lint:
+	@$(SWIFT) format lint --strict --parallel $(OURS) && echo 'lint: $(words $(OURS)) files are well formatted'
+
+format:
+	@$(SWIFT) format format --in-place --parallel $(OURS)
+
+install:
+	@test -x $(APUS) || { echo 'nothing to install yet: run make build first' >&2; exit 1; }
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(BASHDIR)" "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)"
+	install -m 0755 $(APUS) "$(DESTDIR)$(BINDIR)/apus"
+	install -m 0644 $(wildcard man/*.1) "$(DESTDIR)$(MANDIR)/man1/"
+	install -m 0644 completions/apus.bash "$(DESTDIR)$(BASHDIR)/apus"
+	install -m 0644 completions/_apus "$(DESTDIR)$(ZSHDIR)/_apus"
+	install -m 0644 completions/apus.fish "$(DESTDIR)$(FISHDIR)/apus.fish"
+
+install-criu-link: install
+	ln -sfn apus "$(DESTDIR)$(BINDIR)/criu"
+
+uninstall:
+	rm -f "$(DESTDIR)$(BINDIR)/apus" "$(DESTDIR)$(BASHDIR)/apus" "$(DESTDIR)$(ZSHDIR)/_apus" "$(DESTDIR)$(FISHDIR)/apus.fish"
+	rm -f $(patsubst man/%,"$(DESTDIR)$(MANDIR)/man1/%",$(wildcard man/*.1))
+	@if [ "$$(readlink "$(DESTDIR)$(BINDIR)/criu")" = apus ]; then rm -f "$(DESTDIR)$(BINDIR)/criu"; fi
+
+clean:
+	rm -rf .build Tests/Subjects/build

@@ -1,0 +1,2 @@
+#!/bin/bash
+i=0; while true; do echo $i; i=$(expr $i + 1); sleep 1; done

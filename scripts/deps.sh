@@ -1,0 +1,51 @@
+#!/bin/bash
+# Checks what the build and the tests need and installs what is missing, where that can be done.
+set -eu
+
+# What is called, and the Debian package that has it.
+needs='
+gcc gcc
+ld binutils
+make make
+git git
+tar tar
+expr coreutils
+unshare util-linux
+nsenter util-linux
+setsid util-linux
+script bsdutils
+pgrep procps
+awk mawk
+'
+missing=
+while read -r command package; do
+	[ -n "$command" ] || continue
+	command -v "$command" >/dev/null || missing="$missing $package"
+done <<<"$needs"
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+command -v g++ >/dev/null || ls /usr/lib/gcc/*/*/libstdc++.so >/dev/null 2>&1 || missing="$missing g++"
+
+if [ -n "$missing" ]; then
+	if ! command -v apt-get >/dev/null; then
+		echo "please install with your package manager:$missing" >&2
+		exit 1
+	fi
+	sudo=
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || { echo "please run as root: apt-get install$missing" >&2; exit 1; }
+		sudo=sudo
+	fi
+	echo "installing:$missing"
+	$sudo apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing
+fi
+
+if ! command -v "${SWIFT:-swift}" >/dev/null; then
+	cat >&2 <<'TEXT'
+There is no Swift toolchain. Install Swift 6.2 or newer and make sure that `swift` is in the PATH:
+  https://www.swift.org/install/linux/     (swiftly, or the archive for your distribution)
+The libraries that the toolchain itself needs on Debian:
+  apt-get install binutils gcc g++ git libc6-dev libcurl4 libedit2 libsqlite3-0 libxml2 tzdata zlib1g-dev
+TEXT
+	exit 1
+fi

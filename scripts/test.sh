@@ -1,0 +1,37 @@
+#!/bin/bash
+# Unit tests and system tests. The last line tells how many passed and failed.
+# FILTER=Name runs only the tests whose names match; APUS=FILE tests another executable than the one built here.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+swift=${SWIFT:-swift}
+
+if [ "$(id -u)" != 0 ]; then
+	echo 'make test needs root: the system tests freeze, dump and restore real processes.' >&2
+	echo 'Run it as root, or run the unit tests alone: swift test --skip SystemTests' >&2
+	exit 1
+fi
+
+scripts/deps.sh || exit 1
+if [ -z "${APUS:-}" ]; then
+	make --no-print-directory build SWIFT="$swift" || exit 1
+	APUS=$PWD/.build/apus
+fi
+make --no-print-directory subjects || exit 1
+make --no-print-directory -C Tests/Fixtures install || exit 1
+export APUS
+
+report=$(mktemp -d)
+trap 'rm -rf "$report"' EXIT
+timeout --kill-after=10 1500 "$swift" test ${FILTER:+--filter "$FILTER"} --xunit-output "$report/tests.xml"
+status=$?
+
+# One file by XCTest and one by Swift Testing, each with its sums at its head.
+sums=$(cat "$report"/*.xml 2>/dev/null | grep -o '<testsuite [^>]*>' | awk '
+	function value(key,   m) { return match($0, key "=\"[0-9]+") ? substr($0, RSTART + length(key) + 2, RLENGTH - length(key) - 2) : 0 }
+	{ tests += value(" tests") - value(" skipped"); failed += value(" failures") + value(" errors") }
+	END { print tests + 0, failed + 0 }')
+read -r tests failed <<<"$sums"
+if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; tests=$((tests + 1)); fi
+if [ "$tests" = 0 ]; then echo 'no test was run' >&2; failed=1 tests=1; fi
+echo "$((tests - failed)) passed, $failed failed"
+[ "$failed" = 0 ]
