@@ -3,4 +3,9 @@
 #pragma once
 
 #include "call.h"
+#include "clone.h"
+#include "files.h"
+#include "pagemap.h"
+#include "processes.h"
 #include "ptrace.h"
+#include "terminal.h"

@@ -1,0 +1,89 @@
+internal import CLinux
+public import SystemPackage
+
+/// Limits and scheduling.
+extension Processes {
+    /// A pair of resource limits (getrlimit(2)); `UInt64.max` means no limit.
+    public struct Limit: Sendable, Hashable {
+        public var soft: UInt64
+        public var hard: UInt64
+        public static let unlimited = UInt64.max
+
+        public init(soft: UInt64, hard: UInt64) {
+            self.soft = soft
+            self.hard = hard
+        }
+    }
+
+    /// The number of kinds of limits (RLIM_NLIMITS): RLIMIT_CPU 0 to RLIMIT_RTTIME 15.
+    public static let limitCount: Int32 = 16
+
+    /// prlimit(2), reading.
+    ///
+    /// - Parameters:
+    ///   - pid: 0 for this process. Another one needs the same ids, or CAP_SYS_RESOURCE.
+    ///   - resource: RLIMIT_*.
+    public static func limit(_ resource: Int32, of pid: Int32 = 0) throws(Errno) -> Limit {
+        var raw = apus_rlimit()
+        _ = try withAddress(of: &raw) { old in
+            outcome(of: Int(SYS_prlimit64), UInt(signed: pid), UInt(signed: resource), 0, old)
+        }
+        return Limit(soft: raw.soft, hard: raw.hard)
+    }
+
+    /// prlimit(2), writing.
+    public static func setLimit(_ resource: Int32, of pid: Int32 = 0, to limit: Limit) throws(Errno) {
+        var raw = apus_rlimit(soft: limit.soft, hard: limit.hard)
+        _ = try withAddress(of: &raw) { new in
+            outcome(of: Int(SYS_prlimit64), UInt(signed: pid), UInt(signed: resource), new, 0)
+        }
+    }
+
+    /// How a thread is scheduled (sched_setattr(2)).
+    public struct Scheduling: Sendable, Hashable {
+        /// SCHED_OTHER 0, FIFO 1, RR 2, BATCH 3, IDLE 5, DEADLINE 6, EXT 7.
+        public var policy: UInt32
+        /// SCHED_FLAG_*.
+        public var flags: UInt64
+        /// -20 to 19.
+        public var nice: Int32
+        /// Of the real-time policies: 1 to 99.
+        public var priority: UInt32
+        /// In nanoseconds; of SCHED_DEADLINE, and the time slice of SCHED_OTHER since Linux 6.12.
+        public var runtime: UInt64
+        /// In nanoseconds.
+        public var deadline: UInt64
+        /// In nanoseconds.
+        public var period: UInt64
+    }
+
+    /// sched_getattr(2).
+    public static func scheduling(of thread: Int32) throws(Errno) -> Scheduling {
+        var raw = apus_sched_attr()
+        let size = UInt(MemoryLayout<apus_sched_attr>.size)
+        _ = try withAddress(of: &raw) { outcome(of: Int(SYS_sched_getattr), UInt(signed: thread), $0, size, 0) }
+        return Scheduling(
+            policy: raw.policy, flags: raw.flags, nice: raw.nice, priority: raw.priority, runtime: raw.runtime,
+            deadline: raw.deadline, period: raw.period)
+    }
+
+    /// sched_getaffinity(2): the mask of processors as the kernel has it, processor 0 in bit 0 of the first byte.
+    public static func affinity(of thread: Int32) throws(Errno) -> [UInt8] {
+        // The kernel refuses a buffer smaller than its own mask with EINVAL; 8 KiB is room for 65,536 processors.
+        let capacity = 8192
+        return try bytes(filledBy: capacity) {
+            outcome(of: Int(SYS_sched_getaffinity), UInt(signed: thread), UInt(capacity), $0)
+        }
+    }
+
+    /// getpriority(2) of one thread: nice, -20 to 19.
+    public static func nice(of thread: Int32) throws(Errno) -> Int32 {
+        // The system call itself answers 20 - nice, so as not to answer a negative number.
+        20 - Int32(try call(Int(SYS_getpriority), 0, UInt(signed: thread)))
+    }
+
+    /// ioprio_get(2) of one thread: the class in bits 13 to 15, the level below; 0 means derived from nice.
+    public static func ioPriority(of thread: Int32) throws(Errno) -> Int32 {
+        Int32(try call(Int(SYS_ioprio_get), 1, UInt(signed: thread)))
+    }
+}

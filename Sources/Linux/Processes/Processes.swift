@@ -1,0 +1,97 @@
+internal import CLinux
+public import SystemPackage
+
+/// Processes and threads: the kernel's calls, typed.
+public enum Processes {
+    /// getpid(2).
+    public static var current: Int32 { Int32(apus_syscall(Int(SYS_getpid), 0, 0, 0, 0, 0, 0)) }
+
+    /// gettid(2).
+    public static var currentThread: Int32 { Int32(apus_syscall(Int(SYS_gettid), 0, 0, 0, 0, 0, 0)) }
+
+    /// geteuid(2).
+    public static var effectiveUser: UInt32 {
+        UInt32(truncatingIfNeeded: apus_syscall(Int(SYS_geteuid), 0, 0, 0, 0, 0, 0))
+    }
+
+    /// kill(2); `signal` 0 asks only whether the process is there and may be signalled.
+    ///
+    /// - Parameter pid: a process; a process group where negative.
+    public static func kill(_ pid: Int32, signal: Int32) throws(Errno) {
+        try call(Int(SYS_kill), UInt(signed: pid), UInt(signed: signal))
+    }
+
+    /// tgkill(2): a signal to one thread.
+    public static func kill(thread: Int32, of pid: Int32, signal: Int32) throws(Errno) {
+        try call(Int(SYS_tgkill), UInt(signed: pid), UInt(signed: thread), UInt(signed: signal))
+    }
+
+    /// pidfd_open(2), since Linux 5.3. Readable once the process has ended. It cannot come to mean another process.
+    public static func open(_ pid: Int32) throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(owning: Int32(try call(Int(SYS_pidfd_open), UInt(signed: pid), 0)))
+    }
+
+    /// pidfd_getfd(2), since Linux 5.6: another descriptor here of the description that `descriptor` is in the process.
+    public static func descriptor(_ descriptor: Int32, of pidfd: Int32) throws(Errno) -> OwnedDescriptor {
+        let number = try call(Int(SYS_pidfd_getfd), UInt(signed: pidfd), UInt(signed: descriptor), 0)
+        return OwnedDescriptor(owning: Int32(number))
+    }
+
+    /// pidfd_send_signal(2), since Linux 5.1.
+    public static func kill(pidfd: Int32, signal: Int32) throws(Errno) {
+        try call(Int(SYS_pidfd_send_signal), UInt(signed: pidfd), UInt(signed: signal), 0, 0)
+    }
+
+    /// getsid(2): the session; 0 where its leader is outside of this pid namespace.
+    public static func session(of pid: Int32) throws(Errno) -> Int32 {
+        Int32(try call(Int(SYS_getsid), UInt(signed: pid)))
+    }
+
+    /// getpgid(2): the process group.
+    public static func group(of pid: Int32) throws(Errno) -> Int32 {
+        Int32(try call(Int(SYS_getpgid), UInt(signed: pid)))
+    }
+
+    /// What kcmp(2) can compare.
+    public enum Resource: Sendable, Equatable {
+        /// The open file descriptions of two descriptors.
+        case file(Int32, Int32)
+        case memory, descriptors, fileSystemContext, signalHandlers, ioContext, semaphoreUndo
+    }
+
+    /// The kernel's answer: an order that holds as long as the system runs, so that resources can be sorted by it.
+    public enum Order: Sendable, Equatable { case same, less, greater, different }
+
+    /// kcmp(2): whether two tasks share a resource.
+    ///
+    /// - Throws: ENOSYS on a kernel without CONFIG_KCMP; EPERM; EBADF; ESRCH.
+    public static func compare(_ first: Int32, _ second: Int32, _ resource: Resource) throws(Errno) -> Order {
+        let (kind, a, b): (UInt, Int32, Int32) =
+            switch resource {
+            case .file(let a, let b): (0, a, b)
+            case .memory: (1, 0, 0)
+            case .descriptors: (2, 0, 0)
+            case .fileSystemContext: (3, 0, 0)
+            case .signalHandlers: (4, 0, 0)
+            case .ioContext: (5, 0, 0)
+            case .semaphoreUndo: (6, 0, 0)
+            }
+        let result = try call(
+            Int(SYS_kcmp), UInt(signed: first), UInt(signed: second), kind, UInt(signed: a), UInt(signed: b))
+        switch result {
+        case 0: return .same
+        case 1: return .less
+        case 2: return .greater
+        default: return .different
+        }
+    }
+
+    /// get_robust_list(2): the address of a thread's list of robust futexes (0: none), and the length of its head.
+    public static func robustList(of thread: Int32) throws(Errno) -> (address: UInt64, length: UInt64) {
+        var answer: (UInt64, UInt64) = (0, 0)
+        _ = try withAddress(of: &answer) { address in
+            outcome(of: Int(SYS_get_robust_list), UInt(signed: thread), address, address + 8)
+        }
+        return answer
+    }
+}
