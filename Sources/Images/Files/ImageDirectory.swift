@@ -1,0 +1,129 @@
+public import Diagnostics
+public import SwiftProtobuf
+public import SystemPackage
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// A directory of image files, held open: everything is reached relative to the descriptor, so that a directory moved
+/// or replaced meanwhile does not change what is read.
+///
+/// Nothing in it is trusted. Reading never follows a symbolic link (but for `parent`, which is one by its nature).
+public final class ImageDirectory: Sendable {
+    /// The path by which it was opened, for messages.
+    public let path: FilePath
+    /// The open directory. It belongs to this object.
+    public let descriptor: Int32
+
+    /// Opens an existing directory.
+    ///
+    /// - Throws: `image-missing` where there is none, `image-unreadable`.
+    public convenience init(opening path: FilePath) throws(Problem) {
+        try self.init(opening: path.string, in: AT_FDCWD, path: path)
+    }
+
+    /// Opens a directory by a descriptor that the caller keeps: `/proc/PID/fd/N` of an RPC client, for example.
+    public convenience init(duplicating descriptor: Int32, path: FilePath) throws(Problem) {
+        try self.init(opening: ".", in: descriptor, path: path)
+    }
+
+    private init(opening name: String, in directory: Int32, path: FilePath) throws(Problem) {
+        self.path = path
+        do throws(Errno) {
+            descriptor = try Posix.open(name, in: directory, flags: O_RDONLY | O_DIRECTORY)
+        } catch {
+            let isMissing = error == .noSuchFileOrDirectory
+            throw .image(
+                isMissing ? .imageMissing : .imageUnreadable, path,
+                isMissing ? "there is no such image directory" : "the image directory cannot be opened",
+                cause: .init(error, attempted: "open(\"\(path)\", O_DIRECTORY)"),
+                remedy: isMissing
+                    ? "Name the directory that holds the images with --images-dir, or make it."
+                    : "Run as a user who may read the image directory.")
+        }
+    }
+
+    deinit {
+        // A directory has no writes of its own that could fail late.
+        try? Posix.close(descriptor)
+    }
+
+    /// The names of all files in the directory, sorted.
+    public func fileNames() throws(Problem) -> [String] {
+        do throws(Errno) {
+            return try Posix.names(in: descriptor).sorted()
+        } catch {
+            throw .image(
+                .imageUnreadable, path, "the image directory cannot be listed",
+                cause: .init(error, attempted: "readdir"), remedy: "Run as a user who may read the image directory.")
+        }
+    }
+}
+
+// MARK: - Reading
+
+extension ImageDirectory {
+    /// Opens a file by its name; nil where there is none.
+    ///
+    /// - Throws: `image-unreadable`, `image-not-regular`.
+    public func file(named name: String) throws(Problem) -> ImageFile? {
+        try ImageFile.open(name, in: self)
+    }
+
+    /// Opens a file of raw bytes; nil where there is none.
+    ///
+    /// - Throws: `image-unreadable`, `image-not-regular`.
+    public func file(_ raw: RawImage, id: UInt64) throws(Problem) -> ImageFile? {
+        try file(named: raw.layout.fileName(id: id))
+    }
+
+    /// Reads all messages of a file and where their payloads are. A file that is absent holds nothing.
+    ///
+    /// - Throws: `image-bad-magic`, `image-truncated`, `image-bad-frame`, `image-unreadable`, `image-not-regular`.
+    public func records<Entry: Message>(
+        _ kind: ImageKind<Entry>, id: UInt64 = 0
+    ) throws(Problem) -> [ImageRecord<Entry>] {
+        guard let file = try file(named: kind.layout.fileName(id: id)) else { return [] }
+        return try kind.records(in: file)
+    }
+
+    /// Reads all messages of a file. A file that is absent holds nothing.
+    ///
+    /// - Throws: as ``records(_:id:)``.
+    public func messages<Entry: Message>(_ kind: ImageKind<Entry>, id: UInt64 = 0) throws(Problem) -> [Entry] {
+        try records(kind, id: id).map(\.entry)
+    }
+
+    /// Reads the first message of a file that holds no more than one; nil where the file is absent or empty.
+    ///
+    /// - Throws: as ``records(_:id:)``.
+    public func first<Entry: Message>(_ kind: ImageKind<Entry>, id: UInt64 = 0) throws(Problem) -> Entry? {
+        try messages(kind, id: id).first
+    }
+
+    /// Reads the message of a file that must be there.
+    ///
+    /// - Throws: `image-missing`, and as ``records(_:id:)``.
+    public func required<Entry: Message>(_ kind: ImageKind<Entry>, id: UInt64 = 0) throws(Problem) -> Entry {
+        if let entry = try first(kind, id: id) { return entry }
+        throw .image(
+            .imageMissing, path.appending(kind.layout.fileName(id: id)), "the image is missing, or holds nothing")
+    }
+
+    /// Reads all messages with the raw bytes behind each. For files whose payloads are small by nature; a ghost file is
+    /// better read piece by piece, from the ranges that ``records(_:id:)`` gives.
+    ///
+    /// - Throws: as ``records(_:id:)``.
+    public func payloads<Entry: Message>(
+        _ kind: ImageKind<Entry>, id: UInt64 = 0
+    ) throws(Problem) -> [(entry: Entry, payload: [UInt8])] {
+        guard let file = try file(named: kind.layout.fileName(id: id)) else { return [] }
+        return try kind.records(in: file).map { record throws(Problem) in
+            let bytes = try file.bytes(at: record.payload.lowerBound, count: UInt64(record.payload.count))
+            return (record.entry, bytes)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+internal import SystemPackage
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// The few file calls relative to an open directory that swift-system does not have, with typed errors.
+///
+/// Plain POSIX and no more: this module runs wherever there are files.
+enum Posix {
+    /// openat(2), closed on exec.
+    static func open(_ name: String, in directory: Int32, flags: Int32, mode: mode_t = 0) throws(Errno) -> Int32 {
+        // SAFETY: the name is passed as a string that lives as long as the call.
+        try retrying { unsafe openat(directory, name, flags | O_CLOEXEC, mode) }
+    }
+
+    /// fstat(2).
+    static func status(of descriptor: Int32) throws(Errno) -> stat {
+        var result = stat()
+        // SAFETY: the kernel fills the structure that is passed, and keeps no pointer to it.
+        _ = try retrying { unsafe fstat(descriptor, &result) }
+        return result
+    }
+
+    /// fstatat(2), of a symbolic link itself; nil where there is no such file.
+    static func status(of name: String, in directory: Int32) throws(Errno) -> stat? {
+        var result = stat()
+        do throws(Errno) {
+            // SAFETY: as above.
+            _ = try retrying { unsafe fstatat(directory, name, &result, AT_SYMLINK_NOFOLLOW) }
+        } catch .noSuchFileOrDirectory {
+            return nil
+        }
+        return result
+    }
+
+    /// Reads until `count` bytes are there or the file ends (pread(2)).
+    static func read(_ descriptor: Int32, count: Int, at offset: UInt64) throws(Errno) -> [UInt8] {
+        var failure: Errno?
+        // SAFETY: pread writes at most as many bytes as the buffer has room for behind `filled`.
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let room = unsafe UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...])
+                let result = unsafe pread(descriptor, room.baseAddress, room.count, off_t(offset) + off_t(filled))
+                if result == 0 { return }
+                if result > 0 {
+                    filled += result
+                } else if errno != EINTR {
+                    failure = Errno(rawValue: errno)
+                    return
+                }
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// Writes all of it at the descriptor's position (write(2)).
+    static func write(_ descriptor: Int32, _ bytes: [UInt8]) throws(Errno) {
+        var written = 0
+        while written < bytes.count {
+            // SAFETY: write reads the bytes behind `written` that the buffer holds, and keeps no pointer.
+            written += try retrying {
+                unsafe bytes.withUnsafeBytes { buffer in
+                    let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[written...])
+                    return unsafe Glibc.write(descriptor, rest.baseAddress, rest.count)
+                }
+            }
+        }
+    }
+
+    /// renameat(2) within one directory.
+    static func rename(_ old: String, to new: String, in directory: Int32) throws(Errno) {
+        // SAFETY: as for openat.
+        _ = try retrying { unsafe renameat(directory, old, directory, new) }
+    }
+
+    /// unlinkat(2) of a file; does nothing where there is none.
+    static func remove(_ name: String, in directory: Int32) throws(Errno) {
+        do throws(Errno) {
+            // SAFETY: as for openat.
+            _ = try retrying { unsafe unlinkat(directory, name, 0) }
+        } catch .noSuchFileOrDirectory {
+            return
+        }
+    }
+
+    /// fsync(2): the file (or the names in the directory) are on the disk when this returns.
+    static func sync(_ descriptor: Int32) throws(Errno) {
+        _ = try retrying { fsync(descriptor) }
+    }
+
+    /// close(2), never retried.
+    static func close(_ descriptor: Int32) throws(Errno) {
+        if Glibc.close(descriptor) != 0 { throw Errno(rawValue: errno) }
+    }
+
+    /// The names in a directory, in no order, without `.` and `..` (readdir(3)).
+    static func names(in directory: Int32) throws(Errno) -> [String] {
+        // The stream takes over the descriptor that it is given, and shares its position with duplicates.
+        let own = try open(".", in: directory, flags: O_RDONLY | O_DIRECTORY)
+        guard let stream = unsafe fdopendir(own) else {
+            let error = Errno(rawValue: errno)
+            try close(own)
+            throw error
+        }
+        // SAFETY: the stream is used until its closedir at the end of this function; an entry is valid until the
+        // next readdir, and its name ends in NUL.
+        defer { unsafe _ = closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else {
+                if errno != 0 { throw Errno(rawValue: errno) }
+                return names
+            }
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { unsafe String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+    }
+
+    private static func retrying<Result: FixedWidthInteger & SignedInteger>(
+        _ body: () -> Result
+    ) throws(Errno) -> Result {
+        while true {
+            let result = body()
+            if result >= 0 { return result }
+            let error = Errno(rawValue: errno)
+            if error != .interrupted { throw error }
+        }
+    }
+}
