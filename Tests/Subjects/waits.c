@@ -1,0 +1,166 @@
+/*
+ * Children that wait in system calls which a checkpoint interrupts: none may come back early, with EINTR, or not at all.
+ * Each is in its call when it is dumped and tells how it ended.
+ */
+#include "subject.h"
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+static int pipes[16][2], number;
+static int word;
+
+/* Every wait ends by a byte in the child's own pipe, except the sleeps, which end by time. */
+static int in_read(void) { char c; return read(pipes[number][0], &c, 1) == 1; }
+
+static int in_poll(void)
+{
+	struct pollfd one = { .fd = pipes[number][0], .events = POLLIN };
+	return poll(&one, 1, 60000) == 1 && in_read();
+}
+
+static int in_ppoll(void)
+{
+	struct pollfd one = { .fd = pipes[number][0], .events = POLLIN };
+	sigset_t mask = set_of(SIGUSR1, SIGWINCH, 0);
+	return ppoll(&one, 1, &(struct timespec){ 60, 0 }, &mask) == 1 && in_read();
+}
+
+static int in_select(void)
+{
+	struct timeval limit = { 60, 0 };
+	fd_set set;
+	FD_ZERO(&set);
+	FD_SET(pipes[number][0], &set);
+	return select(pipes[number][0] + 1, &set, NULL, NULL, &limit) == 1 && in_read();
+}
+
+static int in_nanosleep(void)
+{
+	struct timespec left = { 0 };
+	return nanosleep(&(struct timespec){ 0, 300000000 }, &left) == 0 && in_read();
+}
+
+static int in_absolute_sleep(void)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += 300000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == 0 && in_read();
+}
+
+static int in_sigtimedwait(void)
+{
+	sigset_t set = set_of(SIGRTMIN + 2, 0);
+	siginfo_t info;
+	return sigtimedwait(&set, &info, &(struct timespec){ 60, 0 }) == SIGRTMIN + 2 && in_read();
+}
+
+static int in_sigsuspend(void)
+{
+	sigset_t mask = set_of(SIGUSR1, 0), now;
+	sigprocmask(SIG_SETMASK, NULL, &now);
+	/* The mask of the wait must not be taken for the task's own. */
+	int ended = sigsuspend(&mask) == -1 && errno == EINTR;
+	sigset_t after;
+	sigprocmask(SIG_SETMASK, NULL, &after);
+	return ended && !memcmp(&now, &after, 8) && in_read();
+}
+
+static int in_futex(void)
+{
+	struct timespec limit = { 60, 0 };
+	/* Woken by nobody: it ends when the handler of a signal has run. */
+	return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0) == -1 && errno == EINTR && in_read();
+}
+
+static int in_wait(void)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		char c;
+		_exit(read(pipes[number][0], &c, 1) == 1 ? 9 : 1);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 9;
+}
+
+static int in_write(void)
+{
+	static char block[65536 * 2];
+	int both[2], status;
+	pid_t pid;
+	NEED(pipe(both) == 0);
+	pid = fork();
+	if (pid == 0) {
+		char c;
+		size_t left = sizeof(block);
+		if (read(pipes[number][0], &c, 1) != 1)
+			_exit(1);
+		while (left) {
+			ssize_t n = read(both[0], block, sizeof(block));
+			if (n <= 0)
+				_exit(2);
+			left -= n;
+		}
+		_exit(0);
+	}
+	return write(both[1], block, sizeof(block)) == (ssize_t)sizeof(block) && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void ignore(int signal_number) { (void)signal_number; }
+
+static struct { const char *name; int (*wait)(void); pid_t pid; } waits[] = {
+	{ "read", in_read, 0 },           { "poll", in_poll, 0 },
+	{ "ppoll", in_ppoll, 0 },         { "select", in_select, 0 },
+	{ "nanosleep", in_nanosleep, 0 }, { "clock_nanosleep", in_absolute_sleep, 0 },
+	{ "sigtimedwait", in_sigtimedwait, 0 }, { "sigsuspend", in_sigsuspend, 0 },
+	{ "futex", in_futex, 0 },         { "wait4", in_wait, 0 },
+	{ "write", in_write, 0 },
+};
+#define COUNT (int)(sizeof(waits) / sizeof(waits[0]))
+
+static void check(void)
+{
+	for (int i = 0; i < COUNT; i++) {
+		int value = -1;
+
+		if (waits[i].wait == in_sigtimedwait)
+			kill(waits[i].pid, SIGRTMIN + 2);
+		if (waits[i].wait == in_sigsuspend || waits[i].wait == in_futex)
+			kill(waits[i].pid, SIGWINCH);
+		usleep(20000);
+		CHECK(write(pipes[i][1], "x", 1) == 1, "%s: write", waits[i].name);
+		CHECK(answer(&value) == waits[i].pid, "%s: no answer", waits[i].name);
+		CHECK(value == 0, "%s: it ended in another way than it should", waits[i].name);
+	}
+	usleep(20000); /* so that all are in their calls again */
+}
+
+int main(void)
+{
+	struct sigaction action = { .sa_handler = ignore };
+
+	subject_begin();
+	sigaction(SIGWINCH, &action, NULL);
+	NEED(COUNT <= 16);
+	for (int i = 0; i < COUNT; i++) {
+		NEED(pipe(pipes[i]) == 0);
+		number = i;
+		waits[i].pid = fork();
+		if (waits[i].pid == 0) {
+			sigset_t set = set_of(SIGRTMIN + 2, 0);
+			sigprocmask(SIG_BLOCK, &set, NULL);
+			for (;;)
+				sigqueue(getppid(), SIGUSR2, (union sigval){ .sival_int = !waits[i].wait() });
+		}
+	}
+	usleep(50000);
+	subject_rounds(check);
+}
