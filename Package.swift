@@ -67,7 +67,7 @@ let package = Package(
         .testTarget(
             name: "ImagesTests", dependencies: ["Images", "ImageMessages", protobuf, system], swiftSettings: strict),
         .testTarget(
-            name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", system, logging], swiftSettings: strict),
+            name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", "Diagnostics", system, logging], swiftSettings: strict),
         .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(

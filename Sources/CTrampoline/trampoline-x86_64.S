@@ -30,7 +30,34 @@
 #define FLAGS 88
 #define RECORD_SIZE 96
 
+// Offsets of the values behind apus_trampoline_resume: as in struct apus_saved.
+#define R15 0
+#define R14 8
+#define R13 16
+#define R12 24
+#define RBP 32
+#define RBX 40
+#define R11 48
+#define R10 56
+#define R9 64
+#define R8 72
+#define RAX 80
+#define RCX 88
+#define RDX 96
+#define RSI 104
+#define RDI 112
+#define RIP 120
+#define FLAGS_LOW 128
+#define RSP 136
+#define MASK 144
+
+#define DIRECTION 0x400
+#define OVERFLOW 0x800
+#define SIG_SETMASK 2
+
+#define NR_close 3
 #define NR_munmap 11
+#define NR_rt_sigprocmask 14
 #define NR_rt_sigreturn 15
 #define NR_sendto 44
 #define NR_recvfrom 45
@@ -40,10 +67,12 @@
 
 	.section .rodata
 	.balign 16
-	.globl apus_trampoline_start, apus_trampoline_leave, apus_trampoline_end
-	.hidden apus_trampoline_start, apus_trampoline_leave, apus_trampoline_end
+	.globl apus_trampoline_core, apus_trampoline_core_end
+	.globl apus_trampoline_single, apus_trampoline_single_end
+	.globl apus_trampoline_resume, apus_trampoline_resume_registers, apus_trampoline_resume_end
+	.globl apus_trampoline_sigreturn, apus_trampoline_sigreturn_end
 
-apus_trampoline_start:
+apus_trampoline_core:
 .Lrun:
 	xorl %r15d, %r15d		// r15: 0 in a batch, 1 in the cleanup
 	movq RECORDS(%r12), %r13	// r13: the current record
@@ -143,14 +172,92 @@ apus_trampoline_start:
 	movl $NR_munmap, %eax
 	jmp *%rdx
 
-	// From here on neither the control block nor this page is touched by a thread that is not the last. A copy of
-	// these bytes stands where it survives the munmap.
-apus_trampoline_leave:
+apus_trampoline_core_end:
+
+	// One system call, driven from outside by syscall stops: used before there is a mailbox, and after. Past it a
+	// thread comes only when nobody drives it any more. Then the call is undone and the thread is what it was:
+	// r13 is the length of a mapping that the call has made, or 0; r15 the address of two descriptors that it has
+	// made, or 0; rbx and rbp are a mapping to undo and its length; rsp is where to go on.
+	.balign 16
+apus_trampoline_single:
+	syscall
+	testq %r13, %r13
+	jz 1f
+	movq %rax, %rdi
+	movq %r13, %rsi
+	movl $NR_munmap, %eax
+	syscall
+1:	testq %r15, %r15
+	jz 2f
+	movl (%r15), %edi
+	movl $NR_close, %eax
+	syscall
+	movl 4(%r15), %edi
+	movl $NR_close, %eax
+	syscall
+2:	movq %rbx, %rdi
+	movq %rbp, %rsi
+	movl $NR_munmap, %eax
+	syscall
+	jmp *%rsp
+apus_trampoline_single_end:
+
+	// Leaving by registers: the way out of a dump, for a thread that goes on as it was. It touches no stack and
+	// neither the extended state nor the restart block of an interrupted call, which rt_sigreturn would. The values
+	// stand behind the code; a copy of both for each thread under control.
+	.balign 16
+apus_trampoline_resume:
+	lock decl (%r9)
+	jne apus_trampoline_resume_registers
+	syscall
+apus_trampoline_resume_registers:
+	movq SAVED+RSP(%rip), %rsp
+	movl $SIG_SETMASK, %edi
+	leaq SAVED+MASK(%rip), %rsi
+	xorl %edx, %edx
+	movl $8, %r10d
+	movl $NR_rt_sigprocmask, %eax
+	syscall
+	movq SAVED+R15(%rip), %r15
+	movq SAVED+R14(%rip), %r14
+	movq SAVED+R13(%rip), %r13
+	movq SAVED+R12(%rip), %r12
+	movq SAVED+RBP(%rip), %rbp
+	movq SAVED+RBX(%rip), %rbx
+	movq SAVED+R11(%rip), %r11
+	movq SAVED+R10(%rip), %r10
+	movq SAVED+R9(%rip), %r9
+	movq SAVED+R8(%rip), %r8
+	movq SAVED+RCX(%rip), %rcx
+	movq SAVED+RDX(%rip), %rdx
+	movq SAVED+RSI(%rip), %rsi
+	movq SAVED+RDI(%rip), %rdi
+	cld
+	testb $DIRECTION >> 8, SAVED+FLAGS_LOW+1(%rip)
+	jz 3f
+	std
+3:	xorl %eax, %eax			// the overflow flag has no place in sahf: 127 + 1 sets it, 127 + 0 clears it
+	testb $OVERFLOW >> 8, SAVED+FLAGS_LOW+1(%rip)
+	setnz %al
+	addb $127, %al
+	movb SAVED+FLAGS_LOW(%rip), %ah
+	sahf
+	movq SAVED+RAX(%rip), %rax
+	jmp *SAVED+RIP(%rip)
+	.balign 8
+SAVED:
+	.fill 19, 8, 0
+apus_trampoline_resume_end:
+
+	// Leaving by a signal frame: the way out of a restore. From here on neither the control block nor its page is
+	// touched by a thread that is not the last to leave.
+	.balign 16
+apus_trampoline_sigreturn:
 	lock decl (%r9)
 	jne 5f
 	syscall
 5:	movl $NR_rt_sigreturn, %eax
 	syscall
-apus_trampoline_end:
+apus_trampoline_sigreturn_end:
 
 	.section .note.GNU-stack,"",@progbits

@@ -74,9 +74,54 @@ static_assert(offsetof(struct apus_control, channel) == APUS_CONTROL_CHANNEL, "t
 static_assert(offsetof(struct apus_control, users) == APUS_CONTROL_USERS, "the assembly counts on it");
 static_assert(offsetof(struct apus_control, scratch) == APUS_CONTROL_SCRATCH, "the assembly counts on it");
 
-/// The code, as data: copied into the controlled process, position independent.
-extern const uint8_t apus_trampoline_start[], apus_trampoline_leave[], apus_trampoline_end[];
+/// What a thread is to hold when it leaves by apus_trampoline_resume: the last bytes of that piece of code.
+struct apus_saved {
+	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, rip, flags, rsp, mask;
+};
 
-static inline const uint8_t *apus_trampoline_bytes(void) { return apus_trampoline_start; }
-static inline size_t apus_trampoline_size(void) { return (size_t)(apus_trampoline_end - apus_trampoline_start); }
-static inline size_t apus_trampoline_leave_offset(void) { return (size_t)(apus_trampoline_leave - apus_trampoline_start); }
+static_assert(sizeof(struct apus_saved) == 19 * 8, "the assembly counts on it");
+
+// The pieces of code, as data: copied into the controlled process, each position independent.
+extern const uint8_t apus_trampoline_core[], apus_trampoline_core_end[];
+extern const uint8_t apus_trampoline_single[], apus_trampoline_single_end[];
+extern const uint8_t apus_trampoline_resume[], apus_trampoline_resume_registers[], apus_trampoline_resume_end[];
+extern const uint8_t apus_trampoline_sigreturn[], apus_trampoline_sigreturn_end[];
+
+enum apus_piece {
+	/// The interpreter of batches; ends by a jump to `leave` of its control block.
+	APUS_PIECE_CORE,
+	/// One system call driven by syscall stops.
+	APUS_PIECE_SINGLE,
+	/// The way out of a dump; struct apus_saved are its last bytes.
+	APUS_PIECE_RESUME,
+	/// The way out of a restore.
+	APUS_PIECE_SIGRETURN,
+};
+
+static inline const uint8_t *apus_piece_bytes(enum apus_piece piece)
+{
+	switch (piece) {
+	case APUS_PIECE_CORE: return apus_trampoline_core;
+	case APUS_PIECE_SINGLE: return apus_trampoline_single;
+	case APUS_PIECE_RESUME: return apus_trampoline_resume;
+	case APUS_PIECE_SIGRETURN: return apus_trampoline_sigreturn;
+	}
+	return 0;
+}
+
+static inline size_t apus_piece_size(enum apus_piece piece)
+{
+	switch (piece) {
+	case APUS_PIECE_CORE: return (size_t)(apus_trampoline_core_end - apus_trampoline_core);
+	case APUS_PIECE_SINGLE: return (size_t)(apus_trampoline_single_end - apus_trampoline_single);
+	case APUS_PIECE_RESUME: return (size_t)(apus_trampoline_resume_end - apus_trampoline_resume);
+	case APUS_PIECE_SIGRETURN: return (size_t)(apus_trampoline_sigreturn_end - apus_trampoline_sigreturn);
+	}
+	return 0;
+}
+
+/// Where in APUS_PIECE_RESUME a thread enters that has nothing to unmap and nobody to count.
+static inline size_t apus_resume_registers_offset(void)
+{
+	return (size_t)(apus_trampoline_resume_registers - apus_trampoline_resume);
+}

@@ -1,0 +1,350 @@
+internal import CLinux
+internal import CTrampoline
+public import Diagnostics
+internal import Glibc
+internal import Linux
+internal import SystemPackage
+
+/// Control over a frozen process: Apus has it make system calls, in batches, and the process can always go back to
+/// what it was, even if Apus is killed.
+///
+/// The code lies in the unused tail of the vdso, the calls in a mapping made for them. A thread under control waits in
+/// recvfrom(2) on a socket whose other end Apus alone holds. When that end is gone, the thread closes and unmaps what
+/// was made for Apus, puts its signal mask and registers back and goes on. Nothing of the program's own memory is
+/// written, not even below the stack pointer, and no register file is replaced: the extended state and the kernel's
+/// record of an interrupted sleep stay untouched.
+public final class RemoteControl {
+    private let process: FrozenProcess
+    private let leader: Tracee
+    public let memory: ProcessMemory
+    private let cave: CaveLayout
+    private let original: [UInt8]
+    private let deadline: Deadline
+
+    private var mailbox = RemoteAddress(0)
+    private var channel: Channel?
+    private var entered = false
+
+    /// How many times a thread was set going and waited for.
+    public private(set) var roundTrips = 0
+
+    /// Room for the batches of everything that a process is asked.
+    static let mailboxSize = 256 * 1024
+    /// In the mailbox: the control blocks of both slots, the descriptors of the channel, the count of threads, the
+    /// batch of the leader, the batch of another thread.
+    private enum Layout {
+        static func control(_ slot: Int) -> Int { slot * 192 }
+        static let descriptors = 384
+        static let users = 400
+        static let cleanup = 512
+        static let batch = 4096
+        static let otherBatch = RemoteControl.mailboxSize - 32 * 1024
+    }
+
+    /// Prepares a process; nothing runs in it yet.
+    ///
+    /// - Parameters:
+    ///   - process: frozen, with at least one live thread.
+    ///   - vdso: where its vdso is mapped.
+    /// - Throws: `no-room-for-code` where the vdso's tail is too short.
+    public init(_ process: FrozenProcess, vdso: Range<RemoteAddress>?, deadline: Deadline) throws(Problem) {
+        guard let leader = process.threads.first else {
+            throw Problem(
+                .targetDied, "it has no thread left", object: .init(pid: process.pid),
+                remedy: "It ended while it was being dumped; start it anew")
+        }
+        self.process = process
+        self.leader = leader
+        self.deadline = deadline
+        memory = try ProcessMemory(pid: process.pid)
+        guard leader.registers.cs == 0x33 else {
+            throw Problem(
+                .foreignArchitecture, "it is a 32-bit program", object: .init(pid: process.pid),
+                remedy: "Apus dumps 64-bit programs only; run a 64-bit build of it")
+        }
+        guard let vdso else {
+            throw Problem(
+                .noRoomForCode, "it has no vdso", object: .init(pid: process.pid),
+                remedy: "Boot without vdso=0 and start the program anew")
+        }
+        let image: [UInt8]
+        do throws(Errno) {
+            image = try memory.read(vdso.lowerBound, count: Int(vdso.upperBound.raw - vdso.lowerBound.raw))
+        } catch {
+            throw Problem(
+                .memoryUnreachable, "its vdso cannot be read", object: .init(pid: process.pid),
+                cause: .init(error, attempted: "read of /proc/\(process.pid)/mem"),
+                remedy: "Run Apus as root, or with CAP_SYS_PTRACE in the process's user namespace")
+        }
+        let tail = VdsoTail(image: image, base: vdso.lowerBound)
+        guard tail.count >= CaveLayout.size else {
+            throw Problem(
+                .noRoomForCode, "its vdso has \(tail.count) unused bytes where Apus needs \(CaveLayout.size)",
+                object: .init(pid: process.pid, address: vdso.lowerBound.raw),
+                remedy: "Report the kernel's version; another kernel will do")
+        }
+        cave = CaveLayout(base: tail.start)
+        let offset = Int(tail.start.raw - vdso.lowerBound.raw)
+        original = Array(image[offset..<offset + CaveLayout.size])
+    }
+
+    deinit {
+        // An error on the way: the process is put back in order; where that fails too, closing the channel does it.
+        if entered { try? release() }
+    }
+
+    // MARK: Entering
+
+    /// Takes the process under control: makes the mailbox and the channel in it.
+    private func enter() throws(Problem) {
+        Steps.take()
+        try write(CaveLayout.code, at: cave.base)
+        try save(leader, slot: 0)
+        entered = true
+        try makeMailbox()
+        try makeChannel()
+        // The process's own copy of Apus' end has to go before anything else: while it is open the thread would wait
+        // for itself.
+        var first = Batch()
+        let other = try read(mailbox + (Layout.descriptors + 4), count: 4).littleEndian(UInt32.self, at: 0)
+        first.call(Int(SYS_close), .value(UInt64(other)))
+        let base = mailbox + Layout.batch
+        try write(first.encoded(at: base), at: base)
+        try start(leader, slot: 0, batch: base, count: 1)
+        try awaitReport(slot: 0)
+    }
+
+    private func makeMailbox() throws(Problem) {
+        let size = UInt64(Self.mailboxSize)
+        let result = try single(
+            Int(SYS_mmap),
+            [0, size, UInt64(PROT_READ | PROT_WRITE), UInt64(MAP_SHARED | MAP_ANONYMOUS), UInt64.max, 0],
+            undo: .init(mappingLength: size))
+        guard result > 0 else { throw refused("mmap", result, "Raise its RLIMIT_AS (prlimit --as) and try again") }
+        mailbox = RemoteAddress(UInt64(result))
+    }
+
+    private func makeChannel() throws(Problem) {
+        let descriptors = mailbox + Layout.descriptors
+        var initial: [UInt8] = []
+        initial.append(littleEndian: UInt64.max)
+        initial.append(littleEndian: UInt64(0))
+        initial.append(littleEndian: UInt64(1))
+        try write(initial, at: descriptors)
+        var undo = Undo()
+        undo.mailbox = mailbox
+        undo.descriptors = descriptors
+        let result = try single(
+            Int(SYS_socketpair),
+            [UInt64(AF_UNIX), UInt64(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue), 0, descriptors.raw],
+            undo: undo)
+        guard result == 0 else {
+            throw refused("socketpair", result, "Raise its limit of open files (prlimit --nofile) and try again")
+        }
+        let pair = try read(descriptors, count: 8)
+        channel = try Channel(takingFrom: process.pid, pair.littleEndian(Int32.self, at: 4))
+    }
+
+    /// What has to be undone in the process if Apus dies during a single call.
+    private struct Undo {
+        var mappingLength: UInt64 = 0
+        var mailbox = RemoteAddress(0)
+        var descriptors = RemoteAddress(0)
+    }
+
+    /// Has the leader make one system call between two stops.
+    private func single(_ number: Int, _ arguments: [UInt64], undo: Undo) throws(Problem) -> Int64 {
+        var registers = leader.registers
+        var values = arguments + Array(repeating: 0, count: 6 - arguments.count)
+        registers.rdi = values.removeFirst()
+        registers.rsi = values.removeFirst()
+        registers.rdx = values.removeFirst()
+        registers.r10 = values.removeFirst()
+        registers.r8 = values.removeFirst()
+        registers.r9 = values.removeFirst()
+        registers.rax = UInt64(number)
+        registers.rip = cave.single.raw
+        registers.rsp = (cave.resume(0) + Trampoline.resumeRegistersOffset).raw
+        registers.rbx = undo.mailbox.raw
+        registers.rbp = undo.mailbox.raw == 0 ? 0 : UInt64(Self.mailboxSize)
+        registers.r13 = undo.mappingLength
+        registers.r15 = undo.descriptors.raw
+        registers.orig_rax = UInt64.max
+        Steps.take()
+        try leader.assume(registers, mask: UInt64.max)
+        try leader.resume(.toSystemCall)
+        try leader.waitForSystemCallStop(deadline)
+        try leader.resume(.toSystemCall)
+        try leader.waitForSystemCallStop(deadline)
+        roundTrips += 2
+        return Int64(bitPattern: try leader.currentRegisters().rax)
+    }
+
+    /// Stores where a thread goes on when it leaves by itself.
+    private func save(_ thread: Tracee, slot: Int) throws(Problem) {
+        let r = InterruptedCall.resumable(thread.registers)
+        var bytes: [UInt8] = []
+        for value in [
+            r.r15, r.r14, r.r13, r.r12, r.rbp, r.rbx, r.r11, r.r10, r.r9, r.r8, r.rax, r.rcx, r.rdx, r.rsi, r.rdi,
+            r.rip, r.eflags, r.rsp, thread.signalMask,
+        ] { bytes.append(littleEndian: value) }
+        try write(bytes, at: cave.saved(slot))
+    }
+
+    /// Sets a thread going on the trampoline.
+    private func start(_ thread: Tracee, slot: Int, batch: RemoteAddress, count: Int) throws(Problem) {
+        let control = mailbox + Layout.control(slot)
+        // Only the leader cleans up: it closes the channel; the last to leave unmaps the mailbox.
+        if slot == 0 {
+            var cleanup = Batch()
+            cleanup.call(Int(SYS_close), .value(UInt64(try ownEnd())))
+            try write(cleanup.encoded(at: mailbox + Layout.cleanup), at: mailbox + Layout.cleanup)
+        }
+        var block: [UInt8] = []
+        for value in [
+            batch.raw, UInt64(count), (mailbox + Layout.cleanup).raw, slot == 0 ? 1 : 0, 0,
+            (mailbox + Layout.descriptors).raw, 0, mailbox.raw, UInt64(Self.mailboxSize),
+            (mailbox + Layout.users).raw, cave.resume(slot).raw, UInt64(slot),
+        ] { block.append(littleEndian: value) }
+        try write(block, at: control)
+        var registers = thread.registers
+        registers.rip = cave.core.raw
+        registers.r12 = control.raw
+        registers.orig_rax = UInt64.max
+        Steps.take()
+        if slot != 0 { try setUsers(2) }
+        try thread.assume(registers, mask: UInt64.max)
+        try thread.resume(.run)
+    }
+
+    private func ownEnd() throws(Problem) -> UInt32 {
+        try read(mailbox + Layout.descriptors, count: 4).littleEndian(UInt32.self, at: 0)
+    }
+
+    private func setUsers(_ count: UInt64) throws(Problem) {
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: count)
+        try write(bytes, at: mailbox + Layout.users)
+    }
+
+    // MARK: Batches
+
+    /// Has the process make the calls of a batch, in its leader.
+    ///
+    /// - Returns: what came of each call, up to the first whose result was not expected.
+    public func run(_ batch: Batch) throws(Problem) -> BatchResult {
+        if !entered { try enter() }
+        precondition(batch.encodedSize < Layout.otherBatch - Layout.batch, "the batch outgrows the mailbox")
+        let base = mailbox + Layout.batch
+        try write(batch.encoded(at: base), at: base)
+        var header: [UInt8] = []
+        header.append(littleEndian: base.raw)
+        header.append(littleEndian: UInt64(batch.calls.count))
+        try write(header, at: mailbox + Layout.control(0))
+        Steps.take()
+        try channel?.command(pid: process.pid)
+        try awaitReport(slot: 0)
+        return try collect(batch, at: base, slot: 0)
+    }
+
+    /// Has another thread of the process make the calls of a batch, once: it is stopped as it was afterwards.
+    public func run(_ batch: Batch, on thread: Tracee) throws(Problem) -> BatchResult {
+        if thread === leader { return try run(batch) }
+        if !entered { try enter() }
+        precondition(batch.encodedSize < Self.mailboxSize - Layout.otherBatch, "the batch outgrows the mailbox")
+        let base = mailbox + Layout.otherBatch
+        try save(thread, slot: 1)
+        try write(batch.encoded(at: base), at: base)
+        try start(thread, slot: 1, batch: base, count: batch.calls.count)
+        try awaitReport(slot: 1, on: thread)
+        try thread.interrupt(deadline)
+        Steps.take()
+        try thread.assume(thread.registers, mask: thread.signalMask)
+        try setUsers(1)
+        return try collect(batch, at: base, slot: 1)
+    }
+
+    private func awaitReport(slot: UInt64, on thread: Tracee? = nil) throws(Problem) {
+        let tracee = thread ?? leader
+        roundTrips += 1
+        while true {
+            switch channel?.report(atMost: deadline.remaining(atMost: 20_000_000)) {
+            case .token(let token) where token == slot: return
+            case .token, .nothing, nil: try tracee.dealWithInterruption()
+            case .gone:
+                try tracee.dealWithInterruption()
+                throw refused("recvfrom", -Int64(ECONNRESET), "Try again")
+            }
+            if deadline.isPast || Cancellation.requested {
+                throw TreeFreezer.timeout(pid: process.pid, tid: tracee.tid)
+            }
+        }
+    }
+
+    private func collect(_ batch: Batch, at base: RemoteAddress, slot: Int) throws(Problem) -> BatchResult {
+        let left = try read(mailbox + (Layout.control(slot) + 8), count: 8).littleEndian(UInt64.self, at: 0)
+        let bytes = try read(base, count: batch.encodedSize)
+        return BatchResult(batch, bytes: bytes, left: Int(left), pid: process.pid)
+    }
+
+    // MARK: Leaving
+
+    /// Puts the process back as it was: descriptors, mappings, registers, signal mask. It stays stopped.
+    public func release() throws(Problem) {
+        guard entered else { return }
+        if channel != nil { try leader.interrupt(deadline) }
+        if mailbox.raw != 0 {
+            if channel != nil {
+                var undo = Undo()
+                undo.mailbox = mailbox
+                _ = try single(Int(SYS_close), [UInt64(try ownEnd())], undo: undo)
+            }
+            _ = try single(Int(SYS_munmap), [mailbox.raw, UInt64(Self.mailboxSize)], undo: Undo())
+        }
+        // From a stop within the handling of signals the kernel restarts an interrupted system call itself, and
+        // gives a signal that came meanwhile the last word on it.
+        try leader.interruptBeforeUserMode(deadline)
+        Steps.take()
+        try leader.assume(leader.registers, mask: leader.signalMask)
+        try write(original, at: cave.base)
+        channel = nil
+        entered = false
+    }
+
+    /// What the death of Apus looks like from the process: nobody holds the channel, nobody traces.
+    func abandonForTest() {
+        entered = false
+        try? leader.interrupt(deadline)
+        channel = nil
+    }
+
+    private func refused(_ name: String, _ result: Int64, _ remedy: String) -> Problem {
+        Problem(
+            .remoteCallFailed, "it cannot make the calls that Apus needs", object: .init(pid: process.pid),
+            cause: .init(Errno(rawValue: Int32(truncatingIfNeeded: -result)), attempted: name), remedy: remedy)
+    }
+
+    private func write(_ bytes: [UInt8], at address: RemoteAddress) throws(Problem) {
+        do throws(Errno) { try memory.write(bytes, at: address) } catch { throw unreachable(address, error) }
+    }
+
+    private func read(_ address: RemoteAddress, count: Int) throws(Problem) -> [UInt8] {
+        do throws(Errno) { return try memory.read(address, count: count) } catch { throw unreachable(address, error) }
+    }
+
+    private func unreachable(_ address: RemoteAddress, _ error: Errno) -> Problem {
+        Problem(
+            .memoryUnreachable, "its memory cannot be accessed", object: .init(pid: process.pid, address: address.raw),
+            cause: .init(error, attempted: "access through /proc/\(process.pid)/mem"),
+            remedy: "If the process has just ended there is nothing left to do; otherwise run Apus as root")
+    }
+}
+
+@available(*, unavailable)
+extension RemoteControl: Sendable {}
+
+extension Problem.Code {
+    public static let foreignArchitecture: Self = "foreign-architecture"
+    public static let noRoomForCode: Self = "no-room-for-code"
+    public static let remoteCallFailed: Self = "remote-call-failed"
+}

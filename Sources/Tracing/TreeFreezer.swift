@@ -1,0 +1,214 @@
+internal import CLinux
+public import Diagnostics
+internal import Glibc
+internal import Linux
+internal import SystemPackage
+
+/// Stops a process tree that goes on making threads and children all the while.
+///
+/// Each round seizes whatever it finds that is not seized yet. A stopped thread makes nothing, so the rounds end when
+/// one of them finds nothing new.
+public struct TreeFreezer {
+    /// How many threads a tree may have before Apus takes it for a fork bomb.
+    public static let limit = 100_000
+
+    private let deadline: Deadline
+    private let tree = FrozenTree()
+    private var known: [Int32: Int] = [:]
+    private var seized: Set<Int32> = []
+    private var moving: [Tracee] = []
+
+    private init(deadline: Deadline) { self.deadline = deadline }
+
+    /// Freezes the tree below and with a process.
+    ///
+    /// - Throws: `no-such-process`, `already-traced`, `freeze-timeout`, `permission-denied`. Everything runs on then.
+    public static func freeze(root: Int32, deadline: Deadline) throws(Problem) -> FrozenTree {
+        ChildSignal.prepare()
+        var freezer = TreeFreezer(deadline: deadline)
+        do throws(Problem) {
+            try freezer.run(root)
+        } catch {
+            freezer.abandon()
+            throw error
+        }
+        return freezer.tree
+    }
+
+    private mutating func run(_ root: Int32) throws(Problem) {
+        guard let stat = ProcessState(of: root) else {
+            throw Problem(
+                .noSuchProcess, "there is no such process", object: .init(pid: root),
+                remedy: "Look for the right pid with `ps -e --forest`")
+        }
+        add(root, parent: stat.parent)
+        if stat.isZombie {
+            throw Problem(
+                .noSuchProcess, "the process has exited already (a zombie)", object: .init(pid: root),
+                remedy: "There is nothing left to dump; its parent \(stat.parent) has yet to take its exit status")
+        }
+        while try round() {
+            if seized.count > Self.limit {
+                throw Problem(
+                    .freezeDiverges, "the tree has more than \(Self.limit) threads and goes on making new ones",
+                    object: .init(pid: root), remedy: "Limit it with the pids controller of cgroups, then try again")
+            }
+        }
+        guard !tree.root.threads.isEmpty else {
+            throw Problem(
+                .noSuchProcess, "it exited while it was being frozen", object: .init(pid: root),
+                remedy: "There is nothing left to dump")
+        }
+    }
+
+    private mutating func add(_ pid: Int32, parent: Int32) {
+        known[pid] = tree.processes.count
+        tree.processes.append(FrozenProcess(pid: pid, parent: parent))
+    }
+
+    /// - Returns: whether something new was found.
+    private mutating func round() throws(Problem) -> Bool {
+        var foundNew = false
+        var index = 0
+        while index < tree.processes.count {
+            let process = tree.processes[index]
+            index += 1
+            if try seizeThreads(of: process) { foundNew = true }
+        }
+        try settleAll()
+        index = 0
+        while index < tree.processes.count {
+            let process = tree.processes[index]
+            index += 1
+            for thread in process.threads where !thread.isGone {
+                for child in ProcessState.children(of: process.pid, thread: thread.tid) where known[child] == nil {
+                    add(child, parent: process.pid)
+                    foundNew = true
+                }
+            }
+        }
+        if foundNew { return true }
+        prune()
+        return false
+    }
+
+    /// Seizes the threads of a process that are not seized yet.
+    private mutating func seizeThreads(of process: FrozenProcess) throws(Problem) -> Bool {
+        var foundNew = false
+        for tid in ProcessState.threads(of: process.pid) where !seized.contains(tid) {
+            do throws(Errno) {
+                let tracee = try seize(tid, process.pid)
+                process.threads.append(tracee)
+                moving.append(tracee)
+                seized.insert(tid)
+                foundNew = true
+            } catch {
+                if error == .noSuchProcess { continue }
+                if error == .notPermitted, ProcessState(of: tid)?.isDead ?? true { continue }
+                throw refusal(process.pid, tid, error)
+            }
+        }
+        return foundNew
+    }
+
+    private func seize(_ tid: Int32, _ pid: Int32) throws(Errno) -> Tracee {
+        do throws(Errno) {
+            return try Tracee(seizing: tid, of: pid, options: [.sysgood, .suspendSeccomp])
+        } catch {
+            // The kernel lacks the option, or Apus the capability for it; a process without filters needs neither.
+            guard error == .invalidArgument || error == .notPermitted else { throw error }
+            return try Tracee(seizing: tid, of: pid, options: .sysgood)
+        }
+    }
+
+    private mutating func settleAll() throws(Problem) {
+        let began = Deadline.now()
+        while !moving.isEmpty {
+            var rest: [Tracee] = []
+            for tracee in moving {
+                let settled: Bool
+                do throws(Errno) { settled = try tracee.settle() } catch {
+                    if error == .noSuchProcess { continue }
+                    throw refusal(tracee.pid, tracee.tid, error)
+                }
+                if !settled { rest.append(tracee) }
+            }
+            moving = rest
+            if moving.isEmpty { return }
+            if deadline.isPast || Cancellation.requested {
+                throw Self.timeout(pid: moving[0].pid, tid: moving[0].tid)
+            }
+            if Deadline.now() - began > 2_000_000 { try helpVforkParents() }
+            ChildSignal.wait(atMost: deadline.remaining(atMost: 1_000_000))
+        }
+    }
+
+    /// A parent in vfork(2) cannot stop before its child has called execve(2) or ended, and the child cannot do so
+    /// while it is stopped: it is let go as far as that.
+    private mutating func helpVforkParents() throws(Problem) {
+        for tracee in moving where ProcessState(of: tracee.tid)?.isUninterruptible ?? false {
+            for child in ProcessState.children(of: tracee.pid, thread: tracee.tid) {
+                if known[child] == nil { add(child, parent: tracee.pid) }
+                guard let index = known[child], let held = tree.processes[index].threads.first else { continue }
+                try held.runUntilExec(deadline)
+                if !moving.contains(where: { $0 === held }) { moving.append(held) }
+            }
+        }
+    }
+
+    /// Drops what has ended, and finds the zombies.
+    private func prune() {
+        for process in tree.processes {
+            process.threads.removeAll { $0.isGone }
+            process.threads.sort { a, b in a.tid == process.pid || (b.tid != process.pid && a.tid < b.tid) }
+            if process.threads.isEmpty { process.isZombie = ProcessState(of: process.pid)?.isZombie ?? false }
+        }
+        let root = tree.root
+        tree.processes.removeAll { process in
+            process !== root && process.threads.isEmpty && !process.isZombie
+        }
+    }
+
+    /// Lets everything go on after a failure, also what has not stopped yet.
+    private mutating func abandon() {
+        let limit = Deadline(nanoseconds: 1_000_000_000)
+        while !moving.isEmpty && !limit.isPast {
+            moving.removeAll { (try? $0.settle()) ?? true }
+            if !moving.isEmpty { ChildSignal.wait(atMost: 1_000_000) }
+        }
+        tree.thaw()
+    }
+
+    private func refusal(_ pid: Int32, _ tid: Int32, _ error: Errno) -> Problem {
+        let cause = Problem.Cause(error, attempted: "ptrace(PTRACE_SEIZE, \(tid))")
+        if let tracer = ProcessState.tracer(of: tid), tracer != 0, tracer != getpid() {
+            return Problem(
+                .alreadyTraced, "process \(tracer) (\(ProcessState(of: tracer)?.name ?? "?")) traces it already",
+                object: .init(pid: pid), cause: cause,
+                remedy: "End the debugger or tracer \(tracer), then try again")
+        }
+        return Problem(
+            .permissionDenied, "Apus may not trace it", object: .init(pid: pid), cause: cause,
+            remedy: "Run Apus as root; in a container it needs CAP_SYS_PTRACE")
+    }
+
+    static func timeout(pid: Int32, tid: Int32) -> Problem {
+        let state = ProcessState(of: tid)
+        let summary =
+            Cancellation.requested
+            ? "the operation was interrupted"
+            : "thread \(tid) did not stop in time" + (state.map { " (state \($0.letter))" } ?? "")
+        return Problem(
+            .freezeTimeout, summary, object: .init(pid: pid, process: state?.name),
+            remedy: "Everything runs on as before. A thread in state D waits for a device or a file server; allow more"
+                + " time with --timeout SECONDS, or look at /proc/\(tid)/stack for what it waits for")
+    }
+}
+
+extension Problem.Code {
+    public static let noSuchProcess: Self = "no-such-process"
+    public static let alreadyTraced: Self = "already-traced"
+    public static let permissionDenied: Self = "permission-denied"
+    public static let freezeTimeout: Self = "freeze-timeout"
+    public static let freezeDiverges: Self = "freeze-diverges"
+}

@@ -1,0 +1,160 @@
+import CLinux
+import Diagnostics
+import Foundation
+import Linux
+import SystemPackage
+import Testing
+
+@testable import Tracing
+
+/// Real processes under control. ptrace(2) binds a tracee to a thread: every test is synchronous, one at a time.
+@Suite(.serialized, .enabled(if: geteuid() == 0), .timeLimit(.minutes(1)))
+struct RemoteControlTests {
+    @Test func callsRunInTheTarget() throws {
+        let child = try Child(["/bin/sleep", "1000"])
+        let before = try child.maps()
+        let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+        #expect(tree.processes.count == 1)
+        let control = try RemoteControl(tree.root, vdso: try child.vdso(), deadline: Deadline(seconds: 5))
+        var batch = Batch()
+        let pid = batch.call(Int(SYS_getpid))
+        let name = batch.space(16)
+        batch.call(Int(SYS_prctl), 16, .address(name))
+        let duplicate = batch.call(Int(SYS_dup), 0)
+        let close = batch.call(Int(SYS_close), .result(duplicate))
+        let result = try control.run(batch)
+        try result.check()
+        #expect(result[pid] == Int64(child.pid))
+        #expect(result.bytes(of: name).starts(with: Array("sleep".utf8)))
+        #expect(result[duplicate] > 2)
+        #expect(result[close] == 0)
+        try control.release()
+        tree.thaw()
+        #expect(try child.maps() == before)
+        try child.waitUntil { $0.sleeps() }
+    }
+
+    @Test func anUnexpectedResultEndsTheBatch() throws {
+        let child = try Child(["/bin/sleep", "1000"])
+        let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+        let control = try RemoteControl(tree.root, vdso: try child.vdso(), deadline: Deadline(seconds: 5))
+        var batch = Batch()
+        batch.call(Int(SYS_getpid))
+        let bad = batch.call(Int(SYS_close), 12345, for: "close what is not open")
+        let never = batch.call(Int(SYS_dup), 0)
+        let result = try control.run(batch)
+        #expect(result.failedCall == bad)
+        #expect(result[bad] == -9)
+        #expect(result[never] == -1)
+        #expect(throws: Problem.self) { try result.check() }
+        // The control goes on after a failed batch.
+        var next = Batch()
+        next.call(Int(SYS_getpid))
+        try control.run(next).check()
+        try control.release()
+        tree.thaw()
+        try child.waitUntil { $0.sleeps() }
+    }
+
+    @Test func aTargetWhoseMasterLetsGoHealsItself() throws {
+        // Counts, with live vector registers and system calls, into a pipe.
+        let child = try Child(["/bin/sleep", "1000"])
+        let before = try child.maps()
+        for _ in 0..<20 {
+            let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+            let control = try RemoteControl(tree.root, vdso: try child.vdso(), deadline: Deadline(seconds: 5))
+            var batch = Batch()
+            batch.call(Int(SYS_getpid))
+            try control.run(batch).check()
+            control.abandonForTest()
+            tree.thaw()
+            try child.waitUntil { $0.sleeps() }
+        }
+        #expect(try child.maps() == before)
+    }
+
+    @Test func threadsTakeTurns() throws {
+        let child = try Child(["/usr/bin/python3", "-c", """
+            import threading, time
+            for i in range(4): threading.Thread(target=time.sleep, args=(1000,)).start()
+            time.sleep(1000)
+            """])
+        try child.waitUntil { $0.threads().count == 5 }
+        let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+        #expect(tree.root.threads.count == 5)
+        let control = try RemoteControl(tree.root, vdso: try child.vdso(), deadline: Deadline(seconds: 5))
+        for thread in tree.root.threads {
+            var batch = Batch()
+            let tid = batch.call(Int(SYS_gettid))
+            let result = try control.run(batch, on: thread)
+            try result.check()
+            #expect(result[tid] == Int64(thread.tid))
+        }
+        try control.release()
+        tree.thaw()
+        try child.waitUntil { $0.threads().count == 5 && $0.sleeps() }
+    }
+
+    @Test func aTreeThatGrowsIsFrozenWhole() throws {
+        let child = try Child(["/bin/sh", "-c", "while :; do (sleep 0.001 & /bin/true; wait) ; done"])
+        for _ in 0..<30 {
+            let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+            for process in tree.processes where !process.isZombie {
+                let state = try String(contentsOfFile: "/proc/\(process.pid)/stat", encoding: .utf8)
+                #expect(state.contains(") t "))
+            }
+            tree.thaw()
+        }
+        #expect(child.isAlive())
+    }
+}
+
+/// A child process of a test, ended with it.
+final class Child {
+    let process = Process()
+    var pid: Int32 { process.processIdentifier }
+
+    init(_ command: [String]) throws {
+        process.executableURL = URL(fileURLWithPath: command[0])
+        process.arguments = Array(command.dropFirst())
+        try process.run()
+        usleep(50_000)
+    }
+
+    deinit {
+        kill(pid, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    func maps() throws -> String {
+        String(decoding: try Files.contents(of: FilePath("/proc/\(pid)/maps")), as: UTF8.self)
+    }
+    func threads() -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? [] }
+    func isAlive() -> Bool { kill(pid, 0) == 0 }
+
+    /// In an interruptible sleep inside nanosleep(2), neither traced nor in the trampoline.
+    func sleeps() -> Bool {
+        let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+        let call = (try? String(contentsOfFile: "/proc/\(pid)/syscall", encoding: .utf8)) ?? ""
+        // restart_syscall(2) is how an interrupted sleep goes on.
+        return stat.contains(") S ") && ["230 ", "219 ", "35 "].contains { call.hasPrefix($0) }
+    }
+
+    func vdso() throws -> Range<RemoteAddress> {
+        for line in try maps().split(separator: "\n") where line.hasSuffix("[vdso]") {
+            let ends = line.split(separator: " ")[0].split(separator: "-").map { UInt64($0, radix: 16)! }
+            return RemoteAddress(ends[0])..<RemoteAddress(ends[1])
+        }
+        throw Missing()
+    }
+
+    func waitUntil(_ condition: (Child) -> Bool) throws {
+        for _ in 0..<500 {
+            if condition(self) { return }
+            usleep(10_000)
+        }
+        throw Missing()
+    }
+
+    struct Missing: Error {}
+}
