@@ -69,7 +69,8 @@ let package = Package(
         .testTarget(
             name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", system, logging], swiftSettings: strict),
         .testTarget(
-            name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
+            name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system, logging],
+            swiftSettings: strict),
         .testTarget(
             name: "RestoreTests", dependencies: ["Restore", "Images", "Diagnostics", system], swiftSettings: strict),
         .testTarget(name: "SystemTests", dependencies: ["Images", "Linux", system], swiftSettings: strict),
