@@ -69,8 +69,7 @@ let package = Package(
         .testTarget(
             name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", system, logging], swiftSettings: strict),
         .testTarget(
-            name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system, logging],
-            swiftSettings: strict),
+            name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
             name: "RestoreTests", dependencies: ["Restore", "Images", "Diagnostics", system], swiftSettings: strict),
         .testTarget(name: "SystemTests", dependencies: ["Images", "Linux", system], swiftSettings: strict),

@@ -55,7 +55,7 @@ extension Problem {
         var output = ""
         var column = used
         for word in text.split(separator: " ") {
-            if column + word.count > style.columns && column > hanging {
+            if column + 1 + word.count > style.columns && column > hanging {
                 output += "\n" + String(repeating: " ", count: hanging)
                 column = hanging
             } else if !output.isEmpty {

@@ -46,8 +46,9 @@ import Testing
 }
 
 private func contents(of path: FilePath) throws -> [UInt8] {
-    try FileDescriptor.open(path, .readOnly).closeAfter { file in
-        try [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
+    let file = try FileDescriptor.open(path, .readOnly)
+    return try file.closeAfter {
+        try unsafe [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
             // unsafe: read(2) fills the buffer that the array hands out.
             count = unsafe try file.read(into: UnsafeMutableRawBufferPointer(buffer))
         }

@@ -56,15 +56,30 @@ import Testing
 /// Serialised: a process has only one disposition of a signal and one timer.
 @Suite(.serialized) struct CancellationTests {
     @Test func signalIsNoticed() {
+        // What runs the tests may ignore the signal, and what is ignored stays so.
+        _ = signal(SIGTERM, SIG_DFL)
         Cancellation.install()
         defer { Cancellation.uninstall() }
         #expect(!Cancellation.requested)
-        raise(SIGTERM)
-        #expect(Cancellation.requested)
+        // To the process, not to this thread: the threads of the tests block signals.
+        kill(getpid(), SIGTERM)
+        for _ in 0..<500 where !Cancellation.requested { usleep(10_000) }
         #expect(Cancellation.problem?.code == .interrupted)
         #expect(throws: Problem.self) { try Cancellation.check() }
         Cancellation.reset()
         #expect(!Cancellation.requested)
+    }
+
+    @Test func ignoredSignalStaysIgnored() {
+        _ = signal(SIGHUP, SIG_IGN)
+        Cancellation.install()
+        kill(getpid(), SIGHUP)
+        usleep(50_000)
+        #expect(!Cancellation.requested)
+        Cancellation.uninstall()
+        // Would end the tests, had it got its default meaning.
+        kill(getpid(), SIGHUP)
+        usleep(50_000)
     }
 
     @Test(.timeLimit(.minutes(1))) func deadlineEndsABlockingCall() {
