@@ -1,3 +1,4 @@
+public import Diagnostics
 public import SystemPackage
 
 /// What the user asked of a dump, already validated.
@@ -25,7 +26,7 @@ public struct DumpOptions: Sendable {
     /// How long the whole dump may take, in seconds; 0 is for ever (`--timeout`).
     public var timeout = 10
     /// `--action-script`: run at each stage with `CRTOOLS_SCRIPT_ACTION` set.
-    public var actionScripts: [String] = []
+    public var actionScripts: [FilePath] = []
     /// `--external KEY`: what lies outside and is put back by the restore's caller, such as `file[MNT:INODE]`.
     public var external: [String] = []
     /// `--evasive-devices`: use any path to a device file whose own path is inaccessible.
@@ -36,6 +37,17 @@ public struct DumpOptions: Sendable {
     public var pidFile: FilePath?
     /// `--display-stats`: statistics on the standard output at the end.
     public var displayStatistics = false
+
+    /// `--file-locks`: locks on files may be carried. Without it a lock is a reason to refuse.
+    public var fileLocks = false
+    /// `--tcp-established`: established connections may be carried. Without it one is a reason to refuse.
+    public var tcpEstablished = false
+    /// `--ext-unix-sk`: unix sockets whose peer lies outside may be carried. Without it one is a reason to refuse.
+    public var externalUnixSockets = false
+    /// Told how far the work has come, where it may take longer than a second.
+    public var progress = Progress.silent
+    /// Told what the dump cost, once it is committed.
+    public var report: @Sendable (Statistics) -> Void = { _ in }
 
     public init(pid: Int32, imagesDirectory: FilePath) {
         self.pid = pid

@@ -1,3 +1,4 @@
+public import Diagnostics
 public import SystemPackage
 
 /// What the user asked of a restore, already validated.
@@ -20,9 +21,9 @@ public struct RestoreOptions: Sendable {
     public var pidFile: FilePath?
     /// `--exec-cmd`: the program that takes the place of Apus once the tree runs, with its arguments; it inherits
     /// the restored root as a child.
-    public var execCommand: [String]?
+    public var execCommand: [[UInt8]]?
     /// `--action-script`: run at each stage with `CRTOOLS_SCRIPT_ACTION` set.
-    public var actionScripts: [String] = []
+    public var actionScripts: [FilePath] = []
     /// `--external KEY[:VALUE]`.
     public var external: [String] = []
     /// `--inherit-fd fd[N]:KEY`: the descriptor N of Apus stands in for the resource that KEY names.
@@ -31,6 +32,21 @@ public struct RestoreOptions: Sendable {
     public var statusDescriptor: Int32?
     /// `--display-stats`.
     public var displayStatistics = false
+
+    /// `--evasive-devices`: use any path to a device file whose own path is inaccessible.
+    public var evasiveDevices = false
+    /// `--file-locks`: locks on files may be restored.
+    public var fileLocks = false
+    /// `--tcp-established`: established connections may be restored.
+    public var tcpEstablished = false
+    /// `--ext-unix-sk`: unix sockets whose peer lies outside may be restored.
+    public var externalUnixSockets = false
+    /// Told how far the work has come, where it may take longer than a second.
+    public var progress = Progress.silent
+    /// Told the plan of `--dry-run`, readable text with a final newline.
+    public var showPlan: @Sendable (String) -> Void = { _ in }
+    /// Told what the restore cost, once the tree runs and before anything else is waited for.
+    public var report: @Sendable (Statistics) -> Void = { _ in }
 
     public struct Inherited: Sendable, Equatable {
         public var descriptor: Int32

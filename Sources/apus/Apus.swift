@@ -1,4 +1,21 @@
+internal import ArgumentParser
+
+/// The program: a thin shell around the engines.
 @main
-struct Apus {
-    static func main() {}
+struct Apus: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "apus",
+        abstract: "Move running Linux processes: freeze a tree, write it to images, bring it back to life.",
+        discussion: """
+            CRIU's verbs and options work unchanged; see apus(8) and docs/command-line.md.
+              apus dump -t PID -D DIR --shell-job
+              apus restore -D DIR --shell-job
+            """,
+        subcommands: [Dump.self, Restore.self, Check.self]
+    )
+
+    static func main() {
+        var program = Program(arguments: ProcessArguments.bytes)
+        program.exit()
+    }
 }

@@ -1,0 +1,184 @@
+// Every option of CRIU 4.2 (criu(8)) and those of Apus itself. It is data: what the options do stands in the verbs.
+// docs/command-line.md shows the same table; a test compares the two.
+
+extension CommandOption {
+    /// All options, CRIU's first.
+    public static let all: [CommandOption] = common + process + resources + cgroups + mounts + network + pages + own
+
+    private static let dumps: Verb.Selection = .init(.dump, .preDump)
+    private static let engines: Verb.Selection = .init(.dump, .preDump, .restore)
+
+    /// Options of every verb.
+    private static let common: [CommandOption] = [
+        .init("help", "h", does: "Show help"),
+        .init("version", "V", does: "Show the version"),
+        .init(
+            "verbosity", "v", .optional("level"), repetition: .counted, does: "How much is logged: 0 nothing to 4 all"),
+        .init("log-file", "o", .required("file"), does: "Write the log to this file, relative to the work directory"),
+        .init("log-pid", status: .notBuilt, does: "Write a log file for each process"),
+        .init("images-dir", "D", .required("dir"), does: "Where the image files are"),
+        .init("work-dir", "W", .required("dir"), does: "Where logs, statistics and pid files go"),
+        .init("pidfile", nil, .required("file"), does: "Write the pid of the restored root or of the service here"),
+        .init("status-fd", nil, .required("fd"), does: "Write a zero byte to this descriptor and close it when ready"),
+        .init("display-stats", for: engines, does: "Print statistics at the end"),
+        .init("config", nil, .required("file"), does: "Read options from this file as well"),
+        .init("no-default-config", does: "Do not read the default configuration files"),
+        .init("unprivileged", status: .notBuilt, does: "Do what can be done with CAP_CHECKPOINT_RESTORE alone"),
+        .init("libdir", "L", .required("dir"), status: .notBuilt, does: "Where plug-ins are"),
+        .init(
+            "daemon", for: .init(.pageServer, .lazyPages, .service), status: .notBuilt, does: "Run in the background"),
+    ]
+
+    /// What becomes of the processes, and who gets hold of them.
+    private static let process: [CommandOption] = [
+        .init("tree", "t", .required("pid"), for: .init(.dump, .preDump, .exec), does: "The root of the process tree"),
+        .init("leave-running", "R", for: .init(.dump), does: "Let the processes run on after the dump"),
+        .init("leave-stopped", "s", for: .init(.dump, .restore), does: "Leave the processes stopped at the end"),
+        .init("restore-detached", "d", for: .init(.restore), does: "Leave once the tree runs"),
+        .init("restore-sibling", "S", for: .init(.restore), does: "Make the root a child of the caller"),
+        .init("exec-cmd", for: .init(.restore), does: "Become the command after -- once the tree runs"),
+        .init("shell-job", "j", for: engines, does: "The tree uses a terminal and a session from outside of it"),
+        .init(
+            "action-script", nil, .required("file"), repetition: .collected, for: engines,
+            does: "Run this script at each stage"),
+        .init("timeout", nil, .required("seconds"), for: dumps, does: "How long the whole dump may take; 0 for ever"),
+        .init("freeze-cgroup", nil, .required("dir"), for: dumps, status: .notBuilt, does: "Freeze by this cgroup"),
+        .init(
+            "lsm-profile", nil, .required("type:name"), for: .init(.restore), status: .notBuilt,
+            does: "Set an LSM profile"),
+        .init(
+            "lsm-mount-context", nil, .required("context"), for: .init(.restore), status: .notBuilt,
+            does: "Mount context"),
+        .init("cpu-cap", nil, .optional("cap"), status: .notBuilt, does: "Which processor features must agree"),
+        .init(
+            "weak-sysctls", for: .init(.restore), status: .neutral("no sysctl is carried"), does: "Skip absent sysctls"),
+        .init(
+            "allow-uprobes", for: .init(.dump, .restore), status: .notBuilt, does: "Allow tasks that have uprobes"),
+        .init(
+            "feature", nil, .required("name"), repetition: .collected, for: .init(.check),
+            does: "Check one feature alone"),
+        .init("extra", for: .init(.check), does: "Also require what some programs need"),
+        .init("experimental", for: .init(.check), does: "Also require what is experimental"),
+        .init("all", for: .init(.check), does: "Require everything"),
+        .init(
+            "ms", for: .init(.check), status: .neutral("every feature probed is in released kernels"),
+            does: "Do not check what no released kernel has"),
+    ]
+
+    /// Files and other resources.
+    private static let resources: [CommandOption] = [
+        .init(
+            "external", nil, .required("key[:value]"), repetition: .collected, for: engines,
+            does: "A resource that lies outside of the tree"),
+        .init(
+            "inherit-fd", nil, .required("fd[N]:key"), repetition: .collected, for: .init(.restore),
+            does: "A descriptor of the caller that stands in for a resource"),
+        .init("evasive-devices", for: engines, does: "Use any path to a device whose own cannot be used"),
+        .init("file-locks", "l", for: engines, does: "Carry file locks"),
+        .init(
+            "ext-unix-sk", "x", .optional("inode"), repetition: .collected, for: engines,
+            does: "Allow outside unix sockets"),
+        .init("link-remap", for: engines, status: .notBuilt, does: "Keep deleted files by linking them again"),
+        .init(
+            "ghost-limit", nil, .required("size"), for: dumps, status: .notBuilt,
+            does: "The largest deleted file to carry"),
+        .init("ghost-fiemap", for: dumps, status: .notBuilt, does: "Find the holes of deleted files by fiemap"),
+        .init("force-irmap", for: engines, status: .notBuilt, does: "Resolve inotify targets by a scan"),
+        .init(
+            "irmap-scan-path", nil, .required("dir"), repetition: .collected, for: engines, status: .notBuilt,
+            does: "Where that scan looks"),
+        .init(
+            "file-validation", nil, .required("mode"), for: engines, status: .notBuilt, does: "How files are compared"),
+        .init(
+            "skip-file-rwx-check", for: .init(.restore), status: .notBuilt, does: "Do not compare the modes of files"),
+    ]
+
+    private static let cgroups: [CommandOption] = [
+        .init(
+            "manage-cgroups", nil, .optional("mode"), for: engines, status: .only(["ignore"]),
+            does: "How to treat cgroups"),
+        .init(
+            "cgroup-root", nil, .required("[controller:]path"), repetition: .collected, for: engines,
+            status: .notBuilt, does: "Put the cgroups below this one"),
+        .init(
+            "cgroup-props", nil, .required("text"), for: engines, status: .notBuilt, does: "Which properties to carry"),
+        .init("cgroup-props-file", nil, .required("file"), for: engines, status: .notBuilt, does: "The same in a file"),
+        .init(
+            "cgroup-dump-controller", nil, .required("name"), repetition: .collected, for: engines,
+            status: .notBuilt, does: "Which controllers to carry"),
+        .init(
+            "cgroup-yard", nil, .required("dir"), for: engines, status: .notBuilt,
+            does: "Where the controllers are mounted"),
+    ]
+
+    private static let mounts: [CommandOption] = [
+        .init("root", "r", .required("dir"), for: engines, status: .notBuilt, does: "The root of the mount namespace"),
+        .init(
+            "ext-mount-map", "M", .required("key:value"), repetition: .collected, for: engines, status: .notBuilt,
+            does: "Mounts from outside"),
+        .init(
+            "skip-mnt", nil, .required("dir"), repetition: .collected, for: engines, status: .notBuilt,
+            does: "Leave this mount out"),
+        .init(
+            "enable-fs", nil, .required("types"), repetition: .collected, for: engines, status: .notBuilt,
+            does: "File systems to take as they are"),
+        .init("enable-external-sharing", for: engines, status: .notBuilt, does: "Allow sharing with mounts outside"),
+        .init("enable-external-masters", for: engines, status: .notBuilt, does: "Allow following mounts outside"),
+        .init(
+            "mntns-compat-mode", for: engines, status: .neutral("no mount namespace is carried"),
+            does: "Restore mounts the older way"),
+        .init(
+            "join-ns", "J", .required("ns:file"), repetition: .collected, for: .init(.restore), status: .notBuilt,
+            does: "Restore into this namespace"),
+        .init(
+            "empty-ns", nil, .required("ns"), repetition: .collected, for: engines, status: .notBuilt,
+            does: "Make this namespace without its content"),
+        .init(
+            "namespaces", "n", .required("names"), for: engines, status: .notBuilt,
+            does: "Namespaces to carry (obsolete)"),
+    ]
+
+    private static let network: [CommandOption] = [
+        .init("tcp-established", for: engines, does: "Carry established TCP connections"),
+        .init("tcp-close", for: engines, status: .notBuilt, does: "Restore TCP connections closed"),
+        .init("skip-in-flight", for: engines, status: .notBuilt, does: "Drop TCP connections that are being made"),
+        .init(
+            "network-lock", nil, .required("method"), for: engines,
+            status: .neutral("no TCP connection is carried, so none is locked"), does: "How the network is held off"),
+        .init(
+            "veth-pair", nil, .required("in=out"), repetition: .collected, for: .init(.restore), status: .notBuilt,
+            does: "Names of network devices"),
+        .init("address", nil, .required("address"), status: .notBuilt, does: "Address of the page server or service"),
+        .init("port", nil, .required("port"), status: .notBuilt, does: "Port of the page server"),
+        .init("ps-socket", nil, .required("fd"), status: .notBuilt, does: "Connected socket of the page server"),
+        .init("tls", status: .notBuilt, does: "Encrypt the traffic with the page server"),
+        .init("tls-cacert", nil, .required("file"), status: .notBuilt, does: "Certificate of the authority"),
+        .init("tls-cacrl", nil, .required("file"), status: .notBuilt, does: "Revoked certificates"),
+        .init("tls-cert", nil, .required("file"), status: .notBuilt, does: "Own certificate"),
+        .init("tls-key", nil, .required("file"), status: .notBuilt, does: "Own key"),
+        .init("tls-no-cn-verify", status: .notBuilt, does: "Do not compare the peer's name"),
+    ]
+
+    /// How memory is carried.
+    private static let pages: [CommandOption] = [
+        .init("track-mem", for: dumps, status: .notBuilt, does: "Track which memory changes from now on"),
+        .init(
+            "prev-images-dir", nil, .required("dir"), for: dumps, status: .notBuilt,
+            does: "The images that these build upon"),
+        .init("auto-dedup", status: .notBuilt, does: "Remove from the parent images what is there again"),
+        .init("page-server", for: dumps, status: .notBuilt, does: "Send the memory to a page server"),
+        .init(
+            "lazy-pages", for: .init(.dump, .restore), status: .notBuilt, does: "Bring memory over when it is asked for"
+        ),
+        .init(
+            "pre-dump-mode", nil, .required("mode"), for: .init(.preDump), status: .notBuilt, does: "How memory is read"
+        ),
+        .init("stream", status: .notBuilt, does: "Write or read the images as a stream"),
+    ]
+
+    /// Options that CRIU does not have.
+    private static let own: [CommandOption] = [
+        .init("json", for: .init(.dump, .restore, .check, .show), origin: .apus, does: "Print for programs, as JSON"),
+        .init("dry-run", for: .init(.restore), origin: .apus, does: "Print the plan and make nothing"),
+    ]
+}

@@ -1,0 +1,119 @@
+internal import ArgumentParser
+internal import Compatibility
+internal import Diagnostics
+internal import Glibc
+internal import Logging
+internal import SystemPackage
+
+/// One run from the arguments to the exit status.
+///
+/// The order matters: the command line is understood first, mistakes included; then the log file is opened, so that it
+/// exists after every run; then mistakes are reported; and only then a verb begins.
+struct Program {
+    private let start = ContinuousClock.now
+    private let name: String
+    private let arguments: [[UInt8]]
+
+    init(arguments: [[UInt8]]) {
+        name =
+            arguments.first.flatMap { $0.split(separator: UInt8(ascii: "/")).last }.map { RawArgument.text(Array($0)) }
+            ?? "apus"
+        self.arguments = Array(arguments.dropFirst())
+    }
+
+    /// Runs and ends the process.
+    mutating func exit() -> Never { Glibc.exit(run()) }
+
+    private func run() -> Int32 {
+        if let status = runParserService() { return status }
+        let invocation = Invocation(arguments, configuration: .host())
+        if invocation.has("version") {
+            Console.write(Version.text(asCRIU: name == "criu"))
+            return 0
+        }
+        if invocation.has("help") || arguments.isEmpty { return help(invocation) }
+        return run(invocation)
+    }
+
+    /// Answers what only the argument parser knows, such as scripts for shell completion and `help VERB`.
+    private func runParserService() -> Int32? {
+        let words = arguments.map(RawArgument.text)
+        guard let first = words.first,
+            first == "help" || first.hasPrefix("--generate-completion-script") || first.hasPrefix("---completion")
+                || first == "--experimental-dump-help"
+        else { return nil }
+        return answer(words)
+    }
+
+    private func help(_ invocation: Invocation) -> Int32 {
+        let status = answer((invocation.verb.map { $0.isBuilt ? [$0.rawValue] : [] } ?? []) + ["--help"])
+        return arguments.isEmpty ? 1 : status
+    }
+
+    private func answer(_ words: [String]) -> Int32 {
+        do {
+            // The command that it gives for a question only throws the answer.
+            var command = try Apus.parseAsRoot(words)
+            try command.run()
+            return 0
+        } catch {
+            let text = Apus.fullMessage(for: error)
+            let status = Apus.exitCode(for: error).rawValue
+            if status == 0 { Console.write(text + "\n") } else { Console.writeError(text + "\n") }
+            return status == 0 ? 0 : 1
+        }
+    }
+
+    private func run(_ invocation: Invocation) -> Int32 {
+        var problems = invocation.problems
+        var log: FileDescriptor?
+        if let path = LogFile.path(for: invocation) {
+            do { log = try LogFile.open(path) } catch { problems.append(error) }
+        }
+        let logger = makeLogger(invocation, file: log)
+        let reporter = Reporter(
+            logger: log == nil ? nil : logger, asJSON: invocation.has("json"), verb: invocation.verb?.rawValue ?? name)
+        for note in invocation.notes { logger.info("\(note)") }
+        if let first = problems.first { return reporter.fail(Problems(first, Array(problems.dropFirst()))) }
+        do {
+            let command = try parse(invocation.normalForm)
+            return try perform(command, Session(invocation: invocation, logger: logger))
+        } catch {
+            return reporter.fail(error)
+        }
+    }
+
+    private func makeLogger(_ invocation: Invocation, file: FileDescriptor?) -> Logger {
+        let output = LogOutput(
+            descriptor: file ?? .standardError,
+            form: file != nil ? .file : .people(Console.errorStyle),
+            label: invocation.verb?.rawValue ?? name, verbosity: invocation.verbosity, start: start)
+        return Logger(label: "apus") { _ in output }
+    }
+
+    /// Parses the normal form; what the parser dislikes is a bad value.
+    private func parse(_ words: [String]) throws(Problem) -> any ParsableCommand {
+        do {
+            return try Apus.parseAsRoot(words)
+        } catch {
+            throw Problem(
+                .invalidValue, Apus.message(for: error).printable,
+                remedy: "See apus help \(words.first ?? "")")
+        }
+    }
+
+    private func perform(_ command: any ParsableCommand, _ session: Session) throws -> Int32 {
+        var command = command
+        if let action = command as? any Action {
+            Cancellation.install()
+            defer { session.progress.finish() }
+            return try action.perform(in: session)
+        }
+        do {
+            try command.run()
+            return 0
+        } catch let code as ExitCode {
+            return code.rawValue
+        }
+    }
+}

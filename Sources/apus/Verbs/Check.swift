@@ -1,0 +1,26 @@
+internal import ArgumentParser
+internal import Diagnostics
+
+/// `apus check`.
+struct Check: Action {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what this kernel can do for a dump and a restore.")
+
+    @OptionGroup var common: CommonOptions
+
+    @Option(help: "Check one feature alone and answer by the exit status; may be given several times.")
+    var feature: [String] = []
+
+    @Flag(help: "Also require what some programs need.")
+    var extra = false
+
+    @Flag(help: "Also require what is experimental.")
+    var experimental = false
+
+    @Flag(help: "Require everything.")
+    var all = false
+
+    func perform(in session: Session) throws -> Int32 {
+        throw Problem("not-built", "the check is not built yet", remedy: "")
+    }
+}

@@ -1,0 +1,82 @@
+import Diagnostics
+import SystemPackage
+import Testing
+
+@Suite struct ProblemTests {
+    static let full = Problem(
+        "pid-in-use", "another process has this pid",
+        object: .init(pid: 12, process: "sh", fd: 3, path: "/a", address: 0x7f00),
+        cause: .init(.fileExists, attempted: "clone3(set_tid=[12])"), remedy: "End that process")
+    static let bare = Problem("odd", "something", remedy: "")
+
+    @Test func rendersForPeople() {
+        #expect(
+            Self.full.rendered(TextStyle()) == """
+                error[pid-in-use]: process 12 (sh), descriptor 3, address 0x7f00, /a
+                  another process has this pid
+                  cause: clone3(set_tid=[12]): File exists
+                  help: End that process
+
+                """)
+        #expect(Self.bare.rendered(TextStyle()) == "error[odd]: something\n")
+    }
+
+    @Test func coloursOnlyWhereWanted() {
+        #expect(!Self.full.rendered(TextStyle(coloured: false)).contains("\u{1b}"))
+        #expect(Self.full.rendered(TextStyle(coloured: true)).contains("\u{1b}[1;31merror[pid-in-use]\u{1b}[0m"))
+    }
+
+    @Test func wrapsAtTheWidth() {
+        let long = Problem("x", String(repeating: "word ", count: 60), object: .init(pid: 1), remedy: "do it")
+        let lines = long.rendered(TextStyle(columns: 50)).split(separator: "\n")
+        #expect(lines.count > 5)
+        for line in lines { #expect(line.count <= 50) }
+    }
+
+    @Test func severalAreCounted() {
+        let text = Problems(Self.full, [Self.bare]).rendered(TextStyle())
+        #expect(text.hasSuffix("\n\nerror[odd]: something\n\n2 problems found\n"))
+    }
+
+    @Test func hostileNamesCannotDriveTheTerminal() {
+        let hostile = Problem("x", "s", object: .init(path: "/tmp/\u{1b}]0;owned\u{7}\n"), remedy: "")
+        let text = hostile.rendered(TextStyle())
+        #expect(!text.contains("\u{1b}") && !text.contains("\u{7}"))
+        #expect(text.contains("/tmp/\\x1b]0;owned\\x07\\x0a"))
+    }
+
+    @Test func becomesJSON() {
+        #expect(
+            Self.full.json.text(indented: false) == """
+                {"code":"pid-in-use","summary":"another process has this pid","object":{"pid":12,"process":"sh",\
+                "fd":3,"path":"/a","address":"0x7f00"},"cause":{"errno":17,"message":"File exists",\
+                "attempted":"clone3(set_tid=[12])"},"remedy":"End that process"}
+                """)
+        #expect(Self.bare.json.text(indented: false) == #"{"code":"odd","summary":"something"}"#)
+    }
+}
+
+@Suite struct JSONTests {
+    @Test func escapes() {
+        #expect(JSON.string("a\"b\\c\n\r\t\u{1}ä\u{1F600}").text() == #""a\"b\\c\n\r\t\u0001ä😀""#)
+    }
+
+    @Test func indents() {
+        let value: JSON = ["list": [1, true, .null], "empty": [], "none": .object([]), "big": .unsigned(.max)]
+        #expect(
+            value.text() == """
+                {
+                  "list": [
+                    1,
+                    true,
+                    null
+                  ],
+                  "empty": [],
+                  "none": {},
+                  "big": 18446744073709551615
+                }
+                """)
+        #expect(
+            value.text(indented: false) == #"{"list":[1,true,null],"empty":[],"none":{},"big":18446744073709551615}"#)
+    }
+}
