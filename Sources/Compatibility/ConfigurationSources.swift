@@ -1,5 +1,6 @@
 internal import Diagnostics
 internal import Glibc
+internal import Linux
 public import SystemPackage
 
 /// Where configuration files are, and how they are read.
@@ -90,20 +91,7 @@ extension ConfigurationSources {
         if !skipsDefaults { for path in defaults { take(path, mayBeAbsent: true) } }
         if let environment { take(environment, mayBeAbsent: false) }
         let chosen = commandLine.last { $0.option.long == "config" }
-        if let value = chosen?.value { take(FilePath(rawBytes: value), mayBeAbsent: false) }
+        if let value = chosen?.value { take(FilePath(bytes: value), mayBeAbsent: false) }
         return (given, problems)
-    }
-}
-
-extension FilePath {
-    /// The path of these bytes, up to the first zero byte.
-    public init(rawBytes bytes: [UInt8]) {
-        let bytes = bytes.prefix { $0 != 0 } + [0]
-        // unsafe: the array ends with the zero byte that the initialiser looks for.
-        self = unsafe bytes.withUnsafeBytes { buffer in
-            unsafe buffer.withMemoryRebound(to: CInterop.PlatformChar.self) { characters in
-                unsafe characters.baseAddress.map { unsafe FilePath(platformString: $0) } ?? FilePath()
-            }
-        }
     }
 }

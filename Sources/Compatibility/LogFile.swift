@@ -1,4 +1,5 @@
 public import Diagnostics
+internal import Linux
 public import SystemPackage
 
 /// The log file that a run was asked to write.
@@ -7,8 +8,8 @@ public enum LogFile {
     public static func path(for invocation: Invocation) -> FilePath? {
         guard let name = invocation.value(of: "log-file") else { return nil }
         let directory = invocation.value(of: "work-dir") ?? invocation.value(of: "images-dir")
-        let path = FilePath(rawBytes: name)
-        return directory.map { FilePath(rawBytes: $0).pushing(path) } ?? path
+        let path = FilePath(bytes: name)
+        return directory.map { FilePath(bytes: $0).pushing(path) } ?? path
     }
 
     /// Opens the log file anew. It is there from now on, whatever becomes of the run.

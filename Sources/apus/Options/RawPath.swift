@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Compatibility
+internal import Linux
 internal import SystemPackage
 
 /// A path on the command line, byte by byte as it was given.
@@ -8,7 +9,7 @@ struct RawPath: ExpressibleByArgument, Sendable {
 
     init?(argument: String) {
         guard !argument.isEmpty else { return nil }
-        path = FilePath(rawBytes: RawArgument.bytes(argument))
+        path = FilePath(bytes: RawArgument.bytes(argument))
     }
 
     init(_ path: FilePath) { self.path = path }

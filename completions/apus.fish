@@ -1,0 +1,148 @@
+function __apus_should_offer_completions_for_flags_or_options -a expected_commands
+    set -l non_repeating_flags_or_options $argv[2..]
+    set -l non_repeating_flags_or_options_absent 0
+    set -l positional_index 0
+    set -l commands
+    __apus_parse_tokens
+    test "$commands" = "$expected_commands"; and return $non_repeating_flags_or_options_absent
+end
+
+function __apus_should_offer_completions_for_positional -a expected_commands positional_index_comparison expected_positional_index
+    set -l non_repeating_flags_or_options
+    set -l non_repeating_flags_or_options_absent 0
+    set -l positional_index 0
+    set -l commands
+    __apus_parse_tokens
+    test "$commands" = "$expected_commands" -a \( "$positional_index" "$positional_index_comparison" "$expected_positional_index" \)
+end
+
+function __apus_parse_tokens -S
+    set -l unparsed_tokens (__apus_tokens -pc)
+    switch $unparsed_tokens[1]
+    case 'apus'
+        __apus_parse_subcommand 0 'h/help'
+        switch $unparsed_tokens[1]
+        case 'dump'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'status-fd=' 'pidfile=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'timeout=' 'h/help'
+        case 'restore'
+            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'status-fd=' 'pidfile=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'dry-run' 'h/help'
+        case 'check'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'feature=+' 'extra' 'experimental' 'all' 'h/help'
+        case 'help'
+            __apus_parse_subcommand -r 1 
+        end
+    end
+end
+
+function __apus_tokens
+    if test (string split -m 1 -f 1 -- . "$FISH_VERSION") -gt 3
+        commandline --tokens-raw $argv
+    else
+        commandline -o $argv
+    end
+end
+
+function __apus_parse_subcommand -S -a positional_count
+    argparse -s r -- $argv
+    set -l option_specs $argv[2..]
+    set -l is_repeating_positional $_flag_r
+    set -el _flag_r
+    set -a commands $unparsed_tokens[1]
+    set positional_index 0
+    while true
+        set -e unparsed_tokens[1]
+        argparse -sn "$commands" $option_specs -- $unparsed_tokens 2> /dev/null
+        set unparsed_tokens $argv
+        set positional_index (math $positional_index + 1)
+        for non_repeating_flag_or_option in $non_repeating_flags_or_options
+            if set -ql "_flag_$(string replace -a - _ -- $non_repeating_flag_or_option)"
+                set non_repeating_flags_or_options_absent 1
+                break
+            end
+        end
+        test (count $unparsed_tokens) -eq 0 -o \( -z "$is_repeating_positional" -a "$positional_index" -gt "$positional_count" \) && break
+    end
+end
+
+function __apus_complete_directories
+    set -l token (commandline -t)
+    string match -- '*/' $token
+    set -l subdirs $token*/
+    printf %s\n $subdirs
+end
+
+function __apus_custom_completion
+    set -x SAP_SHELL fish
+    set -x SAP_SHELL_VERSION $FISH_VERSION
+    set -l tokens (__apus_tokens -p)
+    if test -z "$(__apus_tokens -t)"
+        set -l index (count (__apus_tokens -pc))
+        set tokens $tokens[..$index] \'\' $tokens[(math $index + 1)..]
+    end
+    command $tokens[1] $argv $tokens
+end
+
+complete -c 'apus' -f
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'dump' -d 'Write a process tree to image files.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'restore' -d 'Bring a process tree back from image files.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'check' -d 'Say what this kernel can do for a dump and a restore.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'help' -d 'Show subcommand help information.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" W work-dir' -s 'W' -l 'work-dir' -d 'Where logs, statistics and pid files go; the images directory if not given.' -rfa '(__apus_complete_directories)'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" log-file o' -s 'o' -l 'log-file' -d 'Write the log to this file, relative to the work directory, or else to the images directory.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" v verbosity' -s 'v' -l 'verbosity' -d 'How much is logged: 0 nothing, 1 errors, 2 warnings, 3, 4 all.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" config' -l 'config' -d 'Read options from this file as well.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" no-default-config' -l 'no-default-config' -d 'Do not read the default configuration files.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" json' -l 'json' -d 'Print for programs, as JSON.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" j shell-job' -s 'j' -l 'shell-job' -d 'The tree uses a terminal and a session from outside of it.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump"' -l 'action-script' -d 'Run this script at each stage; may be given several times.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump"' -l 'external' -d 'A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" evasive-devices' -l 'evasive-devices' -d 'Use any path to a device file whose own path cannot be used.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" display-stats' -l 'display-stats' -d 'Print statistics at the end.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" t tree' -s 't' -l 'tree' -d 'The root of the process tree.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" R leave-running' -s 'R' -l 'leave-running' -d 'Let the processes run on.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" leave-stopped s' -s 's' -l 'leave-stopped' -d 'Leave the processes stopped.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" timeout' -l 'timeout' -d 'How many seconds the whole dump may take; 0 for ever.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" W work-dir' -s 'W' -l 'work-dir' -d 'Where logs, statistics and pid files go; the images directory if not given.' -rfa '(__apus_complete_directories)'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" log-file o' -s 'o' -l 'log-file' -d 'Write the log to this file, relative to the work directory, or else to the images directory.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" v verbosity' -s 'v' -l 'verbosity' -d 'How much is logged: 0 nothing, 1 errors, 2 warnings, 3, 4 all.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" config' -l 'config' -d 'Read options from this file as well.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" no-default-config' -l 'no-default-config' -d 'Do not read the default configuration files.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" json' -l 'json' -d 'Print for programs, as JSON.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" j shell-job' -s 'j' -l 'shell-job' -d 'The tree uses a terminal and a session from outside of it.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'action-script' -d 'Run this script at each stage; may be given several times.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'external' -d 'A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" evasive-devices' -l 'evasive-devices' -d 'Use any path to a device file whose own path cannot be used.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" display-stats' -l 'display-stats' -d 'Print statistics at the end.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" d restore-detached' -s 'd' -l 'restore-detached' -d 'Leave once the tree runs, instead of waiting for its root.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" S restore-sibling' -s 'S' -l 'restore-sibling' -d 'Make the root a child of the caller.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" leave-stopped s' -s 's' -l 'leave-stopped' -d 'Leave the restored processes stopped.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" exec-cmd' -l 'exec-cmd' -d 'Become the command after -- once the tree runs.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'inherit-fd' -d 'A descriptor of the caller that stands in for a resource, fd[N]:KEY; may be given several times.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" dry-run' -l 'dry-run' -d 'Print the plan and make nothing.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" W work-dir' -s 'W' -l 'work-dir' -d 'Where logs, statistics and pid files go; the images directory if not given.' -rfa '(__apus_complete_directories)'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" log-file o' -s 'o' -l 'log-file' -d 'Write the log to this file, relative to the work directory, or else to the images directory.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" v verbosity' -s 'v' -l 'verbosity' -d 'How much is logged: 0 nothing, 1 errors, 2 warnings, 3, 4 all.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" config' -l 'config' -d 'Read options from this file as well.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" no-default-config' -l 'no-default-config' -d 'Do not read the default configuration files.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" json' -l 'json' -d 'Print for programs, as JSON.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check"' -l 'feature' -d 'Check one feature alone and answer by the exit status; may be given several times.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" extra' -l 'extra' -d 'Also require what some programs need.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" experimental' -l 'experimental' -d 'Also require what is experimental.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" all' -l 'all' -d 'Require everything.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" h help' -s 'h' -l 'help' -d 'Show help information.'
