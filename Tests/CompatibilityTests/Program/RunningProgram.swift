@@ -54,10 +54,7 @@ enum Program {
         _ = unsafe posix_spawn_file_actions_addopen(&actions, 2, errors.string, writing, 0o600)
         var arguments: [UnsafeMutablePointer<CChar>?] = unsafe copies(words)
         var variables: [UnsafeMutablePointer<CChar>?] = unsafe copies(environment.map { Array($0.utf8) })
-        defer {
-            for unsafepointer in unsafe arguments { unsafe free(pointer) }
-            for unsafepointer in unsafe variables { unsafe free(pointer) }
-        }
+        defer { unsafe (arguments + variables).forEach { unsafe free($0) } }
         var pid: pid_t = 0
         let result = unsafe posix_spawn(&pid, executable.string, &actions, nil, &arguments, &variables)
         guard result == 0 else { throw Failure.spawn(result) }
