@@ -55,7 +55,12 @@
 #define OVERFLOW 0x800
 #define SIG_SETMASK 2
 
+#define PROT_READ_WRITE 3
+#define PROT_READ_EXEC 5
+#define MAP_SHARED_FIXED 0x11
+
 #define NR_close 3
+#define NR_mmap 9
 #define NR_munmap 11
 #define NR_rt_sigprocmask 14
 #define NR_rt_sigreturn 15
@@ -70,6 +75,7 @@
 	.globl apus_trampoline_core, apus_trampoline_core_end
 	.globl apus_trampoline_single, apus_trampoline_single_end
 	.globl apus_trampoline_resume, apus_trampoline_resume_registers, apus_trampoline_resume_end
+	.globl apus_trampoline_husk, apus_trampoline_husk_end
 	.globl apus_trampoline_sigreturn, apus_trampoline_sigreturn_end
 
 apus_trampoline_core:
@@ -259,5 +265,45 @@ apus_trampoline_sigreturn:
 5:	movl $NR_rt_sigreturn, %eax
 	syscall
 apus_trampoline_sigreturn_end:
+
+	// The husk: all the code of the program that a restored process begins as. It maps the trampoline and the mailbox
+	// and goes there. The values behind it are filled in for each restore (struct apus_husk).
+	.balign 16
+apus_trampoline_husk:
+	movq HUSK_CODE(%rip), %rdi
+	movq HUSK_CODE_LENGTH(%rip), %rsi
+	movl $PROT_READ_EXEC, %edx
+	movl $MAP_SHARED_FIXED, %r10d
+	movq HUSK_FILE(%rip), %r8
+	xorl %r9d, %r9d
+	movl $NR_mmap, %eax
+	syscall
+	cmpq %rax, %rdi
+	jne 6f
+	addq %rsi, %rdi
+	movq %rsi, %r9
+	movq HUSK_DATA_LENGTH(%rip), %rsi
+	movl $PROT_READ_WRITE, %edx
+	movl $NR_mmap, %eax
+	syscall
+	cmpq %rax, %rdi
+	jne 6f
+	movq HUSK_CONTROL(%rip), %r12
+	jmp *HUSK_CODE(%rip)
+6:	movl $1, %edi
+	movl $NR_exit_group, %eax
+	syscall
+	.balign 8
+HUSK_CODE:
+	.quad 0
+HUSK_CODE_LENGTH:
+	.quad 0
+HUSK_DATA_LENGTH:
+	.quad 0
+HUSK_FILE:
+	.quad 0
+HUSK_CONTROL:
+	.quad 0
+apus_trampoline_husk_end:
 
 	.section .note.GNU-stack,"",@progbits

@@ -48,6 +48,8 @@ public struct Batch: Sendable {
     public private(set) var calls: [Call] = []
     /// The batch's memory as it is before the calls.
     public private(set) var memory: [UInt8] = []
+    /// Places in the memory that hold the address of another place in it.
+    private var references: [(place: Int, target: Buffer)] = []
 
     public init() {}
 
@@ -81,6 +83,11 @@ public struct Batch: Sendable {
         return buffer
     }
 
+    /// Stores the address of one buffer in another: an iovec's base, the pointer in a structure.
+    public mutating func store(addressOf target: Buffer, in place: Buffer, at offset: Int = 0) {
+        references.append((place: place.offset + offset, target: target))
+    }
+
     /// Adds a call and returns its index, by which later calls and the caller name its result.
     @discardableResult
     public mutating func call(
@@ -110,6 +117,11 @@ public struct Batch: Sendable {
         bytes.reserveCapacity(encodedSize)
         for call in calls { append(call, to: &bytes, base: base) }
         bytes.append(contentsOf: memory)
+        for (place, target) in references {
+            var value: [UInt8] = []
+            value.append(littleEndian: address(of: target, base: base).raw)
+            bytes.replaceSubrange(recordsSize + place..<recordsSize + place + 8, with: value)
+        }
         return bytes
     }
 

@@ -1,20 +1,22 @@
 internal import CLinux
-internal import Diagnostics
-internal import Linux
+public import Diagnostics
+public import Linux
 internal import SystemPackage
 
 /// Apus' end of the socket over which a controlled process hears commands and reports. That it is open is what keeps
 /// the process under control.
-struct Channel: ~Copyable {
+public struct Channel: ~Copyable {
     private let end: OwnedDescriptor
 
-    enum Report: Sendable, Equatable {
+    /// What came over the channel.
+    public enum Report: Sendable, Equatable {
         case token(UInt64)
         case nothing
         case gone
     }
 
-    init(owning end: consuming OwnedDescriptor) { self.end = end }
+    /// Takes over Apus' end.
+    public init(owning end: consuming OwnedDescriptor) { self.end = end }
 
     /// Takes a copy of a descriptor of a process (pidfd_getfd(2)).
     init(takingFrom pid: Int32, _ descriptor: Int32) throws(Problem) {
@@ -30,10 +32,10 @@ struct Channel: ~Copyable {
     }
 
     /// The descriptor's number.
-    var raw: Int32 { end.raw }
+    public var raw: Int32 { end.raw }
 
     /// Tells the process that a batch stands ready.
-    func command(pid: Int32) throws(Problem) {
+    public func command(pid: Int32) throws(Problem) {
         do throws(Errno) {
             // A message of eight bytes; a dead reader is an error and no SIGPIPE.
             let message: [UInt8] = [1, 0, 0, 0, 0, 0, 0, 0]
@@ -50,7 +52,7 @@ struct Channel: ~Copyable {
     }
 
     /// Waits for a report for so many nanoseconds.
-    func report(atMost nanoseconds: UInt64) -> Report {
+    public func report(atMost nanoseconds: UInt64) -> Report {
         var entries = [Files.PollEntry(end.raw, .readable)]
         guard let ready = try? Files.poll(&entries, timeout: nanoseconds), ready > 0 else { return .nothing }
         var token: UInt64 = 0

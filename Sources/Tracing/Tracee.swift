@@ -236,10 +236,10 @@ extension Problem.Code {
 }
 
 /// Waiting for something to happen to a tracee, without missing it and without turning in circles.
-enum ChildSignal {
+public enum ChildSignal {
     /// Keeps SIGCHLD pending in the calling thread, so that `wait` can wait for it. Called once, before the first
     /// tracee.
-    static func prepare() {
+    public static func prepare() {
         var set = sigset_t()
         unsafe sigemptyset(&set)
         unsafe sigaddset(&set, SIGCHLD)
@@ -247,7 +247,7 @@ enum ChildSignal {
     }
 
     /// Returns when a child or tracee has changed state, or after so many nanoseconds.
-    static func wait(atMost nanoseconds: UInt64) {
+    public static func wait(atMost nanoseconds: UInt64) {
         var set = sigset_t()
         unsafe sigemptyset(&set)
         unsafe sigaddset(&set, SIGCHLD)

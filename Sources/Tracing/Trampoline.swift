@@ -11,6 +11,9 @@ enum Trampoline {
     /// The way out of a restore.
     static let sigreturn = bytes(of: APUS_PIECE_SIGRETURN)
 
+    /// The husk's code.
+    static let husk = bytes(of: APUS_PIECE_HUSK)
+
     /// Where `resume` is entered by a thread that has nothing to unmap.
     static let resumeRegistersOffset = apus_resume_registers_offset()
 

@@ -81,10 +81,33 @@ struct apus_saved {
 
 static_assert(sizeof(struct apus_saved) == 19 * 8, "the assembly counts on it");
 
+/// What the husk is told.
+struct apus_husk {
+	/// Where the first page of the mailbox's file, the trampoline, goes, and its length.
+	uint64_t code, code_length;
+	/// The length of the rest, which goes behind it.
+	uint64_t data_length;
+	/// The descriptor of the file.
+	uint64_t file;
+	/// The control block to begin with.
+	uint64_t control;
+};
+
+static_assert(sizeof(struct apus_husk) == 5 * 8, "the assembly counts on it");
+
+/// Makes a process that executes the husk.
+///
+/// @param husk the descriptor of the husk's file
+/// @param pid the pid it shall have
+/// @param flags more flags of clone3(2), CLONE_PARENT for one
+/// @return the pid, or a negated errno
+int apus_spawn_husk(int husk, int pid, uint64_t flags);
+
 // The pieces of code, as data: copied into the controlled process, each position independent.
 extern const uint8_t apus_trampoline_core[], apus_trampoline_core_end[];
 extern const uint8_t apus_trampoline_single[], apus_trampoline_single_end[];
 extern const uint8_t apus_trampoline_resume[], apus_trampoline_resume_registers[], apus_trampoline_resume_end[];
+extern const uint8_t apus_trampoline_husk[], apus_trampoline_husk_end[];
 extern const uint8_t apus_trampoline_sigreturn[], apus_trampoline_sigreturn_end[];
 
 enum apus_piece {
@@ -96,6 +119,8 @@ enum apus_piece {
 	APUS_PIECE_RESUME,
 	/// The way out of a restore.
 	APUS_PIECE_SIGRETURN,
+	/// The code of the husk; struct apus_husk are its last bytes.
+	APUS_PIECE_HUSK,
 };
 
 static inline const uint8_t *apus_piece_bytes(enum apus_piece piece)
@@ -105,6 +130,7 @@ static inline const uint8_t *apus_piece_bytes(enum apus_piece piece)
 	case APUS_PIECE_SINGLE: return apus_trampoline_single;
 	case APUS_PIECE_RESUME: return apus_trampoline_resume;
 	case APUS_PIECE_SIGRETURN: return apus_trampoline_sigreturn;
+	case APUS_PIECE_HUSK: return apus_trampoline_husk;
 	}
 	return 0;
 }
@@ -116,6 +142,7 @@ static inline size_t apus_piece_size(enum apus_piece piece)
 	case APUS_PIECE_SINGLE: return (size_t)(apus_trampoline_single_end - apus_trampoline_single);
 	case APUS_PIECE_RESUME: return (size_t)(apus_trampoline_resume_end - apus_trampoline_resume);
 	case APUS_PIECE_SIGRETURN: return (size_t)(apus_trampoline_sigreturn_end - apus_trampoline_sigreturn);
+	case APUS_PIECE_HUSK: return (size_t)(apus_trampoline_husk_end - apus_trampoline_husk);
 	}
 	return 0;
 }
