@@ -3,6 +3,7 @@
 #pragma once
 
 #include "call.h"
+#include "cpuid.h"
 #include "clone.h"
 #include "files.h"
 #include "pagemap.h"

@@ -1,0 +1,50 @@
+internal import CLinux
+
+/// Where the components of the extended state stand in the standard format of XSAVE on this processor (Intel SDM,
+/// volume 1, chapter 13; CPUID leaf 0DH).
+public struct ExtendedStateLayout: Sendable, Equatable {
+    /// A component: its number is its bit in XCR0.
+    public enum Component: Int, CaseIterable, Sendable {
+        /// The upper halves of YMM0 to YMM15.
+        case ymmUpper = 2
+        case boundRegisters = 3
+        case boundControl = 4
+        /// k0 to k7.
+        case opmask = 5
+        /// The upper halves of ZMM0 to ZMM15.
+        case zmmUpper = 6
+        /// ZMM16 to ZMM31.
+        case zmmHigh = 7
+        case protectionKeys = 9
+    }
+
+    /// The components that the kernel has turned on (XCR0).
+    public var features: UInt64
+    /// Bytes of the whole area with all that is turned on.
+    public var size: Int
+    /// The place of each component that is turned on.
+    public var places: [Component: Range<Int>]
+
+    /// The end of the header that follows the legacy area: x87 and SSE only.
+    public static let smallestSize = 576
+
+    public init(features: UInt64, size: Int, places: [Component: Range<Int>]) {
+        self.features = features
+        self.size = size
+        self.places = places
+    }
+
+    /// This processor's.
+    public static let current: ExtendedStateLayout = {
+        guard apus_cpuid(1, 0).ecx & (1 << 27) != 0 else {
+            return ExtendedStateLayout(features: 3, size: smallestSize, places: [:])
+        }
+        let features = apus_xcr0()
+        var places: [Component: Range<Int>] = [:]
+        for component in Component.allCases where features & (1 << UInt64(component.rawValue)) != 0 {
+            let description = apus_cpuid(0xd, UInt32(component.rawValue))
+            places[component] = Int(description.ebx)..<Int(description.ebx) + Int(description.eax)
+        }
+        return ExtendedStateLayout(features: features, size: Int(apus_cpuid(0xd, 0).ebx), places: places)
+    }()
+}
