@@ -63,3 +63,18 @@ func readFile(_ path: FilePath) throws -> [UInt8] {
         }
     }
 }
+
+extension TemporaryDirectory {
+    /// A copy of a fixture that may be changed.
+    convenience init(copying name: String) throws {
+        try self.init()
+        for file in try ImageDirectory(opening: Fixture.path(name)).fileNames() {
+            try put(try readFile(Fixture.path(name).appending(file)), file)
+        }
+    }
+
+    func remove(_ name: String) throws {
+        // SAFETY: the string lives as long as the call.
+        guard unsafe unlink(path.appending(name).string) == 0 else { throw Errno(rawValue: errno) }
+    }
+}

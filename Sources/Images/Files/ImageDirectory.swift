@@ -30,6 +30,12 @@ public final class ImageDirectory: Sendable {
         try self.init(opening: ".", in: descriptor, path: path)
     }
 
+    /// Takes over a descriptor.
+    init(owning descriptor: Int32, path: FilePath) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
     private init(opening name: String, in directory: Int32, path: FilePath) throws(Problem) {
         self.path = path
         do throws(Errno) {

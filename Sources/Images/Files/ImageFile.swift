@@ -44,8 +44,8 @@ public final class ImageFile: Sendable {
             let isRegular: Bool
             do throws(Errno) {
                 let status = try Posix.status(of: descriptor)
-                isRegular = status.st_mode & S_IFMT == S_IFREG
-                file = ImageFile(path: path, descriptor: descriptor, size: UInt64(max(0, status.st_size)))
+                isRegular = status.isRegular
+                file = ImageFile(path: path, descriptor: descriptor, size: status.size)
             } catch {
                 try Posix.close(descriptor)
                 throw error

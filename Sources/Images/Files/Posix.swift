@@ -16,16 +16,35 @@ enum Posix {
         try retrying { unsafe openat(directory, name, flags | O_CLOEXEC, mode) }
     }
 
+    /// What the kernel says about a file, as far as images need it.
+    struct Status {
+        let identity: FileIdentity
+        let isRegular: Bool
+        let size: UInt64
+
+        fileprivate init(_ status: stat) {
+            identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+            isRegular = status.st_mode & S_IFMT == S_IFREG
+            size = UInt64(max(0, status.st_size))
+        }
+    }
+
+    /// What a file is, whatever path leads to it.
+    struct FileIdentity: Hashable {
+        let device: UInt64
+        let inode: UInt64
+    }
+
     /// fstat(2).
-    static func status(of descriptor: Int32) throws(Errno) -> stat {
+    static func status(of descriptor: Int32) throws(Errno) -> Status {
         var result = stat()
         // SAFETY: the kernel fills the structure that is passed, and keeps no pointer to it.
         _ = try retrying { unsafe fstat(descriptor, &result) }
-        return result
+        return Status(result)
     }
 
     /// fstatat(2), of a symbolic link itself; nil where there is no such file.
-    static func status(of name: String, in directory: Int32) throws(Errno) -> stat? {
+    static func status(of name: String, in directory: Int32) throws(Errno) -> Status? {
         var result = stat()
         do throws(Errno) {
             // SAFETY: as above.
@@ -33,7 +52,7 @@ enum Posix {
         } catch .noSuchFileOrDirectory {
             return nil
         }
-        return result
+        return Status(result)
     }
 
     /// Reads until `count` bytes are there or the file ends (pread(2)).
@@ -75,6 +94,12 @@ enum Posix {
     static func rename(_ old: String, to new: String, in directory: Int32) throws(Errno) {
         // SAFETY: as for openat.
         _ = try retrying { unsafe renameat(directory, old, directory, new) }
+    }
+
+    /// symlinkat(2).
+    static func link(_ name: String, to target: String, in directory: Int32) throws(Errno) {
+        // SAFETY: as for openat.
+        _ = try retrying { unsafe symlinkat(target, directory, name) }
     }
 
     /// unlinkat(2) of a file; does nothing where there is none.

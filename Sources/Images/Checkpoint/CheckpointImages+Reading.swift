@@ -1,0 +1,204 @@
+public import Diagnostics
+public import ImageMessages
+internal import SystemPackage
+
+extension CheckpointImages {
+    /// The versions of the format that are understood (`InventoryEntry.imgVersion`).
+    static let knownVersions: ClosedRange<UInt32> = 1...2
+
+    /// Reads a directory and checks it. All problems that can be found are found in one look.
+    ///
+    /// - Parameter architecture: the processor that the images must be of.
+    /// - Throws: the problems, each with a code of this module (`image-*`).
+    public init(
+        reading directory: ImageDirectory, architecture: CoreEntry.March = .ofThisMachine
+    ) throws(Problems) {
+        // Without a sound beginning nothing else can be understood.
+        let inventory: InventoryEntry
+        let tree: [PstreeEntry]
+        do throws(Problem) {
+            inventory = try directory.inventory()
+            manifest = try directory.manifest()
+            tree = try directory.tree()
+        } catch {
+            throw Problems(error)
+        }
+        self.inventory = inventory
+        var found: [Problem] = manifest.map(directory.differences) ?? []
+        try Problems.throwIfAny(found)
+
+        tasks = tree.compactMap { entry in
+            found.collect { () throws(Problem) in
+                try TaskImages(reading: entry, in: directory, inventory: inventory, architecture: architecture)
+            }
+        }
+        let shared = found.collect { () throws(Problem) in try Shared(directory) }
+        guard let shared, found.isEmpty else {
+            try Problems.throwIfAny(found)
+            preconditionFailure("nothing was read, and no problem was found")
+        }
+        files = shared.files
+        terminals = shared.terminals
+        terminalData = shared.terminalData
+        pipes = shared.pipes
+        remaps = shared.remaps
+        ghosts = shared.ghosts
+        memfds = shared.memfds
+        fileLocks = shared.fileLocks
+        seccompFilters = shared.seccompFilters
+        cgroup = shared.cgroup
+        cpuinfo = shared.cpuinfo
+        timeNamespaces = shared.timeNamespaces
+        utsNamespaces = shared.utsNamespaces
+        try Problems.throwIfAny(missingDescriptions(directory))
+    }
+
+    /// Every descriptor, executable and directory leads to a description.
+    private func missingDescriptions(_ directory: ImageDirectory) -> [Problem] {
+        let path = directory.path.appending(ImageKind.files.layout.fileName())
+        var found: [Problem] = []
+        func missing(_ what: String, of pid: Int32, fd: Int32? = nil) {
+            found.append(
+                Problem(
+                    .imageInvalid, "\(what) leads to no file of the images",
+                    object: .init(pid: pid, fd: fd, path: path.string), remedy: copyAgain))
+        }
+        for task in tasks {
+            for descriptor in task.descriptors where files[descriptor] == nil {
+                missing("the descriptor", of: task.pid, fd: Int32(bitPattern: descriptor.fd))
+            }
+            if let memory = task.memory, files.regular(memory.exeFileID) == nil {
+                missing("the executable", of: task.pid)
+            }
+            guard let fs = task.fs else { continue }
+            if files.regular(fs.cwdID) == nil { missing("the working directory", of: task.pid) }
+            if files.regular(fs.rootID) == nil { missing("the root directory", of: task.pid) }
+        }
+        return found
+    }
+}
+
+extension CheckpointImages {
+    /// The images that belong to no task.
+    private struct Shared {
+        let files: FileTable
+        let terminals: [UInt32: TtyInfoEntry]
+        let terminalData: [UInt32: [UInt8]]
+        let pipes: [UInt32: PipeContent]
+        let remaps: [RemapFilePathEntry]
+        let ghosts: [UInt32: GhostFileEntry]
+        let memfds: [MemfdInodeEntry]
+        let fileLocks: [FileLockEntry]
+        let seccompFilters: [SeccompFilter]
+        let cgroup: CgroupEntry?
+        let cpuinfo: CpuinfoEntry?
+        let timeNamespaces: [UInt32: TimensEntry]
+        let utsNamespaces: [UInt32: UtsnsEntry]
+
+        init(_ directory: ImageDirectory) throws(Problem) {
+            let names = try directory.fileNames()
+            files = try FileTable(reading: directory)
+            terminals = Dictionary(try directory.messages(.ttyInfo).map { ($0.id, $0) }) { first, _ in first }
+            terminalData = Dictionary(try directory.messages(.ttyData).map { ($0.ttyID, $0.bytes) }, uniquingKeysWith: +)
+            pipes = try directory.pipeContents()
+            remaps = try directory.messages(.remaps)
+            ghosts = try directory.each(.ghostFile, names)
+            memfds = try directory.messages(.memfdInodes)
+            fileLocks = try directory.messages(.fileLocks)
+            seccompFilters = try directory.first(.seccomp)?.seccompFilters ?? []
+            cgroup = try directory.first(.cgroup)
+            cpuinfo = try directory.first(.cpuinfo)
+            timeNamespaces = try directory.each(.time, names)
+            utsNamespaces = try directory.each(.uts, names)
+        }
+    }
+}
+
+extension ImageDirectory {
+    /// Reads what the directory is.
+    ///
+    /// - Throws: `image-missing`, `image-version`.
+    public func inventory() throws(Problem) -> InventoryEntry {
+        let inventory = try required(.inventory)
+        guard CheckpointImages.knownVersions.contains(inventory.imgVersion) else {
+            throw .image(
+                .imageVersion, path.appending(ImageKind.inventory.layout.fileName()),
+                "the images are of version \(inventory.imgVersion) of the format, which is not known",
+                remedy: "Restore with the tool that made them, or with a newer Apus.")
+        }
+        return inventory
+    }
+
+    /// Reads the process tree: parents before their children, the root first.
+    ///
+    /// - Throws: `image-missing`, `image-invalid` where it is no tree of tasks that Linux could have.
+    public func tree() throws(Problem) -> [PstreeEntry] {
+        let path = path.appending(ImageKind.pstree.layout.fileName())
+        let entries = try messages(.pstree)
+        guard !entries.isEmpty else { throw .image(.imageMissing, path, "the process tree is missing") }
+        func invalid(_ what: String) -> Problem { .image(.imageInvalid, path, what) }
+
+        // pid_max(proc_sys_kernel(5)) is never more than 2^22.
+        let pids: ClosedRange<UInt32> = 1...4_194_304
+        var known: Set<UInt32> = []
+        for entry in entries {
+            // A dead task has no threads any more: 0 stands in their place.
+            let threads = entry.threads.isEmpty || entry.threads == [0] ? [entry.pid] : entry.threads
+            guard threads.contains(entry.pid) else { throw invalid("process \(entry.pid) is not among its threads") }
+            for tid in threads {
+                guard pids.contains(tid) else { throw invalid("\(tid) is no process id") }
+                guard known.insert(tid).inserted else { throw invalid("process or thread \(tid) is there twice") }
+            }
+        }
+        var children = Dictionary(grouping: entries, by: \.ppid)
+        guard let roots = children.removeValue(forKey: 0), roots.count == 1 else {
+            throw invalid("the tree has not exactly one root")
+        }
+        var ordered = roots
+        var next = 0
+        while next < ordered.count {
+            ordered += children.removeValue(forKey: ordered[next].pid) ?? []
+            next += 1
+        }
+        // What is left descends from nobody, or from itself.
+        if let orphan = children.values.first?.first {
+            throw invalid("process \(orphan.pid) has a parent, \(orphan.ppid), outside of the tree")
+        }
+        return ordered
+    }
+
+    fileprivate func pipeContents() throws(Problem) -> [UInt32: CheckpointImages.PipeContent] {
+        var contents: [UInt32: CheckpointImages.PipeContent] = [:]
+        for (entry, bytes) in try payloads(.pipesData) + payloads(.fifosData) {
+            contents[entry.pipeID] = .init(bytes: bytes, capacity: entry.hasSize ? entry.size : nil)
+        }
+        return contents
+    }
+
+    /// Reads all files of a kind that has one for each id, by that id.
+    fileprivate func each<Entry>(
+        _ kind: ImageKind<Entry>, _ names: [String]
+    ) throws(Problem) -> [UInt32: Entry] {
+        var found: [UInt32: Entry] = [:]
+        for name in names {
+            guard let id = kind.layout.id(inFileName: name) else { continue }
+            guard let key = UInt32(exactly: id) else {
+                throw .image(.imageInvalid, path.appending(name), "the number in the name is too large")
+            }
+            found[key] = try required(kind, id: id)
+        }
+        return found
+    }
+}
+
+extension [Problem] {
+    /// Does a part of the work, and goes on where it cannot be done.
+    fileprivate mutating func collect<Result>(_ part: () throws(Problem) -> Result) -> Result? {
+        do throws(Problem) {
+            return try part()
+        } catch {
+            append(error)
+            return nil
+        }
+    }
+}

@@ -1,0 +1,131 @@
+public import Diagnostics
+public import ImageMessages
+internal import SystemPackage
+
+/// Which pages an image directory has of one address space or shared memory object, and where they are.
+public struct Pagemap: Sendable, Equatable {
+    /// Names the file with the pages, `pages-ID.img`.
+    public var pagesID: UInt32
+    /// The runs of pages, sorted by address, without overlap.
+    public var runs: [Run]
+
+    /// The size of a page in the format as this machine writes it.
+    public static let pageSize: UInt64 = 4096
+
+    /// Pages that follow each other in memory, and are in the same state.
+    public struct Run: Sendable, Equatable {
+        /// The address of the first page; in a shared memory object, its offset.
+        public var address: UInt64
+        /// How many pages, never 0.
+        public var pages: UInt64
+        public var flags: Flags
+        /// Where the first page is in the pages file, in bytes. Nil where the pages are not in that file.
+        public var fileOffset: UInt64?
+
+        /// The size in bytes.
+        public var size: UInt64 { pages * Pagemap.pageSize }
+        /// The address behind the last byte.
+        public var end: UInt64 { address + size }
+
+        public init(address: UInt64, pages: UInt64, flags: Flags, fileOffset: UInt64? = nil) {
+            self.address = address
+            self.pages = pages
+            self.flags = flags
+            self.fileOffset = fileOffset
+        }
+    }
+
+    /// The bits of `PagemapEntry.flags`.
+    public struct Flags: OptionSet, Sendable, Hashable {
+        public let rawValue: UInt32
+        public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+        /// The pages are those of the parent image directory.
+        public static let inParent = Flags(rawValue: 1 << 0)
+        /// The pages may be fetched after the process runs again.
+        public static let isLazy = Flags(rawValue: 1 << 1)
+        /// The pages are in the pages file.
+        public static let isPresent = Flags(rawValue: 1 << 2)
+    }
+
+    public init(pagesID: UInt32, runs: [Run]) {
+        self.pagesID = pagesID
+        self.runs = runs
+    }
+
+    /// How many bytes the pages file must have.
+    public var storedSize: UInt64 { runs.reduce(0) { $0 + ($1.fileOffset == nil ? 0 : $1.size) } }
+}
+
+extension ImageDirectory {
+    /// Reads a page map and checks that it makes sense: runs are aligned, in order, end within 64 bits, and the pages
+    /// file is long enough for them. The pages themselves are not read.
+    ///
+    /// - Parameters:
+    ///   - kind: `.pagemap` by pid, or `.shmemPagemap` by shared memory id.
+    /// - Returns: nil where there is no such page map.
+    /// - Throws: `image-invalid`, `image-truncated`, `image-missing`, and as ``records(_:id:)``.
+    public func pagemap(_ kind: ImageKind<PagemapEntry> = .pagemap, id: UInt64) throws(Problem) -> Pagemap? {
+        guard let file = try file(named: kind.layout.fileName(id: id)) else { return nil }
+        var cursor = FrameCursor(file)
+        try cursor.passHeader(of: kind.layout)
+        var map = Pagemap(pagesID: try cursor.frame(PagemapHead.self).pagesID, runs: [])
+        var nextOffset: UInt64 = 0
+        var nextAddress: UInt64 = 0
+        while !cursor.isAtEnd {
+            var run = try Pagemap.Run(checking: cursor.frame(PagemapEntry.self), from: nextAddress, in: file)
+            if run.flags.contains(.isPresent) {
+                run.fileOffset = nextOffset
+                nextOffset += run.size
+            }
+            nextAddress = run.end
+            map.runs.append(run)
+        }
+        try checkPagesFile(of: map)
+        return map
+    }
+
+    /// The pages file of a page map.
+    ///
+    /// - Throws: `image-missing`, `image-unreadable`, `image-not-regular`.
+    public func pagesFile(of map: Pagemap) throws(Problem) -> ImageFile {
+        if let file = try file(.pages, id: UInt64(map.pagesID)) { return file }
+        throw .image(
+            .imageMissing, path.appending(RawImage.pages.layout.fileName(id: UInt64(map.pagesID))),
+            "the file with the memory pages is missing")
+    }
+
+    private func checkPagesFile(of map: Pagemap) throws(Problem) {
+        let needed = map.storedSize
+        guard needed > 0 else { return }
+        let file = try pagesFile(of: map)
+        if file.size < needed {
+            throw .image(
+                .imageTruncated, file.path, "the file has \(file.size) bytes, but its page map needs \(needed)")
+        }
+    }
+}
+
+extension Pagemap.Run {
+    /// - Parameter floor: the run may not begin below: the end of the one before.
+    fileprivate init(checking entry: PagemapEntry, from floor: UInt64, in file: ImageFile) throws(Problem) {
+        let pages = entry.hasNrPages ? entry.nrPages : UInt64(entry.compatNrPages)
+        let place = "the run of \(pages) pages at 0x\(String(entry.vaddr, radix: 16))"
+        func invalid(_ reason: String) -> Problem { .image(.imageInvalid, file.path, "\(place) \(reason)") }
+
+        guard pages > 0 else { throw invalid("is empty") }
+        guard entry.vaddr % Pagemap.pageSize == 0 else { throw invalid("does not begin at a page") }
+        guard entry.vaddr >= floor else { throw invalid("overlaps the one before it, or is out of order") }
+        let (size, tooManyPages) = pages.multipliedReportingOverflow(by: Pagemap.pageSize)
+        let (_, tooHigh) = entry.vaddr.addingReportingOverflow(size)
+        guard !tooManyPages, !tooHigh else { throw invalid("goes beyond the end of all memory") }
+
+        var flags = Pagemap.Flags(rawValue: entry.flags)
+        // Before there were flags, what was not in the parent was present.
+        if !entry.hasFlags { flags = entry.inParent ? .inParent : .isPresent }
+        guard !flags.isSuperset(of: [.inParent, .isPresent]) else {
+            throw invalid("is said to be both here and in the parent")
+        }
+        self.init(address: entry.vaddr, pages: pages, flags: flags)
+    }
+}
