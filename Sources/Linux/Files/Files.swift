@@ -47,8 +47,8 @@ public enum Files {
         try call(Int(SYS_close_range), UInt(first), UInt(last), 0)
     }
 
-    /// Two ends that belong together.
-    public struct Pair: ~Copyable {
+    /// Two ends that belong together. Frozen, so that each may be taken out and have an owner of its own.
+    @frozen public struct Pair: ~Copyable {
         /// The end to read from; of a socket pair, the first one.
         public var first: OwnedDescriptor
         /// The end to write to; of a socket pair, the second one.

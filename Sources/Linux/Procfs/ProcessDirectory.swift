@@ -199,8 +199,10 @@ extension ProcessDirectory {
     /// -1000 to 1000.
     public func outOfMemoryAdjustment() throws(ProcfsError) -> Int32 { try number(in: "oom_score_adj") }
 
-    /// core(5).
-    public func coreDumpFilter() throws(ProcfsError) -> UInt32 { try number(in: "coredump_filter", radix: 16) }
+    /// core(5); nil for a task without memory of its own (a zombie, a kernel thread).
+    public func coreDumpFilter() throws(ProcfsError) -> UInt32? {
+        try contents(of: "coredump_filter").isEmpty ? nil : try number(in: "coredump_filter", radix: 16)
+    }
 
     /// In nanoseconds. Other processes' needs CAP_SYS_NICE.
     public func timerSlack() throws(ProcfsError) -> UInt64 { try number(in: "timerslack_ns") }

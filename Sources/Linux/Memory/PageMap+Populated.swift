@@ -1,0 +1,45 @@
+public import SystemPackage
+
+extension PageMap {
+    /// What kind of memory a range holds, which decides which of its pages have content of their own.
+    public enum Backing: Sendable, Hashable {
+        /// A private mapping, of a file or of nothing: pages written by the process, present or swapped out. Pages of
+        /// the file that were only read, and the page of zeros, can be had again without being stored.
+        case privateMemory
+        /// A private mapping of shared memory that has no file to be had from again (a private map of a memfd or of
+        /// `/dev/zero`): any page present or swapped out. The page of zeros does not count.
+        case privateOfVolatileFile
+        /// Shared anonymous memory: pages present or swapped out.
+        ///
+        /// A page that another process alone has touched, and this one never, does not show here: ask the object itself
+        /// (`SEEK_DATA` through `/proc/PID/map_files`) for all of them.
+        case sharedAnonymous
+    }
+
+    /// Reports the runs of pages that must be stored, in the order of their addresses. `categories` of the runs holds
+    /// `swapped`, so that the caller may know what will have to be read in. Guards are left out, but for kernels 6.13
+    /// and 6.14, which have them and cannot tell them from pages that are swapped out.
+    ///
+    /// - Throws: EPERM where the kernel lacks PAGEMAP_SCAN and hides page frame numbers, without which the page of zeros
+    ///   cannot be told; ESRCH when the process is gone; and what `body` throws.
+    public func populated(
+        _ range: Range<UInt64>, _ backing: Backing, _ body: (PageRun) throws(Errno) -> Void
+    ) throws(Errno) {
+        // A guard passes for a page that is swapped out, and cannot be read.
+        var without: PageCategories = canTellGuards ? .guarded : []
+        switch backing {
+        case .privateMemory: without.formUnion([.file, .zero])
+        case .privateOfVolatileFile: without.formUnion(.zero)
+        case .sharedAnonymous: break
+        }
+        let query = Query(all: without, inverted: without, any: [.present, .swapped], reported: .swapped)
+        try scan(range, query, body)
+    }
+
+    /// The same, collected.
+    public func populated(_ range: Range<UInt64>, _ backing: Backing) throws(Errno) -> [PageRun] {
+        var runs: [PageRun] = []
+        try populated(range, backing) { (run) throws(Errno) in runs.append(run) }
+        return runs
+    }
+}
