@@ -72,7 +72,7 @@ let package = Package(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
             name: "RestoreTests", dependencies: ["Restore", "Images", "Diagnostics", system], swiftSettings: strict),
-        .testTarget(name: "SystemTests", dependencies: ["Images", "Linux", system], swiftSettings: strict),
+        .testTarget(name: "SystemTests", dependencies: ["CLinux", "Images", "Linux", system], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

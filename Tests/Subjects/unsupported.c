@@ -1,0 +1,81 @@
+/* unsupported.c KIND FOLDER: holds an object that cannot be carried yet; a dump has to refuse it, by its name. */
+#include "subject.h"
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/shm.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+
+static int fd = -1;
+
+static void set_up(const char *kind, const char *folder)
+{
+	char path[300];
+	int pair[2];
+
+	snprintf(path, sizeof(path), "%s/unsupported", folder);
+	if (!strcmp(kind, "socket")) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+	} else if (!strcmp(kind, "socketpair")) {
+		NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+		fd = pair[0];
+	} else if (!strcmp(kind, "epoll")) {
+		fd = epoll_create1(0);
+	} else if (!strcmp(kind, "eventfd")) {
+		fd = eventfd(3, 0);
+	} else if (!strcmp(kind, "timerfd")) {
+		fd = timerfd_create(CLOCK_MONOTONIC, 0);
+	} else if (!strcmp(kind, "signalfd")) {
+		sigset_t set = set_of(SIGWINCH, 0);
+		fd = signalfd(-1, &set, 0);
+	} else if (!strcmp(kind, "inotify")) {
+		fd = inotify_init1(0);
+	} else if (!strcmp(kind, "userfaultfd")) {
+		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	} else if (!strcmp(kind, "deleted")) {
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		NEED(unlink(path) == 0);
+	} else if (!strcmp(kind, "lock")) {
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		NEED(flock(fd, LOCK_EX) == 0);
+	} else if (!strcmp(kind, "itimer")) {
+		struct itimerval timer = { .it_value = { .tv_sec = 1000 } };
+		fd = open("/dev/null", O_RDWR);
+		NEED(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+	} else if (!strcmp(kind, "posix-timer")) {
+		struct sigevent event = { .sigev_notify = SIGEV_NONE };
+		timer_t timer;
+		fd = open("/dev/null", O_RDWR);
+		NEED(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
+	} else if (!strcmp(kind, "sysv-shm")) {
+		int id = shmget(IPC_PRIVATE, 8192, 0600);
+		fd = open("/dev/null", O_RDWR);
+		NEED(id >= 0 && shmat(id, NULL, 0) != (void *)-1 && shmctl(id, IPC_RMID, NULL) == 0);
+	} else if (!strcmp(kind, "pidfd")) {
+		fd = syscall(SYS_pidfd_open, getpid(), 0);
+	} else if (!strcmp(kind, "namespace")) {
+		fd = open("/dev/null", O_RDWR);
+		NEED(unshare(CLONE_NEWUTS) == 0);
+	}
+	NEED(fd >= 0);
+}
+
+static void check(void)
+{
+	CHECK(fcntl(fd, F_GETFD) >= 0, "the object is gone");
+}
+
+int main(int argc, char **argv)
+{
+	NEED(argc == 3);
+	subject_begin();
+	set_up(argv[1], argv[2]);
+	subject_rounds(check);
+}

@@ -1,0 +1,23 @@
+import Glibc
+
+/// Where the things are that the tests use.
+enum Place {
+    /// The sources of the project.
+    static let project: String = {
+        // This file is Tests/SystemTests/Harness/Place.swift.
+        let parts = #filePath.split(separator: "/").dropLast(4)
+        return "/" + parts.joined(separator: "/")
+    }()
+
+    /// The program under test: that of the environment variable APUS, or the one built last.
+    static let apus: String = {
+        if let given = unsafe getenv("APUS") { return unsafe String(cString: given) }
+        let built = [".build/apus", ".build/release/apus", ".build/debug/apus"].map { project + "/" + $0 }
+        return built.first(where: exists) ?? built[0]
+    }()
+
+    static let fixtures = project + "/Tests/Fixtures"
+
+    /// A program of Tests/Subjects.
+    static func subject(_ name: String) -> String { project + "/Tests/Subjects/build/" + name }
+}

@@ -1,0 +1,90 @@
+import Testing
+
+/// One of the programs of Tests/Subjects: it sets state up, says `ready`, and checks itself at each SIGUSR1.
+struct Subject: CustomTestStringConvertible {
+    var name: String
+    /// What it is given, `FOLDER` standing for the folder of the world.
+    var arguments: [String] = []
+    /// It runs as the foreground job of a terminal.
+    var terminal = false
+    /// Its checks end children and start new ones.
+    var renewsChildren = false
+
+    var testDescription: String { name }
+
+    /// All that a dump and a restore have to carry. A new kind of state gets its line here.
+    static let all = [
+        Subject(name: "counter"),
+        Subject(name: "registers"),
+        Subject(name: "memory", arguments: ["FOLDER/mapped"]),
+        Subject(name: "signals"),
+        Subject(name: "tree"),
+        Subject(name: "pipes"),
+        Subject(name: "files", arguments: ["FOLDER/files"]),
+        Subject(name: "devices"),
+        Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
+        Subject(name: "credentials"),
+        Subject(name: "threads"),
+        Subject(name: "seccomp"),
+        Subject(name: "waits", renewsChildren: true),
+        Subject(name: "terminal", terminal: true),
+    ]
+
+    /// A few of them, for what would take too long with all.
+    static let few = all.filter { ["counter", "memory", "pipes", "threads"].contains($0.name) }
+}
+
+/// A subject that runs in a world.
+struct RunningSubject {
+    let subject: Subject
+    let world: World
+    let pid: Int32
+    private let output: String
+    private let job: Job?
+
+    /// Starts it and waits until it is ready.
+    init(_ subject: Subject, in world: World) throws {
+        self.subject = subject
+        self.world = world
+        output = "\(subject.name).out"
+        let path = world.path(output)
+        let arguments =
+            [Place.subject(subject.name)] + subject.arguments.map { $0.replacing("FOLDER", with: world.folder) }
+        let environment = ["SUBJECT_OF": "a test"]
+        if subject.terminal {
+            let job = try world.job(arguments, output: output, environment: environment)
+            self.job = job
+            pid = job.pid ?? 0
+        } else {
+            job = nil
+            pid = try world.start(arguments, output: output, environment: environment)
+        }
+        guard eventually({ lines(path).contains("ready") }) else {
+            throw Failed("\(subject.name) does not get ready: \(text(path))")
+        }
+    }
+
+    var dumpOptions: [String] { subject.terminal ? ["--shell-job"] : [] }
+
+    /// Lets it check itself: what it finds wrong, nothing when it is content.
+    func check() -> [String] {
+        let path = world.path(output)
+        let before = lines(path)
+        let rounds = Self.verdicts(before)
+        guard world.signal(Signal.check, pid) else { return ["pid \(pid) does not exist"] }
+        guard eventually(seconds: 20, { Self.verdicts(lines(path)) > rounds }) else {
+            return ["no answer to SIGUSR1"] + lines(path).dropFirst(before.count)
+        }
+        let said = lines(path).dropFirst(before.count)
+        return said.last == "OK" ? said.filter { $0.hasPrefix("FAIL") } : Array(said)
+    }
+
+    var snapshot: ProcessSnapshot { ProcessSnapshot(of: world, root: pid, terminal: subject.terminal) }
+
+    private static func verdicts(_ lines: [String]) -> Int { lines.count { $0 == "OK" || $0 == "BAD" } }
+}
+
+private enum Signal {
+    /// SIGUSR1: check yourself.
+    static let check: Int32 = 10
+}

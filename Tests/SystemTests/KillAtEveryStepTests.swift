@@ -1,0 +1,136 @@
+import Glibc
+import Testing
+
+/// Apus is killed at each step it takes. The original must never be harmed, and a restore must leave all or nothing.
+@Suite("Killed at every step", .enabled(if: geteuid() == 0, "needs root"))
+struct KillAtEveryStepTests {
+    /// Runs, threads, memory, pipes and waits in one tree would hide which one was harmed, so they take turns.
+    static let subjects = Subject.all.filter {
+        ["registers", "threads", "pipes", "waits", "signals"].contains($0.name)
+    }
+
+    /// With `--leave-running` the target lives whatever happens.
+    @Test(arguments: subjects)
+    func aDumpThatLeavesTheTargetRunning(_ subject: Subject) throws {
+        try withWorld { world in
+            let running = try RunningSubject(subject, in: world)
+            let trials = Trials(world: world)
+            let run = { (environment: [String: String]) in
+                try world.dump(running.pid, to: "images", ["--leave-running"], environment: environment)
+            }
+            var before = running.snapshot
+            let steps = try trials.count(run)
+            #expect(steps > 0)
+            #expect(before.differences(to: running.snapshot) == [], "after a dump")
+            for step in 1...steps {
+                try world.succeed("rm", "-rf", world.path("images"))
+                guard try trials.kill(at: step, run) else { continue }
+                let harm = Self.harm(running, before)
+                try #require(harm == [], "killed at step \(step) of \(steps)")
+                before = running.snapshot
+            }
+            #expect(running.check() == [])
+        }
+    }
+
+    /// A dump that ends its target: it lives, or it has gone and the images bring it back.
+    @Test func aDumpThatEndsTheTarget() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "counter"), in: world)
+            let trials = Trials(world: world)
+            let run = { (environment: [String: String]) in
+                try world.dump(running.pid, to: "images", environment: environment)
+            }
+            let steps = try trials.count(run)
+            try world.requireRestore("images")
+            var gone = 0
+            for step in 1...steps {
+                try world.succeed("rm", "-rf", world.path("images"))
+                let before = running.snapshot
+                _ = try trials.kill(at: step, run)
+                if world.isAlive(running.pid) {
+                    try #require(Self.harm(running, before) == [], "killed at step \(step) of \(steps)")
+                    try #require(gone == 0, "gone at an earlier step, alive at step \(step)")
+                    continue
+                }
+                gone += 1
+                try #require(world.processes == [], "killed at step \(step): some are left")
+                let restore = try world.restore("images")
+                try #require(restore.status == 0, "gone at step \(step) without complete images: \(restore)")
+                try #require(before.differences(to: running.snapshot) == [], "restored after step \(step)")
+                try #require(running.check() == [], "restored after step \(step)")
+            }
+        }
+    }
+
+    /// A whole tree, alive or gone, but never in part.
+    @Test func aDumpOfATree() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "tree"), in: world)
+            let trials = Trials(world: world)
+            let run = { (environment: [String: String]) in
+                try world.dump(running.pid, to: "images", environment: environment)
+            }
+            let whole = running.snapshot
+            let steps = try trials.count(run)
+            try world.requireRestore("images")
+            for step in 1...steps {
+                try world.succeed("rm", "-rf", world.path("images"))
+                _ = try trials.kill(at: step, run)
+                if world.isAlive(running.pid) {
+                    try #require(Self.harm(running, whole) == [], "killed at step \(step) of \(steps)")
+                } else {
+                    try #require(
+                        eventually(seconds: 2) { world.processes.isEmpty }, "killed at step \(step): a part is left")
+                    let restore = try world.restore("images")
+                    try #require(restore.status == 0, "gone at step \(step) without complete images: \(restore)")
+                }
+            }
+            #expect(running.check() == [])
+        }
+    }
+
+    @Test(arguments: ["counter", "tree", "pipes", "threads"])
+    func aRestore(_ name: String) throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: name), in: world)
+            let before = running.snapshot
+            try world.requireDump(running.pid, to: "images")
+            let trials = Trials(world: world)
+            let run = { (environment: [String: String]) in try world.restore("images", environment: environment) }
+            let steps = try trials.count(run)
+            world.killAll()
+            let files = Self.files(world)
+            var whole = 0
+            for step in 1...steps {
+                _ = try trials.kill(at: step, run)
+                if eventually(seconds: 0.5, { world.processes.isEmpty }) {
+                    try #require(whole == 0, "the whole tree at an earlier step, nothing at step \(step)")
+                } else {
+                    whole += 1
+                    let harm = Self.harm(running, before)
+                    try #require(harm == [], "restored by a run that was killed at step \(step) of \(steps)")
+                    world.killAll()
+                }
+                try #require(Self.files(world) == files, "left behind at step \(step)")
+            }
+            try world.requireRestore("images")
+            #expect(running.check() == [])
+        }
+    }
+
+    /// What has become of a target; it may take a moment until it has healed itself.
+    private static func harm(_ running: RunningSubject, _ before: ProcessSnapshot) -> [String] {
+        var differences: [String] = []
+        _ = eventually(seconds: 2) {
+            differences = before.differences(to: running.snapshot)
+            return differences.isEmpty
+        }
+        return differences.isEmpty ? running.check() : differences
+    }
+
+    /// All files in the folder of the world but logs and what the subject writes.
+    private static func files(_ world: World) -> [String] {
+        listing(world.folder).filter { !$0.contains(".log ") && !$0.contains(".out ") && !$0.contains("stats-") }
+    }
+}

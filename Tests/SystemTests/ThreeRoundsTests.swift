@@ -1,0 +1,60 @@
+import Glibc
+import Testing
+
+/// Dump, restore, check; and the same again with what was restored, three times over.
+@Suite("Three rounds", .enabled(if: geteuid() == 0, "needs root"))
+struct ThreeRoundsTests {
+    @Test(arguments: Subject.all)
+    func dumpAndRestore(_ subject: Subject) throws {
+        try withWorld { world in
+            let running = try RunningSubject(subject, in: world)
+            var terminals: [Job] = []
+            for round in 1...3 {
+                let before = running.snapshot
+                let images = "images-\(round)"
+                try world.requireDump(running.pid, to: images, running.dumpOptions)
+                #expect(before.tasks.filter(world.isAlive) == [], "left over after the dump of round \(round)")
+                if subject.terminal {
+                    terminals.append(try restoreIntoATerminal(running, images))
+                } else {
+                    try world.requireRestore(images, running.dumpOptions)
+                }
+                #expect(before.differences(to: running.snapshot) == [], "after the restore of round \(round)")
+                #expect(running.check() == [], "round \(round)")
+            }
+        }
+    }
+
+    /// A terminal of its own for the restored tree, whose output is appended to that of the first.
+    private func restoreIntoATerminal(_ running: RunningSubject, _ images: String) throws -> Job {
+        let world = running.world
+        let arguments = ["restore", "-D", world.path(images), "-v4", "-o", "restore.log"] + running.dumpOptions
+        let job = try world.job([Place.apus] + arguments, output: "\(running.subject.name).out")
+        try #require(
+            eventually { world.isReleased(running.pid, named: running.subject.name) },
+            "not restored: \(world.log(images, "restore"))")
+        return job
+    }
+
+    /// The original goes on, the copy is as good as it.
+    @Test(arguments: Subject.all)
+    func leaveRunning(_ subject: Subject) throws {
+        try withWorld { world in
+            let running = try RunningSubject(subject, in: world)
+            let before = running.snapshot
+            try world.requireDump(running.pid, to: "images", running.dumpOptions + ["--leave-running"])
+            #expect(before.differences(to: running.snapshot) == [])
+            #expect(running.check() == [])
+            guard !subject.terminal else { return }
+            world.killAll()
+            // Files have moved on since; where their size is part of the state the restore has to refuse.
+            let restore = try world.restore("images")
+            if restore.status == 0 {
+                #expect(before.differences(to: running.snapshot) == [])
+            } else {
+                #expect(subject.name == "files" && restore.errors.contains("size"), "\(restore)")
+                #expect(world.processes == [])
+            }
+        }
+    }
+}
