@@ -186,9 +186,9 @@ _apus() {
 
 _apus_dump() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -j --shell-job --evasive-devices -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -R --leave-running -s --leave-stopped -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job --evasive-devices -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -R --leave-running -s --leave-stopped -h --help)
     repeating_options=(--action-script --external)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --status-fd --pidfile -t --tree --timeout)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile -t --tree --timeout)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -219,6 +219,9 @@ _apus_dump() {
     '--external')
         return
         ;;
+    '--manage-cgroups')
+        return
+        ;;
     '--status-fd')
         return
         ;;
@@ -237,9 +240,9 @@ _apus_dump() {
 
 _apus_restore() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -j --shell-job --evasive-devices -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --dry-run -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job --evasive-devices -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --dry-run -h --help)
     repeating_options=(--action-script --external --inherit-fd)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --status-fd --pidfile)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile)
     __apus_offer_flags_options -1
 
     # Offer option value completions
@@ -270,6 +273,9 @@ _apus_restore() {
     '--external')
         return
         ;;
+    '--manage-cgroups')
+        return
+        ;;
     '--status-fd')
         return
         ;;
@@ -285,7 +291,7 @@ _apus_restore() {
 
 _apus_check() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json --extra --experimental --all -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --extra --experimental --all -h --help)
     repeating_options=(--feature)
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config)
     __apus_offer_flags_options 0

@@ -23,11 +23,11 @@ function __apus_parse_tokens -S
         __apus_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'dump'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'status-fd=' 'pidfile=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'timeout=' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'status-fd=' 'pidfile=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'timeout=' 'h/help'
         case 'restore'
-            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'status-fd=' 'pidfile=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'dry-run' 'h/help'
+            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'status-fd=' 'pidfile=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'dry-run' 'h/help'
         case 'check'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'feature=+' 'extra' 'experimental' 'all' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'experimental' 'all' 'h/help'
         case 'help'
             __apus_parse_subcommand -r 1 
         end
@@ -95,6 +95,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" config' -l 'config' -d 'Read options from this file as well.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" no-default-config' -l 'no-default-config' -d 'Do not read the default configuration files.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" json' -l 'json' -d 'Print for programs, as JSON.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" V version' -s 'V' -l 'version' -d 'Show the version.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" j shell-job' -s 'j' -l 'shell-job' -d 'The tree uses a terminal and a session from outside of it.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump"' -l 'action-script' -d 'Run this script at each stage; may be given several times.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump"' -l 'external' -d 'A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.' -rfka ''
@@ -102,13 +103,14 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" manage-cgroups' -l 'manage-cgroups' -d 'How to treat cgroups; only ignore is built.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" display-stats' -l 'display-stats' -d 'Print statistics at the end.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" t tree' -s 't' -l 'tree' -d 'The root of the process tree.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" R leave-running' -s 'R' -l 'leave-running' -d 'Let the processes run on.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" leave-stopped s' -s 's' -l 'leave-stopped' -d 'Leave the processes stopped.'
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" timeout' -l 'timeout' -d 'How many seconds the whole dump may take; 0 for ever.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" timeout' -l 'timeout' -d 'How long the whole dump may take; 0 for ever.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" W work-dir' -s 'W' -l 'work-dir' -d 'Where logs, statistics and pid files go; the images directory if not given.' -rfa '(__apus_complete_directories)'
@@ -117,6 +119,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" config' -l 'config' -d 'Read options from this file as well.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" no-default-config' -l 'no-default-config' -d 'Do not read the default configuration files.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" json' -l 'json' -d 'Print for programs, as JSON.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" V version' -s 'V' -l 'version' -d 'Show the version.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" j shell-job' -s 'j' -l 'shell-job' -d 'The tree uses a terminal and a session from outside of it.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'action-script' -d 'Run this script at each stage; may be given several times.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'external' -d 'A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.' -rfka ''
@@ -124,6 +127,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" manage-cgroups' -l 'manage-cgroups' -d 'How to treat cgroups; only ignore is built.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" display-stats' -l 'display-stats' -d 'Print statistics at the end.'
@@ -141,6 +145,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" config' -l 'config' -d 'Read options from this file as well.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" no-default-config' -l 'no-default-config' -d 'Do not read the default configuration files.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" json' -l 'json' -d 'Print for programs, as JSON.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" V version' -s 'V' -l 'version' -d 'Show the version.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check"' -l 'feature' -d 'Check one feature alone and answer by the exit status; may be given several times.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" extra' -l 'extra' -d 'Also require what some programs need.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" experimental' -l 'experimental' -d 'Also require what is experimental.'

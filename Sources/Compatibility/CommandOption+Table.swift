@@ -7,6 +7,7 @@ extension CommandOption {
 
     private static let dumps: Verb.Selection = .init(.dump, .preDump)
     private static let engines: Verb.Selection = .init(.dump, .preDump, .restore)
+    private static let servers: Verb.Selection = .init(.pageServer, .lazyPages, .service)
 
     /// Options of every verb.
     private static let common: [CommandOption] = [
@@ -18,15 +19,19 @@ extension CommandOption {
         .init("log-pid", status: .notBuilt, does: "Write a log file for each process"),
         .init("images-dir", "D", .required("dir"), does: "Where the image files are"),
         .init("work-dir", "W", .required("dir"), does: "Where logs, statistics and pid files go"),
-        .init("pidfile", nil, .required("file"), does: "Write the pid of the restored root or of the service here"),
-        .init("status-fd", nil, .required("fd"), does: "Write a zero byte to this descriptor and close it when ready"),
+        .init(
+            "pidfile", nil, .required("file"), for: engines.union(servers),
+            does: "Write the pid of the restored root or of the service here"),
+        .init(
+            "status-fd", nil, .required("fd"), for: engines.union(servers),
+            does: "Write a zero byte to this descriptor and close it when ready"),
         .init("display-stats", for: engines, does: "Print statistics at the end"),
         .init("config", nil, .required("file"), does: "Read options from this file as well"),
         .init("no-default-config", does: "Do not read the default configuration files"),
         .init("unprivileged", status: .notBuilt, does: "Do what can be done with CAP_CHECKPOINT_RESTORE alone"),
         .init("libdir", "L", .required("dir"), status: .notBuilt, does: "Where plug-ins are"),
         .init(
-            "daemon", for: .init(.pageServer, .lazyPages, .service), status: .notBuilt, does: "Run in the background"),
+            "daemon", for: servers, status: .notBuilt, does: "Run in the background"),
     ]
 
     /// What becomes of the processes, and who gets hold of them.

@@ -7,7 +7,12 @@ public import SystemPackage
 /// A line is one write(2), unbuffered: what was logged before a crash is in the file.
 public struct LogOutput: LogHandler {
     /// The shape of the lines.
-    public enum Form: Sendable { case file, people(TextStyle) }
+    public enum Form: Sendable {
+        /// Lines like CRIU's.
+        case file
+        /// Text for people; `overProgress` where a progress line may stand that the text must take the place of.
+        case people(TextStyle, overProgress: Bool)
+    }
 
     private let descriptor: FileDescriptor
     private let form: Form
@@ -59,7 +64,8 @@ public struct LogOutput: LogHandler {
             line = LogLine.text(
                 event.message.description, level: event.level, label: label, metadata: all,
                 elapsed: ContinuousClock.now - start)
-        case .people(let style): line = Self.forPeople(event, metadata: all, style: style)
+        case .people(let style, let overProgress):
+            line = (overProgress ? "\r\u{1b}[K" : "") + Self.forPeople(event, metadata: all, style: style)
         }
         // A log that cannot be written must not end the work: there is nobody left to tell.
         _ = try? descriptor.writeAll(line.utf8)

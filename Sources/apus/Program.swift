@@ -76,8 +76,7 @@ struct Program {
         for note in invocation.notes { logger.info("\(note)") }
         if let first = problems.first { return reporter.fail(Problems(first, Array(problems.dropFirst()))) }
         do {
-            let command = try parse(invocation.normalForm)
-            return try perform(command, Session(invocation: invocation, logger: logger))
+            return try perform(Session(invocation: invocation, logger: logger))
         } catch {
             return reporter.fail(error)
         }
@@ -86,28 +85,35 @@ struct Program {
     private func makeLogger(_ invocation: Invocation, file: FileDescriptor?) -> Logger {
         let output = LogOutput(
             descriptor: file ?? .standardError,
-            form: file != nil ? .file : .people(Console.errorStyle),
+            form: file != nil ? .file : .people(Console.errorStyle, overProgress: Console.errorIsTerminal),
             label: invocation.verb?.rawValue ?? name, verbosity: invocation.verbosity, start: start)
         return Logger(label: "apus") { _ in output }
     }
 
-    /// Parses the normal form; what the parser dislikes is a bad value.
-    private func parse(_ words: [String]) throws(Problem) -> any ParsableCommand {
-        do {
-            return try Apus.parseAsRoot(words)
-        } catch {
-            throw Problem(
-                .invalidValue, Apus.message(for: error).printable,
-                remedy: "See apus help \(words.first ?? "")")
+    private func perform(_ session: Session) throws -> Int32 {
+        defer { session.progress.finish() }
+        switch session.invocation.verb {
+        case .dump:
+            Cancellation.install()
+            return try Dump.perform(in: session)
+        case .restore:
+            Cancellation.install()
+            return try Restore.perform(in: session)
+        case .check: return try Check.perform(in: session)
+        case .show, .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec, .migrate, .receive,
+            .run, .explain, nil:
+            return try parseAndRun(session.invocation.normalForm)
         }
     }
 
-    private func perform(_ command: any ParsableCommand, _ session: Session) throws -> Int32 {
-        var command = command
-        if let action = command as? any Action {
-            Cancellation.install()
-            defer { session.progress.finish() }
-            return try action.perform(in: session)
+    /// Runs a verb that leaves its options to the argument parser.
+    private func parseAndRun(_ words: [String]) throws -> Int32 {
+        var command: any ParsableCommand
+        do {
+            command = try Apus.parseAsRoot(words)
+        } catch {
+            throw Problem(
+                .invalidValue, Apus.message(for: error).printable, remedy: "See apus help \(words.first ?? "")")
         }
         do {
             try command.run()

@@ -1,4 +1,3 @@
-internal import ArgumentParser
 internal import Compatibility
 internal import Diagnostics
 internal import Logging
@@ -32,8 +31,10 @@ extension Session {
     }
 }
 
-/// A verb that works with a session and ends with an exit status.
-protocol Action: ParsableCommand {
+/// A verb that reads its options from the invocation.
+protocol Action {
     /// Does the work of the verb, by handing it to an engine.
-    func perform(in session: Session) throws -> Int32
+    ///
+    /// - Returns: the exit status.
+    static func perform(in session: Session) throws -> Int32
 }

@@ -1,66 +1,45 @@
 internal import ArgumentParser
-internal import SystemPackage
 
-/// The options of every verb. Those that the program has acted upon before the verb begins are declared here for the
-/// help and the completion of shells.
+// The declarations in this directory and in the verbs are what help and shell completion show. The values of `dump`,
+// `restore` and `check` are read from the invocation instead: the parser finds its way by reflection, which takes longer
+// than the whole start of the program otherwise does, and a value from a configuration file would lose its place.
+
+/// The options of every verb.
 struct CommonOptions: ParsableArguments {
     @Option(
-        name: [.customShort("D"), .long], help: "Where the image files are.",
+        name: [.customShort("D"), .long], help: .init("Where the image files are.", valueName: "dir"),
         completion: .directory)
-    var imagesDir = RawPath(".")
+    var imagesDir = "."
 
     @Option(
         name: [.customShort("W"), .long],
-        help: "Where logs, statistics and pid files go; the images directory if not given.", completion: .directory)
-    var workDir: RawPath?
+        help: .init(
+            "Where logs, statistics and pid files go; the images directory if not given.", valueName: "dir"),
+        completion: .directory)
+    var workDir: String?
 
     @Option(
         name: [.customShort("o"), .long],
-        help: "Write the log to this file, relative to the work directory, or else to the images directory.")
-    var logFile: RawPath?
+        help: .init(
+            "Write the log to this file, relative to the work directory, or else to the images directory.",
+            valueName: "file"),
+        completion: .file())
+    var logFile: String?
 
-    @Option(name: [.customShort("v"), .long], help: "How much is logged: 0 nothing, 1 errors, 2 warnings, 3, 4 all.")
+    @Option(
+        name: [.customShort("v"), .long],
+        help: .init("How much is logged: 0 nothing, 1 errors, 2 warnings, 3, 4 all.", valueName: "level"))
     var verbosity = 2
 
-    @Option(help: "Read options from this file as well.")
-    var config: RawPath?
+    @Option(help: .init("Read options from this file as well.", valueName: "file"), completion: .file())
+    var config: String?
 
     @Flag(help: "Do not read the default configuration files.")
     var noDefaultConfig = false
 
     @Flag(help: "Print for programs, as JSON.")
     var json = false
-}
 
-/// The options that a dump and a restore share.
-struct EngineOptions: ParsableArguments {
-    @Flag(name: [.customShort("j"), .long], help: "The tree uses a terminal and a session from outside of it.")
-    var shellJob = false
-
-    @Option(help: "Run this script at each stage; may be given several times.")
-    var actionScript: [RawPath] = []
-
-    @Option(help: "A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.")
-    var external: [String] = []
-
-    @Flag(help: "Use any path to a device file whose own path cannot be used.")
-    var evasiveDevices = false
-
-    @Flag(name: [.customShort("l"), .long], help: "Allow file locks in the tree.")
-    var fileLocks = false
-
-    @Flag(help: "Allow established TCP connections in the tree.")
-    var tcpEstablished = false
-
-    @Flag(name: [.customShort("x"), .long], help: "Allow unix sockets whose peer lies outside of the tree.")
-    var extUnixSk = false
-
-    @Option(help: "Write a zero byte to this descriptor and close it once ready.")
-    var statusFd: Int32?
-
-    @Option(help: "Write the pid of the restored root into this file, relative to the work directory.")
-    var pidfile: RawPath?
-
-    @Flag(help: "Print statistics at the end.")
-    var displayStats = false
+    @Flag(name: [.customShort("V"), .long], help: "Show the version.")
+    var version = false
 }

@@ -2,9 +2,9 @@ internal import ArgumentParser
 internal import Diagnostics
 
 /// `apus check`.
-struct Check: Action {
+struct Check: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Say what this kernel can do for a dump and a restore.")
+        commandName: "check", abstract: "Say what this kernel can do for a dump and a restore.")
 
     @OptionGroup var common: CommonOptions
 
@@ -20,7 +20,10 @@ struct Check: Action {
     @Flag(help: "Require everything.")
     var all = false
 
-    func perform(in session: Session) throws -> Int32 {
+}
+
+extension Check: Action {
+    static func perform(in session: Session) throws -> Int32 {
         throw Problem("not-built", "the check is not built yet", remedy: "")
     }
 }

@@ -6,13 +6,14 @@ internal import Logging
 internal import SystemPackage
 
 /// `apus dump`.
-struct Dump: Action {
-    static let configuration = CommandConfiguration(abstract: "Write a process tree to image files.")
+struct Dump: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dump", abstract: "Write a process tree to image files.")
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineOptions
 
-    @Option(name: [.customShort("t"), .long], help: "The root of the process tree.")
+    @Option(name: [.customShort("t"), .long], help: .init("The root of the process tree.", valueName: "pid"))
     var tree: Int32?
 
     @Flag(name: [.customShort("R"), .long], help: "Let the processes run on.")
@@ -21,52 +22,56 @@ struct Dump: Action {
     @Flag(name: [.customShort("s"), .long], help: "Leave the processes stopped.")
     var leaveStopped = false
 
-    @Option(help: "How many seconds the whole dump may take; 0 for ever.")
+    @Option(help: .init("How long the whole dump may take; 0 for ever.", valueName: "seconds"))
     var timeout = 10
+}
 
-    func perform(in session: Session) throws -> Int32 {
-        let options = try self.options(session)
+extension Dump: Action {
+    static func perform(in session: Session) throws -> Int32 {
+        let options = try options(session)
         Cancellation.setDeadline(seconds: options.timeout)
         try Checkpoint.Dump.run(options, logger: session.logger)
         return 0
     }
 
     /// The options as the engine takes them.
-    func options(_ session: Session) throws(Problems) -> DumpOptions {
-        var problems: [Problem] = []
-        if tree == nil {
-            problems.append(
-                Problem(.missingOption, "it is not said which process to dump", remedy: "Give its pid with --tree PID"))
+    private static func options(_ session: Session) throws(Problems) -> DumpOptions {
+        var reader = OptionReader(session.invocation)
+        let pid = reader.number("tree", in: 1...Int32.max, expected: "a pid, a positive number")
+        if pid == nil && reader.problems.isEmpty {
+            reader.report([
+                Problem(.missingOption, "it is not said which process to dump", remedy: "Give its pid with --tree PID")
+            ])
         }
-        if let tree, tree <= 0 { problems.append(.invalid("--tree", "\(tree)", expected: "a pid, a positive number")) }
-        if timeout < 0 {
-            problems.append(.invalid("--timeout", "\(timeout)", expected: "a number of seconds, or 0 for no limit"))
-        }
-        if leaveRunning && leaveStopped {
-            problems.append(
+        let running = reader.flag("leave-running")
+        let stopped = reader.flag("leave-stopped")
+        if running && stopped {
+            reader.report([
                 Problem(
                     .invalidValue, "--leave-running and --leave-stopped contradict each other",
-                    remedy: "Give one of them"))
+                    remedy: "Give one of them")
+            ])
         }
-        problems += ExternalResource.problems(engine.external.map(RawArgument.bytes))
-        try Problems.throwIfAny(problems)
-        var options = DumpOptions(pid: tree ?? 0, imagesDirectory: common.imagesDir.path)
-        options.workDirectory = common.workDir?.path
-        options.finally = leaveRunning ? .run : leaveStopped ? .stop : .kill
-        options.shellJob = engine.shellJob
-        options.timeout = timeout
-        options.actionScripts = engine.actionScript.map(\.path)
-        options.external = engine.external
-        options.evasiveDevices = engine.evasiveDevices
-        options.fileLocks = engine.fileLocks
-        options.tcpEstablished = engine.tcpEstablished
-        options.externalUnixSockets = engine.extUnixSk
-        options.statusDescriptor = engine.statusFd
-        options.pidFile = engine.pidfile?.path
-        options.displayStatistics = engine.displayStats
+        var options = DumpOptions(pid: pid ?? 0, imagesDirectory: reader.path("images-dir") ?? ".")
+        options.workDirectory = reader.path("work-dir")
+        options.finally = running ? .run : stopped ? .stop : .kill
+        options.shellJob = reader.flag("shell-job")
+        options.timeout =
+            reader.number("timeout", in: 0...Int(Int32.max), expected: "a number of seconds, or 0 for no limit")
+            ?? options.timeout
+        options.actionScripts = reader.paths("action-script")
+        options.external = reader.external()
+        options.evasiveDevices = reader.flag("evasive-devices")
+        options.fileLocks = reader.flag("file-locks")
+        options.tcpEstablished = reader.flag("tcp-established")
+        options.externalUnixSockets = reader.flag("ext-unix-sk")
+        options.statusDescriptor = reader.descriptor("status-fd")
+        options.pidFile = reader.path("pidfile")
+        let display = reader.flag("display-stats")
+        options.displayStatistics = display
         options.progress = session.progress
-        let display = engine.displayStats
         options.report = { session.succeed($0, display: display, message: "Dumping finished successfully") }
+        try reader.finish()
         return options
     }
 }

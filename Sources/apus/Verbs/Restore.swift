@@ -6,8 +6,9 @@ internal import Restore
 internal import SystemPackage
 
 /// `apus restore`.
-struct Restore: Action {
-    static let configuration = CommandConfiguration(abstract: "Bring a process tree back from image files.")
+struct Restore: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restore", abstract: "Bring a process tree back from image files.")
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineOptions
@@ -24,7 +25,10 @@ struct Restore: Action {
     @Flag(help: "Become the command after -- once the tree runs.")
     var execCmd = false
 
-    @Option(help: "A descriptor of the caller that stands in for a resource, fd[N]:KEY; may be given several times.")
+    @Option(
+        help: .init(
+            "A descriptor of the caller that stands in for a resource, fd[N]:KEY; may be given several times.",
+            valueName: "fd[N]:key"))
     var inheritFd: [String] = []
 
     @Flag(help: "Print the plan and make nothing.")
@@ -32,57 +36,55 @@ struct Restore: Action {
 
     @Argument(help: "The command of --exec-cmd.")
     var command: [String] = []
+}
 
-    func perform(in session: Session) throws -> Int32 {
+extension Restore: Action {
+    static func perform(in session: Session) throws -> Int32 {
         try Restoration.run(try options(session), logger: session.logger)
     }
 
     /// The options as the engine takes them.
-    func options(_ session: Session) throws(Problems) -> RestoreOptions {
-        var problems: [Problem] = []
-        var inherited: [RestoreOptions.Inherited] = []
-        for text in inheritFd {
-            switch InheritedDescriptor.parse(RawArgument.bytes(text)) {
-            case .success(let found): inherited.append(.init(descriptor: found.descriptor, key: found.key))
-            case .failure(let problem): problems.append(problem)
-            }
-        }
-        if execCmd && command.isEmpty {
-            problems.append(
-                Problem(
-                    .missingValue, "--exec-cmd is given without a command",
-                    remedy: "Write the command after --, as in: apus restore --exec-cmd -- program argument"))
-        }
-        if restoreSibling && !restoreDetached {
-            problems.append(
+    private static func options(_ session: Session) throws(Problems) -> RestoreOptions {
+        var reader = OptionReader(session.invocation)
+        var options = RestoreOptions(imagesDirectory: reader.path("images-dir") ?? ".")
+        options.workDirectory = reader.path("work-dir")
+        options.dryRun = reader.flag("dry-run")
+        options.detached = reader.flag("restore-detached")
+        options.leaveStopped = reader.flag("leave-stopped")
+        options.shellJob = reader.flag("shell-job")
+        options.sibling = reader.flag("restore-sibling")
+        if options.sibling && !options.detached {
+            reader.report([
                 Problem(
                     .missingOption, "--restore-sibling needs --restore-detached",
-                    remedy: "Give --restore-detached too: a sibling cannot be waited for"))
+                    remedy: "Give --restore-detached too: a sibling cannot be waited for")
+            ])
         }
-        problems += ExternalResource.problems(engine.external.map(RawArgument.bytes))
-        try Problems.throwIfAny(problems)
-        var options = RestoreOptions(imagesDirectory: common.imagesDir.path)
-        options.workDirectory = common.workDir?.path
-        options.dryRun = dryRun
-        options.detached = restoreDetached
-        options.leaveStopped = leaveStopped
-        options.shellJob = engine.shellJob
-        options.sibling = restoreSibling
-        options.pidFile = engine.pidfile?.path
-        options.execCommand = execCmd ? command.map(RawArgument.bytes) : nil
-        options.actionScripts = engine.actionScript.map(\.path)
-        options.external = engine.external
-        options.inherited = inherited
-        options.evasiveDevices = engine.evasiveDevices
-        options.fileLocks = engine.fileLocks
-        options.tcpEstablished = engine.tcpEstablished
-        options.externalUnixSockets = engine.extUnixSk
-        options.statusDescriptor = engine.statusFd
-        options.displayStatistics = engine.displayStats
+        options.pidFile = reader.path("pidfile")
+        if reader.flag("exec-cmd") {
+            options.execCommand = session.invocation.operands
+            if session.invocation.operands.isEmpty {
+                reader.report([
+                    Problem(
+                        .missingValue, "--exec-cmd is given without a command",
+                        remedy: "Write the command after --, as in: apus restore --exec-cmd -- program argument")
+                ])
+            }
+        }
+        options.actionScripts = reader.paths("action-script")
+        options.external = reader.external()
+        options.inherited = reader.inherited().map { .init(descriptor: $0.descriptor, key: $0.key) }
+        options.evasiveDevices = reader.flag("evasive-devices")
+        options.fileLocks = reader.flag("file-locks")
+        options.tcpEstablished = reader.flag("tcp-established")
+        options.externalUnixSockets = reader.flag("ext-unix-sk")
+        options.statusDescriptor = reader.descriptor("status-fd")
+        let display = reader.flag("display-stats")
+        options.displayStatistics = display
         options.progress = session.progress
         options.showPlan = { Console.write($0) }
-        let display = engine.displayStats
         options.report = { session.succeed($0, display: display, message: "Restore finished successfully") }
+        try reader.finish()
         return options
     }
 }

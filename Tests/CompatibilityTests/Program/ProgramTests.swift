@@ -34,6 +34,18 @@ import Testing
         #expect(try Program.run("dump -h", in: directory).output.contains("--leave-running"))
     }
 
+    @Test(arguments: [Verb.dump, .restore, .check])
+    func helpNamesWhatWorks(_ verb: Verb) throws {
+        let help = try Program.run("\(verb.rawValue) --help", in: directory).output
+        for option in CommandOption.all {
+            let named = help.contains(try Regex("\(option.spelling)[ \\n]"))
+            switch option.status {
+            case .works, .only: #expect(named == option.verbs.covers(verb), "\(option.spelling)")
+            case .neutral, .notBuilt: #expect(!named, "\(option.spelling)")
+            }
+        }
+    }
+
     @Test func nothingSaidIsAMistake() throws {
         let run = try Program.run("", in: directory)
         #expect(run.status == 1)
@@ -99,6 +111,10 @@ import Testing
     @Test func configurationIsRead() throws {
         try directory.write("frobnicate\n", to: "c.conf")
         let path = directory.path.appending("c.conf").string
+        try directory.write("\n\ntimeout soon\n", to: "bad.conf")
+        let bad = directory.path.appending("bad.conf").string
+        let value = try Program.run("dump -t 99999999 --config=\(bad)", in: directory)
+        #expect(value.errors.hasPrefix("error[invalid-value]: \(bad):3\n"))
         for run in [
             try Program.run("dump -t 99999999 --config=\(path)", in: directory),
             try Program.run("dump -t 99999999", in: directory, environment: ["CRIU_CONFIG_FILE=\(path)"]),

@@ -1,0 +1,45 @@
+internal import ArgumentParser
+
+/// The options that a dump and a restore share.
+struct EngineOptions: ParsableArguments {
+    @Flag(name: [.customShort("j"), .long], help: "The tree uses a terminal and a session from outside of it.")
+    var shellJob = false
+
+    @Option(
+        help: .init("Run this script at each stage; may be given several times.", valueName: "file"),
+        completion: .file())
+    var actionScript: [String] = []
+
+    @Option(
+        help: .init(
+            "A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.",
+            valueName: "key"))
+    var external: [String] = []
+
+    @Flag(help: "Use any path to a device file whose own path cannot be used.")
+    var evasiveDevices = false
+
+    @Flag(name: [.customShort("l"), .long], help: "Allow file locks in the tree.")
+    var fileLocks = false
+
+    @Flag(help: "Allow established TCP connections in the tree.")
+    var tcpEstablished = false
+
+    @Flag(name: [.customShort("x"), .long], help: "Allow unix sockets whose peer lies outside of the tree.")
+    var extUnixSk = false
+
+    @Option(help: .init("How to treat cgroups; only ignore is built.", valueName: "mode"))
+    var manageCgroups: String?
+
+    @Option(help: .init("Write a zero byte to this descriptor and close it once ready.", valueName: "fd"))
+    var statusFd: Int32?
+
+    @Option(
+        help: .init(
+            "Write the pid of the restored root into this file, relative to the work directory.", valueName: "file"),
+        completion: .file())
+    var pidfile: String?
+
+    @Flag(help: "Print statistics at the end.")
+    var displayStats = false
+}
