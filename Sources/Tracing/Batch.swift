@@ -88,6 +88,13 @@ public struct Batch: Sendable {
         references.append((place: place.offset + offset, target: target))
     }
 
+    /// Stores a number in a buffer.
+    public mutating func store(_ value: Int, in place: Buffer, at offset: Int = 0) {
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: value)
+        memory.replaceSubrange(place.offset + offset..<place.offset + offset + 8, with: bytes)
+    }
+
     /// Adds a call and returns its index, by which later calls and the caller name its result.
     @discardableResult
     public mutating func call(

@@ -1,0 +1,81 @@
+internal import CLinux
+public import Diagnostics
+internal import Glibc
+public import Linux
+internal import SystemPackage
+internal import Tracing
+
+/// What a plan has to know of the host. Looked up once; a test makes its own.
+public struct HostFacts: Sendable {
+    /// The processor's layout of the extended state.
+    public var extendedState: ExtendedStateLayout
+    /// The bytes of this kernel's vdso, whole pages.
+    public var vdso: [UInt8]
+    /// The mappings that the kernel gives a program beside the vdso, in order of address: length of each.
+    public var vvar: [UInt64]
+    /// Where the vdso lies behind the first of them.
+    public var vdsoOffset: UInt64
+    /// The highest capability that the kernel knows.
+    public var lastCapability: Int32
+    /// The session and the process group of Apus.
+    public var session: Int32
+    public var processGroup: Int32
+    /// The lowest address that may be mapped (vm.mmap_min_addr).
+    public var lowestAddress: UInt64
+
+    public init(
+        extendedState: ExtendedStateLayout, vdso: [UInt8], vvar: [UInt64], vdsoOffset: UInt64, lastCapability: Int32,
+        session: Int32, processGroup: Int32, lowestAddress: UInt64
+    ) {
+        self.extendedState = extendedState
+        self.vdso = vdso
+        self.vvar = vvar
+        self.vdsoOffset = vdsoOffset
+        self.lastCapability = lastCapability
+        self.session = session
+        self.processGroup = processGroup
+        self.lowestAddress = lowestAddress
+    }
+
+    /// This host's.
+    public static func current() throws(Problem) -> HostFacts {
+        let own = ProcessDirectory(getpid())
+        let areas: [MappedArea]
+        do throws(ProcfsError) { areas = try own.maps() } catch {
+            throw Problem(
+                .hostUnknown, "Apus cannot read its own mappings (\(error))",
+                remedy: "Mount /proc where Apus runs")
+        }
+        let vvar = areas.filter { $0.name == .vvar || $0.name == .vvarClock }
+        guard let vdso = areas.first(where: { $0.name == .vdso }), let first = vvar.first,
+            let bytes = try? Files.contents(ofOwnMemory: vdso.range)
+        else {
+            throw Problem(
+                .hostUnknown, "this kernel gives programs no vdso",
+                remedy: "Boot without vdso=0: restored programs need it for their clocks")
+        }
+        return HostFacts(
+            extendedState: .current, vdso: bytes, vvar: vvar.map(\.size),
+            vdsoOffset: vdso.range.lowerBound - first.range.lowerBound,
+            lastCapability: number(in: "/proc/sys/kernel/cap_last_cap") ?? 40, session: getsid(0),
+            processGroup: getpgrp(),
+            lowestAddress: UInt64(max(number(in: "/proc/sys/vm/mmap_min_addr") ?? 65536, 65536)))
+    }
+
+    private static func number(in path: String) -> Int32? {
+        guard let bytes = try? Files.contents(of: FilePath(path)) else { return nil }
+        return Int32(String(decoding: bytes.prefix { $0 >= 0x30 }, as: UTF8.self))
+    }
+}
+
+extension Files {
+    /// Bytes of Apus' own memory, through the kernel.
+    fileprivate static func contents(ofOwnMemory range: Range<UInt64>) throws(Errno) -> [UInt8] {
+        let memory = try open(FilePath("/proc/self/mem"), .readOnly)
+        return try read(memory.raw, count: Int(range.upperBound - range.lowerBound), at: range.lowerBound)
+    }
+}
+
+extension Problem.Code {
+    public static let hostUnknown: Self = "host-unknown"
+}

@@ -1,0 +1,133 @@
+public import Diagnostics
+public import Images
+internal import Linux
+internal import Objects
+internal import SystemPackage
+internal import Tracing
+
+/// Makes a plan of images. Pure: it reads the images and facts of the host that it is given, and touches nothing.
+public struct Planner {
+    let images: CheckpointImages
+    let layers: PageLayers
+    let host: HostFacts
+    let shellJob: Bool
+
+    var plan: RestorePlan
+    var problems: [Problem] = []
+    /// The service descriptor of each file of the images, of each pages file, of each shared memory object.
+    var files: [FileTable.Key: Int32] = [:]
+    var pages: [PagesKey: Int32] = [:]
+    var sharedMemory: [UInt64: Int32] = [:]
+    private var nextDescriptor: Int32
+    private var mailboxEnd = 64
+
+    struct PagesKey: Hashable {
+        var layer: Int
+        var id: UInt32
+    }
+
+    /// Plans a restore.
+    ///
+    /// - Throws: everything that stands in the way according to the images and the facts, in one look.
+    public static func plan(
+        _ images: CheckpointImages, pages layers: PageLayers, host: HostFacts, shellJob: Bool
+    ) throws(Problems) -> RestorePlan {
+        var planner = try Planner(images, layers, host, shellJob)
+        planner.composeTasks()
+        try Problems.throwIfAny(planner.problems)
+        return planner.plan
+    }
+
+    private init(
+        _ images: CheckpointImages, _ layers: PageLayers, _ host: HostFacts, _ shellJob: Bool
+    ) throws(Problems) {
+        self.images = images
+        self.layers = layers
+        self.host = host
+        self.shellJob = shellJob
+        let highest = images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2
+        let first = max(64, highest + 1)
+        let vmas = images.tasks.compactMap(\.memory).flatMap(\.vmas)
+        // The mailbox's size is not known yet; its upper bound is: some hundred bytes for each thing in the images.
+        let things = images.tasks.reduce(0) { sum, task in
+            sum + 512 + 4 * (task.memory?.vmas.count ?? 0) + 2 * (task.pagemap?.runs.count ?? 0)
+                + 2 * task.descriptors.count + 128 * task.threads.count
+        }
+        let size = RestorePlan.Area.prelude + 0x2000 + things * 192
+        guard let base = AddressHole.find(of: UInt64(size), outside: vmas, from: host.lowestAddress) else {
+            throw Problems(
+                Problem(
+                    .imageUnsuitable, "the tasks leave no \(size) bytes of address space free at a common place",
+                    remedy: "Report this with the output of `apus show`"))
+        }
+        plan = RestorePlan(area: .init(base: base))
+        plan.firstServiceDescriptor = first
+        nextDescriptor = first + 1
+    }
+
+    /// Takes the next service descriptor. The first is the mailbox's.
+    mutating func takeDescriptor() -> Int32 {
+        defer { nextDescriptor += 1 }
+        return nextDescriptor
+    }
+
+    /// Takes room in the mailbox.
+    mutating func takeRoom(_ count: Int) -> Int {
+        defer {
+            mailboxEnd += (count + 63) & ~63
+            plan.mailboxSize = (mailboxEnd + 4095) & ~4095
+        }
+        return mailboxEnd
+    }
+
+    /// Gives a finished batch its place.
+    mutating func placed(_ batch: Batch) -> RestorePlan.PlacedBatch {
+        .init(batch, at: takeRoom(batch.encodedSize))
+    }
+
+    func address(_ place: Int) -> RemoteAddress { plan.area.mailbox + place }
+
+    /// The service descriptor of a file of the images, opened by Apus.
+    mutating func descriptor(_ key: FileTable.Key) -> Int32? {
+        if let known = files[key] { return known }
+        do throws(Problem) {
+            let resource = try DescriptionPlans.resource(for: key, in: images)
+            let number = takeDescriptor()
+            files[key] = number
+            plan.openings.append(
+                .init(descriptor: number, resource: resource, owner: DescriptionPlans.owner(of: key, in: images)))
+            return number
+        } catch {
+            if !problems.contains(error) { problems.append(error) }
+            return nil
+        }
+    }
+
+    mutating func descriptor(of segment: PageLayers.Segment) -> Int32 {
+        let key = PagesKey(layer: segment.layer, id: segment.pagesID)
+        if let known = pages[key] { return known }
+        let number = takeDescriptor()
+        pages[key] = number
+        let resource = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
+        plan.openings.append(.init(descriptor: number, resource: resource, owner: nil))
+        return number
+    }
+
+    mutating func descriptor(ofSharedMemory id: UInt64, size: UInt64) -> Int32 {
+        if let known = sharedMemory[id] { return known }
+        let number = takeDescriptor()
+        sharedMemory[id] = number
+        do throws(Problem) {
+            let segments = try layers.segments(.shmemPagemap, id: id)
+            let resource = SharedMemory(id: id, size: size, segments: segments, layers: layers)
+            plan.openings.append(.init(descriptor: number, resource: resource, owner: nil))
+        } catch {
+            problems.append(error)
+        }
+        return number
+    }
+}
+
+extension Problem.Code {
+    public static let imageUnsuitable: Self = "image-unsuitable"
+}

@@ -1,0 +1,111 @@
+public import Images
+public import Objects
+public import Tracing
+
+/// Everything that a restore will do, decided before anything is made: which task makes which, what Apus opens, and
+/// which system calls each thread makes at each barrier.
+///
+/// A plan is a value. It depends on the images and on facts of the host that were looked up beforehand, and has no
+/// effect of its own. `description` prints it.
+public struct RestorePlan: Sendable {
+    /// What Apus opens, each under the number at which the tree inherits it.
+    public var openings: [Opening] = []
+    /// The tasks, the root first, parents before their children.
+    public var tasks: [Task] = []
+    /// Where Apus' own things are mapped in every task while it is rebuilt.
+    public var area: Area
+    /// The shared memory of Apus and all tasks, behind the interpreter's page.
+    public var mailboxSize = 0
+    /// The first number that is above every descriptor of the tree.
+    public var firstServiceDescriptor: Int32 = 0
+    /// The foreground process group that the terminal is given, a member of the tree.
+    public var foreground: Int32?
+    /// Terminal settings to put into force.
+    public var terminals: [Terminal] = []
+
+    public init(area: Area) { self.area = area }
+
+    /// One thing to open.
+    public struct Opening: Sendable {
+        public var descriptor: Int32
+        public var resource: any Resource
+        /// To whom the description sends signals.
+        public var owner: FownEntry?
+    }
+
+    /// A terminal whose settings come from the images.
+    public struct Terminal: Sendable {
+        public var descriptor: Int32
+        public var info: TtyInfoEntry
+    }
+
+    /// One process.
+    public struct Task: Sendable {
+        public var pid: Int32
+        /// The index in `tasks` of the parent; nil for the root.
+        public var parent: Int?
+        public var name: String
+        public var state: TaskState
+        /// The task's end of its channel, a service descriptor.
+        public var channel: Int32
+        /// Where the number of that descriptor stands in the mailbox, and the count of threads yet to leave.
+        public var channelPlace: Int
+        public var usersPlace: Int
+        /// Threads, the leader first.
+        public var threads: [Thread]
+        /// Makes the children, in the right session.
+        public var family: PlacedBatch
+        /// Joins the group; rebuilds memory, descriptors and all else, and makes the threads.
+        public var rebuild: PlacedBatch
+        /// What has to come last: timers, signals.
+        public var finish: PlacedBatch
+        /// Run when the task is let go.
+        public var cleanup: PlacedBatch
+        /// What is written from outside once the task exists.
+        public var outOfMemoryAdjustment: Int32
+    }
+
+    /// One thread.
+    public struct Thread: Sendable {
+        public var tid: Int32
+        /// Where its control block stands in the mailbox.
+        public var controlPlace: Int
+        /// The first batch of a thread that is not the leader.
+        public var batch: PlacedBatch
+        /// How it leaves.
+        public var frame: RemoteAddress
+        public var leave: RemoteAddress
+    }
+
+    /// A batch and its place in the mailbox.
+    public struct PlacedBatch: Sendable {
+        public var batch: Batch
+        public var place: Int
+        public init(_ batch: Batch = Batch(), at place: Int = 0) {
+            self.batch = batch
+            self.place = place
+        }
+    }
+
+    /// The addresses of Apus' things: a hole in the final layout of every task.
+    public struct Area: Sendable, Equatable {
+        /// How much of the area the husk and the parked vdso take.
+        static let prelude: Int = 0x20000
+        public let base: RemoteAddress
+        /// The husk's page, which goes at once.
+        public var husk: RemoteAddress { base }
+        /// Where vdso and vvar wait for their final place.
+        public var parking: RemoteAddress { base + 0x1000 }
+        /// The interpreter's page.
+        public var code: RemoteAddress { base + Area.prelude }
+        /// The mailbox.
+        public var mailbox: RemoteAddress { code + 0x1000 }
+        public init(base: RemoteAddress) { self.base = base }
+    }
+
+    /// The commit word: the first word of the mailbox.
+    public static let commitPlace = 0
+
+    /// All batches of a task with what they are for.
+    public static let barriers = ["family", "rebuild", "finish"]
+}
