@@ -78,3 +78,6 @@ extension TemporaryDirectory {
         guard unsafe unlink(path.appending(name).string) == 0 else { throw Errno(rawValue: errno) }
     }
 }
+
+/// The names in a directory.
+func fileNames(in path: FilePath) throws -> [String] { try ImageDirectory(opening: path).fileNames() }
