@@ -17,6 +17,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "counter"),
         Subject(name: "registers"),
         Subject(name: "memory", arguments: ["FOLDER/mapped"]),
+        Subject(name: "ballast", arguments: ["40"]),
         Subject(name: "signals"),
         Subject(name: "tree"),
         Subject(name: "pipes"),
