@@ -7,7 +7,7 @@ struct Apus: ParsableCommand {
         commandName: "apus",
         abstract: "Move running Linux processes: freeze a tree, write it to images, bring it back to life.",
         discussion: """
-            CRIU's verbs and options work unchanged; see apus(8) and docs/command-line.md.
+            CRIU's verbs and options work unchanged; see apus(1) and docs/command-line.md.
               apus dump -t PID -D DIR --shell-job
               apus restore -D DIR --shell-job
             """,

@@ -1,5 +1,6 @@
 internal import Diagnostics
 internal import Glibc
+internal import Linux
 internal import SystemPackage
 
 /// The standard output and the standard error of this process.
@@ -14,14 +15,17 @@ enum Console {
     static let errorIsTerminal = isatty(STDERR_FILENO) == 1
 
     /// How text on the standard error is laid out: in colours on a terminal that is not dumb, unless NO_COLOR is set.
-    static var errorStyle: TextStyle { style(isTerminal: errorIsTerminal) }
+    static var errorStyle: TextStyle { style(STDERR_FILENO, isTerminal: errorIsTerminal) }
 
     /// The same for the standard output.
-    static var outputStyle: TextStyle { style(isTerminal: isatty(STDOUT_FILENO) == 1) }
+    static var outputStyle: TextStyle { style(STDOUT_FILENO, isTerminal: isatty(STDOUT_FILENO) == 1) }
 
-    private static func style(isTerminal: Bool) -> TextStyle {
-        let dumb = variable("TERM") == "dumb" || variable("NO_COLOR").map { !$0.isEmpty } ?? false
-        return TextStyle(coloured: isTerminal && !dumb, columns: variable("COLUMNS").flatMap { Int($0) } ?? 100)
+    private static func style(_ descriptor: Int32, isTerminal: Bool) -> TextStyle {
+        let plain = variable("TERM") == "dumb" || variable("NO_COLOR").map { !$0.isEmpty } ?? false
+        let size = isTerminal ? try? Terminal.windowSize(descriptor) : nil
+        // A terminal that does not know its size says 0.
+        let columns = size.map { Int($0.columns) }.flatMap { $0 > 0 ? $0 : nil }
+        return TextStyle(coloured: isTerminal && !plain, columns: columns ?? 100)
     }
 
     private static func variable(_ name: String) -> String? {

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Compatibility
 internal import Diagnostics
 internal import Glibc
+internal import Linux
 internal import Logging
 internal import SystemPackage
 
@@ -57,7 +58,8 @@ struct Program {
             try command.run()
             return 0
         } catch {
-            let text = Apus.fullMessage(for: error)
+            let message = Apus.fullMessage(for: error)
+            let text = name == "criu" ? message.replacing("apus ", with: "criu ") : message
             let status = Apus.exitCode(for: error).rawValue
             if status == 0 { Console.write(text + "\n") } else { Console.writeError(text + "\n") }
             return status == 0 ? 0 : 1
@@ -73,6 +75,8 @@ struct Program {
         let logger = makeLogger(invocation, file: log)
         let reporter = Reporter(
             logger: log == nil ? nil : logger, asJSON: invocation.has("json"), verb: invocation.verb?.rawValue ?? name)
+        // Composed only where it is logged.
+        logger.info("\(introduction)")
         for note in invocation.notes { logger.info("\(note)") }
         if let first = problems.first { return reporter.fail(Problems(first, Array(problems.dropFirst()))) }
         do {
@@ -80,6 +84,13 @@ struct Program {
         } catch {
             return reporter.fail(error)
         }
+    }
+
+    /// The first line of every log: what a report of a defect needs most.
+    private var introduction: String {
+        let host = (try? HostFacts()).map { "Linux \(String(decoding: $0.release, as: UTF8.self))" } ?? "Linux"
+        return
+            "Apus \(Version.apus) on \(host): \(([Array(name.utf8)] + arguments).map(RawArgument.text).joined(separator: " "))"
     }
 
     private func makeLogger(_ invocation: Invocation, file: FileDescriptor?) -> Logger {

@@ -181,6 +181,23 @@ func invocation(_ words: [String], configuration: ConfigurationSources = .init()
         for byte in UInt8.min...UInt8.max { #expect(RawArgument.bytes(RawArgument.text([byte])) == [byte]) }
     }
 
+    /// Whatever is thrown at it, the scanner ends, and says of each mistake what to do.
+    @Test func survivesAnything() {
+        var generator = SystemRandomNumberGenerator()
+        let pieces =
+            CommandOption.all.map(\.spelling) + Verb.allCases.map(\.rawValue)
+            + ["-", "--", "-v", "-vvx", "=", "--=", "--no-", "--no", "-tD", "", "ä", "1", "[", "--json="]
+        for _ in 0..<3000 {
+            let words = (0..<Int.random(in: 0...6, using: &generator)).map { _ -> [UInt8] in
+                let odd = (0..<Int.random(in: 0...8)).map { _ in UInt8.random(in: 1...255) }
+                return Bool.random() ? Array((pieces.randomElement() ?? "").utf8) : odd
+            }
+            let result = Invocation(words, configuration: .init())
+            for problem in result.problems { #expect(!problem.remedy.isEmpty, "\(words)") }
+            for word in result.normalForm { #expect(RawArgument.text(RawArgument.bytes(word)) == word) }
+        }
+    }
+
     @Test func tableIsConsistent() {
         let names = CommandOption.all.map(\.long)
         #expect(Set(names).count == names.count)

@@ -83,7 +83,11 @@ extension Restore: Action {
         options.displayStatistics = display
         options.progress = session.progress
         options.showPlan = { Console.write($0) }
-        options.report = { session.succeed($0, display: display, message: "Restore finished successfully") }
+        options.report = { statistics in
+            // From here on there is nothing to roll back, only a program to wait for: a signal ends Apus as usual.
+            Cancellation.uninstall()
+            session.succeed(statistics, display: display, message: "Restore finished successfully")
+        }
         try reader.finish()
         return options
     }

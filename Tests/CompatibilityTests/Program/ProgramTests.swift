@@ -34,6 +34,11 @@ import Testing
         #expect(try Program.run("dump -h", in: directory).output.contains("--leave-running"))
     }
 
+    @Test func helpUsesTheNameItWasCalledBy() throws {
+        let help = try Program.run("dump --help", name: "criu", in: directory).output
+        #expect(help.contains("USAGE: criu dump"))
+    }
+
     @Test(arguments: [Verb.dump, .restore, .check])
     func helpNamesWhatWorks(_ verb: Verb) throws {
         let help = try Program.run("\(verb.rawValue) --help", in: directory).output
@@ -85,6 +90,12 @@ import Testing
         let lines = log.split(separator: "\n")
         #expect(lines.count >= 2)
         for line in lines { #expect(line.contains(#/^\([0-9]{2,}\.[0-9]{6}\) Error \([a-z-]+\): /#), "\(line)") }
+    }
+
+    @Test func logBeginsWithWhatWasRun() throws {
+        _ = try Program.run("dump -t 0 -v3 -D \(directory.path.string) -o run.log", in: directory)
+        let log = try Program.text(of: directory.path.appending("run.log"))
+        #expect(log.contains(#/^\([0-9.]+\) Apus [0-9.]+ on Linux .*: apus dump -t 0 -v3/#))
     }
 
     @Test func logFileIsBelowTheWorkDirectory() throws {
