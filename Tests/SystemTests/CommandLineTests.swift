@@ -55,7 +55,7 @@ struct CommandLineTests {
     }
 
     /// An option that is not built says so; it is never ignored.
-    @Test(arguments: [["--tcp-established"], ["--track-mem"], ["--lazy-pages"], ["--freeze-cgroup", "/x"]])
+    @Test(arguments: [["--track-mem"], ["--lazy-pages"], ["--freeze-cgroup", "/x"]])
     func optionsNotBuiltYet(_ options: [String]) throws {
         try withCounter { world, pid in
             let finished = try world.dump(pid, to: "images", ["-R"] + options)
