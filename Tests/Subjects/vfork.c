@@ -1,10 +1,12 @@
-/* A parent that waits, unkillably, for its vfork child to exit: it is nearly always in the kernel when the dump comes. */
+/* vfork.c MS: a parent that waits, unkillably, for its vfork child to exit: it is nearly always in the kernel when the dump comes. */
 #include "subject.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-	struct timespec a_while = { 0, 100000000 };
+	long milliseconds = argc == 2 ? atol(argv[1]) : 0;
+	struct timespec a_while = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
 
+	NEED(milliseconds > 0);
 	subject_begin();
 	say("ready");
 	for (;;) {

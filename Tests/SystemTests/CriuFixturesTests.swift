@@ -2,7 +2,10 @@ import Glibc
 import Testing
 
 /// Images made by CRIU 4.2 are restored, and the programs in them find themselves whole.
-@Suite("Images made by CRIU", .enabled(if: geteuid() == 0, "needs root"), .serialized)
+@Suite(
+    "Images made by CRIU", .serialized, .enabled(if: geteuid() == 0, "needs root"),
+    .enabled(if: Fixtures.hasItsPrograms, "needs the programs that the images are of: see Tests/Fixtures/README.md"),
+    .enabled(if: Fixtures.hasItsProcessor, "needs AVX-512, which the programs in the images have found"))
 struct CriuFixturesTests {
     /// Those that hold only what can be carried.
     @Test(arguments: ["count", "count-pty", "registers", "threads", "tree", "attributes"])
@@ -48,4 +51,16 @@ struct CriuFixturesTests {
     private static func log(_ name: String) -> String {
         lines("\(work)/\(name)/restore.log").filter { $0.contains("Error") }.joined(separator: "\n")
     }
+}
+
+/// What the images need of the host.
+private enum Fixtures {
+    /// Images name the size and the build id of each program and library; another compiler or C library builds others.
+    static let hasItsPrograms: Bool = {
+        let programs = try? Command(["make", "-s", "-C", Place.fixtures, "check"]).run()
+        let libraries = text("/etc/os-release").contains("VERSION_ID=\"12\"")
+        return programs?.status == 0 && libraries
+    }()
+
+    static let hasItsProcessor = ["avx512f", "avx512bw", "avx512vl"].allSatisfy(text("/proc/cpuinfo").contains)
 }

@@ -90,6 +90,29 @@ struct FailingDumpTests {
         }
     }
 
+    /// A parent that waits for its vfork child does not stop before that child has gone: carried or refused, but whole.
+    @Test func aParentThatWaitsForItsVforkChild() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "vfork", arguments: ["100"]), in: world)
+            let finished = try world.dump(running.pid, to: "images", ["--timeout", "5"])
+            #expect([0, 1].contains(finished.status), "\(finished)")
+            if finished.status == 0 { try world.requireRestore("images") }
+            for _ in 1...3 { #expect(running.check() == [], "\(finished)") }
+        }
+    }
+
+    @Test func aVforkChildThatStays() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "vfork", arguments: ["60000"]), in: world)
+            let before = running.snapshot
+            let finished = try world.dump(running.pid, to: "images", ["--timeout", "2"])
+            #expect(finished.status == 1, "\(finished)")
+            #expect(finished.seconds < 6)
+            #expect(finished.errors.contains("\(running.pid)"), "\(finished)")
+            #expect(before.differences(to: running.snapshot) == [])
+        }
+    }
+
     /// A target of another user who may not trace it.
     @Test func withoutPermission() throws {
         try withWorld { world in
