@@ -46,13 +46,14 @@ let package = Package(
         .target(
             name: "Memory", dependencies: ["Images", "Linux", "Tracing", "Diagnostics", system, logging],
             swiftSettings: strict),
+        .target(name: "Stages", dependencies: ["Linux", "Diagnostics", system], swiftSettings: strict),
         .target(
             name: "Checkpoint",
-            dependencies: ["Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system, logging],
+            dependencies: ["Images", "Linux", "Tracing", "Objects", "Memory", "Stages", "Diagnostics", system, logging],
             swiftSettings: strict),
         .target(
             name: "Restore",
-            dependencies: ["Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system, logging],
+            dependencies: ["CLinux", "ImageMessages", "Images", "Linux", "Tracing", "Objects", "Memory", "Stages", "Diagnostics", system, logging],
             swiftSettings: strict),
         .target(name: "Compatibility", dependencies: ["Linux", "Images", "Diagnostics", system, logging],
             swiftSettings: strict),

@@ -18,7 +18,7 @@ struct PagesFile: Resource {
 
     func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
-            return try Files.open("pages-\(id).img", [.readOnly, .noFollow], at: directory.descriptor)
+            return try Files.open(FilePath("pages-\(id).img"), [.readOnly, .noFollow], at: directory.descriptor)
         } catch {
             throw Problem(
                 .fileMissing, "the image file cannot be opened", object: .init(path: path.string),
@@ -28,7 +28,7 @@ struct PagesFile: Resource {
 
     /// A piece of it; nil where it cannot be read.
     func bytes(at offset: UInt64, count: UInt64) -> [UInt8]? {
-        guard let file = try? Files.open("pages-\(id).img", [.readOnly, .noFollow], at: directory.descriptor) else {
+        guard let file = try? Files.open(FilePath("pages-\(id).img"), [.readOnly, .noFollow], at: directory.descriptor) else {
             return nil
         }
         return try? Files.read(file.raw, count: Int(count), at: offset)

@@ -3,6 +3,7 @@ internal import Diagnostics
 internal import Glibc
 internal import Images
 internal import Linux
+internal import SystemPackage
 internal import Tracing
 
 /// What a process is beside its memory.

@@ -41,7 +41,7 @@ extension Planner {
         let (setFS, setGS) = (0x1002, 0x1001)  // ARCH_SET_FS, ARCH_SET_GS
         batch.call(Int(SYS_arch_prctl), .int(setFS), .value(info.gpregs.fsBase), for: "set the FS base")
         batch.call(Int(SYS_arch_prctl), .int(setGS), .value(info.gpregs.gsBase), for: "set the GS base")
-        batch.call(Int(SYS_set_tid_address), .value(info.clearTidAddr), for: "set the thread's clear_child_tid")
+        batch.call(Int(SYS_set_tid_address), .value(info.clearTidAddr_p), for: "set the thread's clear_child_tid")
         if core.futexRla != 0 {
             batch.call(
                 Int(SYS_set_robust_list), .value(core.futexRla), .value(UInt64(core.futexRlaLen)),

@@ -9,7 +9,7 @@ internal import Tracing
 public struct Planner {
     let images: CheckpointImages
     let layers: PageLayers
-    let host: HostFacts
+    let host: RestoreHost
     let shellJob: Bool
 
     var plan: RestorePlan
@@ -30,7 +30,7 @@ public struct Planner {
     ///
     /// - Throws: everything that stands in the way according to the images and the facts, in one look.
     public static func plan(
-        _ images: CheckpointImages, pages layers: PageLayers, host: HostFacts, shellJob: Bool
+        _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool
     ) throws(Problems) -> RestorePlan {
         var planner = try Planner(images, layers, host, shellJob)
         planner.composeTasks()
@@ -39,7 +39,7 @@ public struct Planner {
     }
 
     private init(
-        _ images: CheckpointImages, _ layers: PageLayers, _ host: HostFacts, _ shellJob: Bool
+        _ images: CheckpointImages, _ layers: PageLayers, _ host: RestoreHost, _ shellJob: Bool
     ) throws(Problems) {
         self.images = images
         self.layers = layers

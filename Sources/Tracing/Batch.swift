@@ -170,6 +170,9 @@ public struct Batch: Sendable {
     }
 
     static let resultOffset = 72
+
+    /// Where in an encoded batch the result of a call stands.
+    public static func resultPlace(of index: Int) -> Int { index * Int(APUS_RECORD_SIZE) + resultOffset }
 }
 
 extension [UInt8] {

@@ -6,7 +6,7 @@ internal import SystemPackage
 internal import Tracing
 
 /// What a plan has to know of the host. Looked up once; a test makes its own.
-public struct HostFacts: Sendable {
+public struct RestoreHost: Sendable {
     /// The processor's layout of the extended state.
     public var extendedState: ExtendedStateLayout
     /// The bytes of this kernel's vdso, whole pages.
@@ -38,7 +38,7 @@ public struct HostFacts: Sendable {
     }
 
     /// This host's.
-    public static func current() throws(Problem) -> HostFacts {
+    public static func current() throws(Problem) -> RestoreHost {
         let own = ProcessDirectory(getpid())
         let areas: [MappedArea]
         do throws(ProcfsError) { areas = try own.maps() } catch {
@@ -54,7 +54,7 @@ public struct HostFacts: Sendable {
                 .hostUnknown, "this kernel gives programs no vdso",
                 remedy: "Boot without vdso=0: restored programs need it for their clocks")
         }
-        return HostFacts(
+        return RestoreHost(
             extendedState: .current, vdso: bytes, vvar: vvar.map(\.size),
             vdsoOffset: vdso.range.lowerBound - first.range.lowerBound,
             lastCapability: number(in: "/proc/sys/kernel/cap_last_cap") ?? 40, session: getsid(0),

@@ -1,0 +1,89 @@
+internal import Diagnostics
+internal import Linux
+internal import SystemPackage
+internal import Tracing
+
+/// The memory that Apus shares with the tree while it is rebuilt: the interpreter, the control blocks, the batches.
+struct Mailbox: ~Copyable {
+    private let plan: RestorePlan
+    let file: OwnedDescriptor
+    private let region: MappedRegion
+
+    /// Makes it and writes everything of the plan into it.
+    init(_ plan: RestorePlan) throws(Problem) {
+        do throws(Errno) {
+            let file = try Files.memory(named: "apus-mailbox", flags: MemoryFileFlag.closeOnExec)
+            try Files.truncate(file.raw, to: UInt64(4096 + plan.mailboxSize))
+            try Files.write(file.raw, Husk.interpreter, at: 0)
+            let region = try MappedRegion(of: file.raw, offset: 4096, count: plan.mailboxSize)
+            self.init(plan, file: file, region: region)
+        } catch {
+            throw Problem(
+                .restoreFailed, "the mailbox of \(plan.mailboxSize) bytes cannot be made",
+                cause: .init(error, attempted: "memfd_create, mmap"), remedy: "See that there is enough memory")
+        }
+        for task in plan.tasks { write(task) }
+    }
+
+    private init(_ plan: RestorePlan, file: consuming OwnedDescriptor, region: consuming MappedRegion) {
+        self.plan = plan
+        self.file = file
+        self.region = region
+    }
+
+    private func address(_ place: Int) -> RemoteAddress { plan.area.mailbox + place }
+
+    private func write(_ task: RestorePlan.Task) {
+        region.store(task.channel, at: task.channelPlace)
+        region.store(Int32(task.threads.count), at: task.usersPlace)
+        for batch in [task.family, task.rebuild, task.finish, task.cleanup] { write(batch) }
+        for (index, thread) in task.threads.enumerated() {
+            if index > 0 { write(thread.batch) }
+            let first = index == 0 ? task.family : thread.batch
+            var block = ControlBlock()
+            block.records = address(first.place)
+            block.count = first.batch.calls.count
+            block.cleanup = address(task.cleanup.place)
+            block.cleanupCount = index == 0 ? task.cleanup.batch.calls.count : 0
+            block.commit = address(RestorePlan.commitPlace)
+            block.channel = address(task.channelPlace)
+            block.frame = thread.frame
+            block.own = plan.area.code..<(plan.area.mailbox + plan.mailboxSize)
+            block.users = address(task.usersPlace)
+            block.leave = thread.leave
+            block.token = UInt64(index)
+            region.store(block.encoded, at: thread.controlPlace)
+        }
+    }
+
+    func write(_ batch: RestorePlan.PlacedBatch) {
+        guard !batch.batch.isEmpty else { return }
+        region.store(batch.batch.encoded(at: address(batch.place)), at: batch.place)
+    }
+
+    /// Points a thread's control block to a batch.
+    func assign(_ batch: RestorePlan.PlacedBatch, to thread: RestorePlan.Thread) {
+        region.store(address(batch.place).raw, at: thread.controlPlace)
+        region.store(UInt64(batch.batch.calls.count), at: thread.controlPlace + 8)
+    }
+
+    /// How the batch of a thread ended: nil where all calls gave what was expected, else the call and its result.
+    func failure(
+        of batch: RestorePlan.PlacedBatch, in thread: RestorePlan.Thread
+    ) -> (call: Batch.Call, result: Int64)? {
+        let left = Int(region.load(UInt64.self, at: thread.controlPlace + ControlBlock.countOffset))
+        guard left > 0, left <= batch.batch.calls.count else { return nil }
+        let index = batch.batch.calls.count - left
+        return (batch.batch.calls[index], region.load(Int64.self, at: batch.place + Batch.resultPlace(of: index)))
+    }
+
+    /// The one store that decides: from here on a task whose lifeline is cut is released and does not exit.
+    func commit() {
+        Steps.take()
+        region.store(UInt32(1), at: RestorePlan.commitPlace)
+    }
+}
+
+extension Problem.Code {
+    static let restoreFailed: Self = "restore-failed"
+}

@@ -1,0 +1,66 @@
+internal import CLinux
+public import Diagnostics
+internal import Glibc
+internal import Linux
+internal import SystemPackage
+
+/// Sees threads of a rebuilt process out of the trampoline one by one, to where they are about to run the first
+/// instruction of the program, and stops the process there: for one that was stopped at the dump, or shall be now.
+public final class GuidedLeave {
+    private let pid: Int32
+    private let threads: [Int32]
+
+    /// Seizes threads that wait on their lifeline.
+    public init(pid: Int32, threads: [Int32]) throws(Problem) {
+        self.pid = pid
+        self.threads = threads
+        for tid in threads {
+            Steps.take()
+            do throws(Errno) {
+                try Ptrace.seize(tid, options: .sysgood)
+                try Ptrace.interrupt(tid)
+                while true {
+                    guard let change = try Ptrace.wait(tid, blocking: true) else { continue }
+                    if case .stopped = change { break }
+                    if case .ended = change { throw .noSuchProcess }
+                    try Ptrace.resume(tid)
+                }
+            } catch {
+                throw Problem(
+                    .tracingFailed, "thread \(tid) cannot be held", object: .init(pid: pid),
+                    cause: .init(error, attempted: "ptrace(PTRACE_SEIZE, \(tid))"), remedy: "Run Apus as root")
+            }
+        }
+    }
+
+    /// After the lifeline was cut: leads every thread to its last system call and leaves the process stopped.
+    ///
+    /// A thread that is lost on the way (SIGKILL) is no error: what happens after the commit happens to a process
+    /// that runs.
+    public func leaveStopped() {
+        for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
+        for tid in threads { lead(tid) }
+        // SIGSTOP is pending before the first thread goes on: none comes to run.
+        try? Processes.kill(pid, signal: SIGSTOP)
+        for tid in threads { try? Ptrace.detach(tid) }
+    }
+
+    private func lead(_ tid: Int32) {
+        var isLeaving = false
+        while true {
+            guard let change = try? Ptrace.wait(tid, blocking: true) else { return }
+            switch change {
+            case .ended: return
+            case .systemCall:
+                // The entry into rt_sigreturn(2), then its exit.
+                if isLeaving { return }
+                isLeaving = (try? Ptrace.registers(tid))?.orig_rax == UInt64(SYS_rt_sigreturn)
+            case .stopped, .event, .signal: break
+            }
+            try? Ptrace.resume(tid, .toSystemCall)
+        }
+    }
+}
+
+@available(*, unavailable)
+extension GuidedLeave: Sendable {}
