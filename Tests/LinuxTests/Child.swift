@@ -10,7 +10,7 @@ final class Child {
         var pid: pid_t = 0
         // The strings are freed below, after the call has copied them.
         var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+        defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
         // The threads that run tests block signals, which a child would inherit.
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)

@@ -36,7 +36,8 @@ import Testing
 
     /// An epoll line repeats "ino:", which must not be taken for the descriptor's.
     @Test func epollLine() throws {
-        let text = "pos:\t0\nflags:\t02\nmnt_id:\t15\nino:\t9\ntfd:        5 events:       1d data: ff pos:0 ino:61af sdev:7\n"
+        let text =
+            "pos:\t0\nflags:\t02\nmnt_id:\t15\nino:\t9\ntfd:        5 events:       1d data: ff pos:0 ino:61af sdev:7\n"
         let info = try DescriptorInfo(parsing: Array(text.utf8))
         #expect(info.inode == 9)
         #expect(info.rest.map(\.keyText) == ["tfd"])

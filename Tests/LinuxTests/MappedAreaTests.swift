@@ -51,7 +51,10 @@ import Testing
 
     @Test func details() throws {
         let areas = try Recorded.subject.smaps()
-        #expect(areas.map { var area = $0; area.details = nil; return area } == (try Recorded.subject.maps()))
+        #expect(
+            areas.map {
+                var area = $0; area.details = nil; return area
+            } == (try Recorded.subject.maps()))
         let named = try #require(try area(0x7f19_9a36_3000, in: areas).details)
         #expect(named.flags == [.readable, .writable, .mayRead, .mayWrite, .mayExecute, .accounted, .dontDump])
         #expect(named.resident == 4096 && named.anonymous == 4096 && named.swapped == 0 && named.pageSize == 4096)

@@ -107,8 +107,10 @@ private struct Subject: ~Copyable {
         let subject = try Subject(pages: 8, flags: MAP_PRIVATE | MAP_ANONYMOUS)
         for page in [1, 6] as [UInt64] { try subject.write(page) }
         let installGuard: UInt = 102
-        let isKnown: ()? = try? { _ = try call(
-            Int(SYS_madvise), UInt(subject.start + 3 * Subject.size), UInt(Subject.size), installGuard) }()
+        let isKnown: ()? = try? {
+            _ = try call(
+                Int(SYS_madvise), UInt(subject.start + 3 * Subject.size), UInt(Subject.size), installGuard)
+        }()
         let map = try PageMap(of: Processes.current, useScan: useScan)
         guard isKnown != nil, map.canTellGuards else { return }
         #expect(subject.pages(try map.populated(subject.range, .privateMemory)) == [1...1, 6...6])

@@ -51,8 +51,10 @@ import Testing
     }
 
     @Test func statusOfAnOlderKernelLacksLines() throws {
-        let wanted = ["Name", "State", "Tgid", "Pid", "PPid", "TracerPid", "Uid", "Gid", "Groups", "Threads", "SigQ",
-            "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd"]
+        let wanted = [
+            "Name", "State", "Tgid", "Pid", "PPid", "TracerPid", "Uid", "Gid", "Groups", "Threads", "SigQ",
+            "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd",
+        ]
         let text = String(decoding: try Recorded.subject.contents(of: "status"), as: UTF8.self)
         let lines = text.split(separator: "\n").filter { wanted.contains(String($0.prefix { $0 != ":" })) }
         let status = try TaskStatus(parsing: Array(lines.joined(separator: "\n").utf8))
@@ -117,7 +119,8 @@ import Testing
     @Test func controlGroups() throws {
         let groups = try Recorded.subject.controlGroups()
         #expect(groups.map(\.hierarchy) == [9, 3, 0])
-        #expect(groups.map { String(decoding: $0.path, as: UTF8.self) } == ["/user.slice/session 3.scope", "/", "/a:b"])
+        #expect(
+            groups.map { String(decoding: $0.path, as: UTF8.self) } == ["/user.slice/session 3.scope", "/", "/a:b"])
         #expect(groups[2].controllers.isEmpty)
     }
 

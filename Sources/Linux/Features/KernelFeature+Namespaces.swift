@@ -5,7 +5,8 @@ internal import SystemPackage
 extension KernelFeature {
     static let namespaces: [KernelFeature] = [
         namespace("userns", "user namespaces", flag: 0x1000_0000, lost: "Containers with a user namespace"),
-        namespace("cgroupns", "control group namespaces", flag: 0x0200_0000, lost: "Containers with a cgroup namespace"),
+        namespace(
+            "cgroupns", "control group namespaces", flag: 0x0200_0000, lost: "Containers with a cgroup namespace"),
         namespace(
             "timens", "time namespaces", flag: 0x80,
             lost: "Clocks that must go on from where they stood (CLOCK_MONOTONIC): those processes"),

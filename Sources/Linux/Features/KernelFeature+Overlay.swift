@@ -5,7 +5,8 @@ internal import SystemPackage
 extension KernelFeature {
     /// A child with a mount namespace of its own maps a file on an overlay; what its maps show must be that file.
     ///
-    /// The overlay lies on a tmpfs over `/tmp`, since many file systems, an overlay above all, cannot be its upper layer.
+    /// The overlay lies on a tmpfs over `/tmp`, since many file systems, an overlay above all, cannot be its upper
+    /// layer.
     static func probeOverlayMaps() throws(Errno) -> Finding {
         let strings = CStrings([
             "none", "/", "/tmp", "tmpfs", "/tmp/l", "/tmp/u", "/tmp/w", "/tmp/m", "overlay",

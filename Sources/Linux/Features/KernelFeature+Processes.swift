@@ -44,7 +44,8 @@ extension KernelFeature {
                     }
                 }
             }
-            return read == [0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01] ? .present : .missing("other bytes came back")
+            return read == [0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01]
+                ? .present : .missing("other bytes came back")
         },
         KernelFeature(
             "kcmp", "comparing the resources of processes (kcmp)",

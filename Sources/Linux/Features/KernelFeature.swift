@@ -2,8 +2,8 @@ public import SystemPackage
 
 /// Something of the kernel that Apus uses, and that a kernel may lack: for `apus check`.
 ///
-/// Every probe does the thing itself, on a small scale, and undoes it. A version number would say nothing about a kernel
-/// with features taken back, compiled out or forbidden.
+/// Every probe does the thing itself, on a small scale, and undoes it. A version number would say nothing about a
+/// kernel with features taken back, compiled out or forbidden.
 public struct KernelFeature: Sendable {
     /// As `apus check --feature` takes it. The names that CRIU's users know are kept.
     public let name: String

@@ -22,7 +22,9 @@ struct NetlinkProbe {
     }
 
     mutating func append<Value: FixedWidthInteger>(_ value: Value) {
-        for shift in stride(from: 0, to: Value.bitWidth, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+        }
     }
 
     /// Adds an attribute, padded to four bytes.
@@ -76,8 +78,8 @@ struct NetlinkProbe {
         }
     }
 
-    /// Sends, receives one message, and gives the error number in it: 0 for an acknowledgement or an answer. Nothing but
-    /// system calls, so that a child may run it.
+    /// Sends, receives one message, and gives the error number in it: 0 for an acknowledgement or an answer. Nothing
+    /// but system calls, so that a child may run it.
     private static func exchange(_ family: UInt, _ message: UInt, _ count: UInt, _ reply: UInt) -> Int32 {
         let socket = apus_syscall(Int(SYS_socket), UInt(AF_NETLINK), UInt(3 | O_CLOEXEC), family, 0, 0, 0)
         if socket < 0 { return apus_errno() }

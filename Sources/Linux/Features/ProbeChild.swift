@@ -4,8 +4,8 @@ internal import SystemPackage
 /// A child of the probes: a copy of this process that prepares something and then waits. Killed and reaped with its
 /// owner.
 ///
-/// In the child, other threads' locks may be held for ever: what runs there makes system calls by number, on memory that
-/// was got ready before, and nothing else.
+/// In the child, other threads' locks may be held for ever: what runs there makes system calls by number, on memory
+/// that was got ready before, and nothing else.
 struct ProbeChild: ~Copyable {
     let pid: Int32
 

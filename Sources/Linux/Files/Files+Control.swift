@@ -44,7 +44,9 @@ extension Files {
     /// - Throws: ENOTSUP for an owner of a kind that fcntl(2) does not list.
     public static func owner(_ descriptor: Int32) throws(Errno) -> Owner {
         var raw = apus_owner()
-        _ = try withAddress(of: &raw) { outcome(of: Int(SYS_fcntl), UInt(signed: descriptor), UInt(APUS_F_GETOWN_EX), $0) }
+        _ = try withAddress(of: &raw) {
+            outcome(of: Int(SYS_fcntl), UInt(signed: descriptor), UInt(APUS_F_GETOWN_EX), $0)
+        }
         guard let kind = Owner.Kind(rawValue: raw.kind) else { throw .notSupported }
         return Owner(kind: kind, id: raw.pid)
     }
@@ -52,7 +54,9 @@ extension Files {
     /// F_SETOWN_EX.
     public static func setOwner(_ descriptor: Int32, _ owner: Owner) throws(Errno) {
         var raw = apus_owner(kind: owner.kind.rawValue, pid: owner.id)
-        _ = try withAddress(of: &raw) { outcome(of: Int(SYS_fcntl), UInt(signed: descriptor), UInt(APUS_F_SETOWN_EX), $0) }
+        _ = try withAddress(of: &raw) {
+            outcome(of: Int(SYS_fcntl), UInt(signed: descriptor), UInt(APUS_F_SETOWN_EX), $0)
+        }
     }
 
     /// F_GETSIG: the signal sent for O_ASYNC; 0 means SIGIO without details.

@@ -45,9 +45,10 @@ extension Files {
             apus_poll(descriptor: $0.descriptor, events: $0.events.rawValue, returned: 0)
         }
         let count = UInt(raw.count)
-        var time = timeout.map {
-            apus_timespec(seconds: Int64($0 / 1_000_000_000), nanoseconds: Int64($0 % 1_000_000_000))
-        } ?? apus_timespec()
+        var time =
+            timeout.map {
+                apus_timespec(seconds: Int64($0 / 1_000_000_000), nanoseconds: Int64($0 % 1_000_000_000))
+            } ?? apus_timespec()
         let ready = try withAddress(of: &time) { time in
             unsafe raw.withUnsafeMutableBytes { buffer in
                 // The addresses are used by one call, within the closures that lend the memory.

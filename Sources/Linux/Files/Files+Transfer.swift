@@ -121,8 +121,9 @@ extension Files {
         _ descriptor: Int32, into pieces: [UnsafeMutableRawBufferPointer], at offset: UInt64
     ) throws(Errno) -> Int {
         var done = 0
-        for unsafe piece in unsafe pieces {
+        for index in unsafe pieces.indices {
             // Each piece is completed before the next; where the file ends, the rest stays as it was.
+            let piece = unsafe pieces[index]
             let got = try unsafe read(descriptor, into: piece, at: offset + UInt64(done))
             done += got
             if got < piece.count { break }

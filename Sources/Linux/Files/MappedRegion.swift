@@ -32,8 +32,9 @@ public struct MappedRegion: ~Copyable {
         _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
         // The mapping has `count` bytes at `address` as long as this value lives.
-        try unsafe body(UnsafeMutableRawBufferPointer(
-            start: UnsafeMutableRawPointer(bitPattern: address), count: count))
+        try unsafe body(
+            UnsafeMutableRawBufferPointer(
+                start: UnsafeMutableRawPointer(bitPattern: address), count: count))
     }
 
     /// Copies bytes out.

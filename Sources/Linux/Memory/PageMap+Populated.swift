@@ -20,8 +20,8 @@ extension PageMap {
     /// `swapped`, so that the caller may know what will have to be read in. Guards are left out, but for kernels 6.13
     /// and 6.14, which have them and cannot tell them from pages that are swapped out.
     ///
-    /// - Throws: EPERM where the kernel lacks PAGEMAP_SCAN and hides page frame numbers, without which the page of zeros
-    ///   cannot be told; ESRCH when the process is gone; and what `body` throws.
+    /// - Throws: EPERM where the kernel lacks PAGEMAP_SCAN and hides page frame numbers, without which the page of
+    ///   zeros cannot be told; ESRCH when the process is gone; and what `body` throws.
     public func populated(
         _ range: Range<UInt64>, _ backing: Backing, _ body: (PageRun) throws(Errno) -> Void
     ) throws(Errno) {

@@ -65,8 +65,8 @@ public struct PageMap: ~Copyable {
 
     /// Reports the runs of selected pages in the range, in the order of their addresses.
     ///
-    /// Without PAGEMAP_SCAN, `written`, `writeProtectable` and `huge` cannot be told, and `zero` can only by one who sees
-    /// page frame numbers (CAP_SYS_ADMIN).
+    /// Without PAGEMAP_SCAN, `written`, `writeProtectable` and `huge` cannot be told, and `zero` can only by one who
+    /// sees page frame numbers (CAP_SYS_ADMIN).
     ///
     /// - Throws: ENOTSUP where the query asks for a category that cannot be told; ESRCH when the process is gone; and
     ///   what `body` throws.

@@ -30,8 +30,9 @@ public struct MappedArea: Sendable, Equatable {
     public enum Name: Sendable, Hashable {
         /// Private anonymous memory without a name.
         case none
-        /// A file, as d_path of the kernel shows it: newlines unescaped, with " (deleted)" at the end where the file has
-        /// lost that name (or where its name ends so: compare the file). memfd, SysV and /dev/zero memory look so, too.
+        /// A file, as d_path of the kernel shows it: newlines unescaped, with " (deleted)" at the end where the file
+        /// has lost that name (or where its name ends so: compare the file). memfd, SysV and /dev/zero memory look so,
+        /// too.
         case file([UInt8])
         case heap, stack, vdso, vvar
         /// A part of vvar with the clocks of hypervisors, separate since Linux 6.13.

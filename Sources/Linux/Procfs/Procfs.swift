@@ -35,9 +35,9 @@ public struct Procfs: Sendable, Equatable {
                     return try childrenOfAll()[pid] ?? []
                 }
                 children += some
-            } catch where error.isGone {
+            } catch {
                 // A thread that ended meanwhile has handed its children to another.
-                continue
+                if !error.isGone { throw error }
             }
         }
         return children.sorted()
@@ -49,8 +49,8 @@ public struct Procfs: Sendable, Equatable {
         for pid in try processes() {
             do throws(ProcfsError) {
                 children[try process(pid).stat().parent, default: []].append(pid)
-            } catch where error.isGone {
-                continue
+            } catch {
+                if !error.isGone { throw error }
             }
         }
         return children

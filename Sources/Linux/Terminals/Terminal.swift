@@ -61,8 +61,8 @@ public enum Terminal {
             inputSpeed: raw.input_speed, outputSpeed: raw.output_speed)
     }
 
-    /// Sets them at once (TCSETS2, or TCSETS where no speeds are given). Needs no foreground: but SIGTTOU may be sent to
-    /// a caller in the background of its own controlling terminal.
+    /// Sets them at once (TCSETS2, or TCSETS where no speeds are given). Needs no foreground: but SIGTTOU may be sent
+    /// to a caller in the background of its own controlling terminal.
     ///
     /// - Throws: EINVAL where there are not 19 control characters.
     public static func setSettings(_ descriptor: Int32, _ settings: Settings) throws(Errno) {
