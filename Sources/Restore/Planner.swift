@@ -46,7 +46,8 @@ public struct Planner {
         self.host = host
         self.shellJob = shellJob
         let highest = images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2
-        let first = max(64, highest + 1)
+        // Room below for what Apus opens in passing.
+        let first = max(64, highest + 1, host.highestDescriptor + 32)
         let vmas = images.tasks.compactMap(\.memory).flatMap(\.vmas)
         // The mailbox's size is not known yet; its upper bound is: some hundred bytes for each thing in the images.
         let things = images.tasks.reduce(0) { sum, task in

@@ -1,12 +1,138 @@
 internal import Diagnostics
+internal import Glibc
+internal import Images
+internal import Linux
 public import Logging
+internal import Objects
+internal import Stages
+internal import SystemPackage
+internal import Tracing
 
 /// The restore of a process tree.
 public enum Restoration {
     /// Restores a tree, or leaves nothing behind and throws.
     ///
-    /// - Returns: the exit status of the tool.
+    /// - Returns: the exit status of the tool: that of the restored root where it was waited for.
+    /// - Throws: `Problem` or `Problems`: everything that was found to stand in the way, in one look.
     public static func run(_ options: RestoreOptions, logger: Logger) throws -> Int32 {
-        throw Problem("not-built", "the restore is not built yet", remedy: "")
+        let began = Deadline.now()
+        defer { Steps.report() }
+        let directory = try ImageDirectory(opening: options.imagesDirectory)
+        let images = try CheckpointImages(reading: directory)
+        let layers = try PageLayers(of: directory)
+        let host = try RestoreHost.current()
+        let plan = try Planner.plan(images, pages: layers, host: host, shellJob: options.shellJob)
+        logger.info("The plan: \(plan.tasks.count) processes, \(plan.openings.count) files")
+        let site = RestoreSite(
+            images: directory,
+            inherited: Dictionary(options.inherited.map { ($0.key, $0.descriptor) }) { _, last in last },
+            shellJob: options.shellJob)
+        raiseLimitOfFiles()
+        try Problems.throwIfAny(
+            plan.openings.flatMap { $0.resource.obstacles(at: site) }.uniqued() + PidsInUse.problems(plan))
+        if options.dryRun {
+            options.showPlan(plan.description)
+            return 0
+        }
+        return try restore(plan, site, options, logger: logger, began: began)
     }
+
+    private static func restore(
+        _ plan: RestorePlan, _ site: RestoreSite, _ options: RestoreOptions, logger: Logger, began: UInt64
+    ) throws -> Int32 {
+        let scripts = ActionScripts(options.actionScripts, imagesDirectory: options.imagesDirectory)
+        try scripts.run(.preRestore)
+        let builder = try TreeBuilder(plan, site: site, sibling: options.sibling, deadline: .never)
+        var job: Job
+        var pidFile: WrittenFile?
+        do throws(Problem) {
+            try builder.build()
+            logger.info("All processes are rebuilt (\(builder.roundTrips) round trips)")
+            job = try Job(plan, options)
+            try scripts.run(.postRestore, pid: plan.tasks[0].pid)
+            if let path = options.pidFile { pidFile = try WrittenFile("\(plan.tasks[0].pid)", to: path, options) }
+            try scripts.run(.preResume, pid: plan.tasks[0].pid)
+            try builder.holdStopped(all: options.leaveStopped)
+            try builder.settleThreads()
+        } catch {
+            builder.abandon()
+            pidFile?.remove()
+            throw error
+        }
+        builder.release()
+        logger.info("The tree is released")
+        var statistics = Statistics()
+        statistics.roundTrips = UInt64(builder.roundTrips)
+        var times = Statistics.Restore()
+        times.forkingTime = UInt32(clamping: (builder.forked - began) / 1000)
+        times.restoreTime = UInt32(clamping: (Deadline.now() - began) / 1000)
+        times.pagesRestored = plan.storedPages
+        statistics.restore = times
+        write(statistics, options, logger)
+        // The tree runs: what fails now cannot take it back.
+        do throws(Problem) { try scripts.run(.postResume, pid: plan.tasks[0].pid) } catch {
+            logger.error("\(error)")
+        }
+        options.report(statistics)
+        if let descriptor = options.statusDescriptor {
+            try? Files.write(descriptor, [0])
+            try? Files.close(descriptor)
+        }
+        Steps.report()
+        if let command = options.execCommand { return try Job.become(command) }
+        return options.detached ? 0 : job.wait()
+    }
+
+    private static func write(_ statistics: Statistics, _ options: RestoreOptions, _ logger: Logger) {
+        guard let times = statistics.restore else { return }
+        var entry = StatsEntry()
+        entry.restore.pagesCompared = times.pagesCompared
+        entry.restore.pagesSkippedCow = times.pagesSkippedCow
+        entry.restore.forkingTime = times.forkingTime
+        entry.restore.restoreTime = times.restoreTime
+        entry.restore.pagesRestored = times.pagesRestored
+        do throws(Problem) {
+            let directory = try ImageDirectory(opening: options.workDirectory ?? options.imagesDirectory)
+            try directory.write([entry], as: .restoreStatistics)
+        } catch {
+            // The tree runs; a missing file of statistics must not make the restore a failure.
+            logger.warning("The statistics cannot be written: \(error)")
+        }
+    }
+
+    /// Descriptors that the tree inherits stand above all of its own; the soft limit of an ordinary shell is too low.
+    private static func raiseLimitOfFiles() {
+        let numberOfFiles: Int32 = 7
+        guard let limit = try? Processes.limit(numberOfFiles) else { return }
+        try? Processes.setLimit(numberOfFiles, to: .init(soft: limit.hard, hard: limit.hard))
+    }
+}
+
+extension [Problem] {
+    /// Each problem once: several openings may meet the same.
+    fileprivate func uniqued() -> [Problem] {
+        var found: [Problem] = []
+        for problem in self where !found.contains(problem) { found.append(problem) }
+        return found
+    }
+}
+
+/// A small file that goes away again if the restore fails.
+struct WrittenFile {
+    private let path: FilePath
+
+    init(_ text: String, to path: FilePath, _ options: RestoreOptions) throws(Problem) {
+        let base = options.workDirectory ?? options.imagesDirectory
+        self.path = path.isAbsolute ? path : base.appending(path.components)
+        do throws(Errno) {
+            let file = try Files.open(self.path, [.writeOnly, .create, .truncate], mode: 0o644)
+            try Files.write(file.raw, Array(text.utf8))
+        } catch {
+            throw Problem(
+                .fileUnopenable, "the file cannot be written", object: .init(path: self.path.string),
+                cause: .init(error, attempted: "open and write"), remedy: "Give another path with --pidfile")
+        }
+    }
+
+    func remove() { try? Files.remove(path) }
 }

@@ -20,12 +20,14 @@ public struct RestoreHost: Sendable {
     /// The session and the process group of Apus.
     public var session: Int32
     public var processGroup: Int32
+    /// The highest descriptor that Apus has open: what the tree inherits goes above.
+    public var highestDescriptor: Int32
     /// The lowest address that may be mapped (vm.mmap_min_addr).
     public var lowestAddress: UInt64
 
     public init(
         extendedState: ExtendedStateLayout, vdso: [UInt8], vvar: [UInt64], vdsoOffset: UInt64, lastCapability: Int32,
-        session: Int32, processGroup: Int32, lowestAddress: UInt64
+        session: Int32, processGroup: Int32, highestDescriptor: Int32, lowestAddress: UInt64
     ) {
         self.extendedState = extendedState
         self.vdso = vdso
@@ -34,6 +36,7 @@ public struct RestoreHost: Sendable {
         self.lastCapability = lastCapability
         self.session = session
         self.processGroup = processGroup
+        self.highestDescriptor = highestDescriptor
         self.lowestAddress = lowestAddress
     }
 
@@ -58,7 +61,7 @@ public struct RestoreHost: Sendable {
             extendedState: .current, vdso: bytes, vvar: vvar.map(\.size),
             vdsoOffset: vdso.range.lowerBound - first.range.lowerBound,
             lastCapability: number(in: "/proc/sys/kernel/cap_last_cap") ?? 40, session: getsid(0),
-            processGroup: getpgrp(),
+            processGroup: getpgrp(), highestDescriptor: (try? own.descriptors().max()) ?? 1023,
             lowestAddress: UInt64(max(number(in: "/proc/sys/vm/mmap_min_addr") ?? 65536, 65536)))
     }
 

@@ -21,6 +21,8 @@ final class TreeBuilder {
     private var guided: [GuidedLeave] = []
     /// How many times a task was set going and waited for.
     private(set) var roundTrips = 0
+    /// When all processes were made, in nanoseconds of the monotonic clock.
+    private(set) var forked: UInt64 = 0
 
     /// Channels cannot be copied, and dictionaries hold what can.
     private final class OpenChannel {
@@ -95,6 +97,7 @@ final class TreeBuilder {
         try spawnRoot()
         try arrive()
         try barrier(\.family, tasks: plan.tasks, alreadyGoing: Set(plan.tasks.dropFirst().map(\.pid)))
+        forked = Deadline.now()
         try adjust()
         try barrier(\.rebuild, tasks: plan.tasks)
         try barrier(\.finish, tasks: plan.tasks.filter { $0.state != .dead })

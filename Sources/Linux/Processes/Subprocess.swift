@@ -35,7 +35,9 @@ public enum Subprocess {
             for unsafe pointer in unsafe envp { unsafe free(pointer) }
         }
         var pid: pid_t = 0
-        let result = unsafe posix_spawn(&pid, argv[0]!, nil, &attributes, &argv, &envp)
+        let result = unsafe (arguments.first ?? "").withCString {
+            unsafe posix_spawn(&pid, $0, nil, &attributes, &argv, &envp)
+        }
         if result != 0 { throw Errno(rawValue: result) }
         return pid
     }
