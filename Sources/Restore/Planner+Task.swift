@@ -18,10 +18,12 @@ extension Planner {
         composeDescriptors(index, in: &rebuild)
         composeActions(task, in: &rebuild)
         composeAttributes(task, in: &rebuild)
-        composeThreads(index, in: &rebuild)
         plan.tasks[index].rebuild = placed(rebuild)
 
+        // Threads come with the last batch: they wait on the channel that they share with the leader, and a command
+        // for it would reach any of them. They come before the leader gives its capabilities up.
         var finish = Batch()
+        composeThreads(index, in: &finish)
         composeTimers(task, in: &finish)
         composeThread(index, 0, in: &finish)
         drain(in: &finish)

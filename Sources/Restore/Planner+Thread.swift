@@ -8,8 +8,7 @@ internal import Tracing
 
 /// What a thread is.
 extension Planner {
-    /// Adds the making of all threads but the leader, which comes last in the rebuilding of a process: a new thread
-    /// finds everything else in its place.
+    /// Adds the making of all threads but the leader. A new thread finds everything else in its place.
     mutating func composeThreads(_ index: Int, in batch: inout Batch) {
         let task = images.tasks[index]
         for number in task.threads.indices.dropFirst() {

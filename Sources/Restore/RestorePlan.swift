@@ -55,9 +55,9 @@ public struct RestorePlan: Sendable {
         public var threads: [Thread]
         /// Makes the children, in the right session.
         public var family: PlacedBatch
-        /// Joins the group; rebuilds memory, descriptors and all else, and makes the threads.
+        /// Joins the group; rebuilds memory, descriptors and whatever threads share.
         public var rebuild: PlacedBatch
-        /// What has to come last: timers, signals.
+        /// What has to come last: threads, timers, credentials, signals.
         public var finish: PlacedBatch
         /// Run when the task is let go.
         public var cleanup: PlacedBatch

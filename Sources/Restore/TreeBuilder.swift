@@ -100,6 +100,7 @@ final class TreeBuilder {
         forked = Deadline.now()
         try adjust()
         try barrier(\.rebuild, tasks: plan.tasks)
+        try awaitZombies()
         try barrier(\.finish, tasks: plan.tasks.filter { $0.state != .dead })
         closeService()
     }
@@ -254,9 +255,10 @@ final class TreeBuilder {
             try command(task)
         }
         var expected: [Int32: Set<UInt64>] = [:]
-        let makesThreads = which == \RestorePlan.Task.rebuild
+        let makesThreads = which == \RestorePlan.Task.finish
         for task in tasks {
-            if makesThreads && task.state == .dead { continue }
+            // One that ends does not report.
+            if which == \RestorePlan.Task.rebuild && task.state == .dead { continue }
             expected[task.pid] = makesThreads ? Set(task.threads.indices.map(UInt64.init)) : [0]
         }
         started = plan.tasks.map(\.pid)
@@ -264,7 +266,6 @@ final class TreeBuilder {
             let thread = task.threads[Int(token)]
             try self.check(token == 0 ? task[keyPath: which] : thread.batch, of: task, thread)
         })
-        if makesThreads { try awaitZombies() }
     }
 
     /// Waits until every task has reported every token that is expected of it.
