@@ -69,10 +69,12 @@ struct CheckpointImagesTests {
         #expect(version?.all.map(\.code) == [.imageVersion])
     }
 
-    @Test("A missing mandatory file is named", arguments: [
-        "inventory.img", "pstree.img", "core-31000.img", "mm-31173.img", "pagemap-31000.img", "pages-2.img",
-        "fs-31173.img",
-    ])
+    @Test(
+        "A missing mandatory file is named",
+        arguments: [
+            "inventory.img", "pstree.img", "core-31000.img", "mm-31173.img", "pagemap-31000.img", "pages-2.img",
+            "fs-31173.img",
+        ])
     func missing(file: String) throws {
         let copy = try TemporaryDirectory(copying: "count")
         try copy.remove(file)
@@ -81,10 +83,12 @@ struct CheckpointImagesTests {
         #expect(problems?.all.first?.object.path == copy.path.appending(file).string)
     }
 
-    @Test("Trees that Linux could not have are refused", arguments: [
-        [(1, 0), (2, 3)], [(1, 0), (2, 2)], [(1, 0), (1, 1)], [(1, 0), (2, 0)], [(0, 0)], [(1, 0), (2, 3), (3, 2)],
-        [(5_000_000, 0)],
-    ])
+    @Test(
+        "Trees that Linux could not have are refused",
+        arguments: [
+            [(1, 0), (2, 3)], [(1, 0), (2, 2)], [(1, 0), (1, 1)], [(1, 0), (2, 0)], [(0, 0)], [(1, 0), (2, 3), (3, 2)],
+            [(5_000_000, 0)],
+        ])
     func badTrees(tree: [(UInt32, UInt32)]) throws {
         let directory = try TemporaryDirectory()
         let entries = tree.map { (pid, parent) in

@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Images made by CRIU")
 struct FixtureReadingTests {
-    @Test("Every file of every fixture is known, and is the same after it is read and written", arguments: Fixture.names)
+    @Test(
+        "Every file of every fixture is known, and is the same after it is read and written", arguments: Fixture.names)
     func rewriting(name: String) throws {
         let directory = try ImageDirectory(opening: Fixture.path(name))
         let copy = try TemporaryDirectory()

@@ -42,7 +42,8 @@ struct ManifestTests {
     @Test("A manifest of a newer version, and one that is none, are refused")
     func refusals() throws {
         let copy = try TemporaryDirectory(copying: "count")
-        try copy.put(Array(#"{"format_version": 99, "tool_version": "9", "created": 1, "new": []}"#.utf8), "manifest.json")
+        try copy.put(
+            Array(#"{"format_version": 99, "tool_version": "9", "created": 1, "new": []}"#.utf8), "manifest.json")
         #expect(#expect(throws: Problem.self) { try copy.open().manifest() }?.code == .imageVersion)
         for text in ["", "{", "[]", #"{"format_version": "x"}"#, #"{"format_version": 1}"#] {
             try copy.put(Array(text.utf8), "manifest.json")

@@ -34,10 +34,16 @@ struct OldLayoutTests {
         try directory.write(entries.filter(\.hasSgfd).map(\.sgfd), as: .signalfds)
         try directory.write(entries.filter(\.hasTfd).map(\.tfd), as: .timerfds)
         let epolls = entries.filter(\.hasEpfd).map(\.epfd)
-        try directory.write(epolls.map { epoll in var bare = epoll; bare.tfd = []; return bare }, as: .epolls)
+        try directory.write(
+            epolls.map { epoll in
+                var bare = epoll; bare.tfd = []; return bare
+            }, as: .epolls)
         try directory.write(epolls.flatMap(\.tfd), as: .epollTargets)
         let inotifies = entries.filter(\.hasIfy).map(\.ify)
-        try directory.write(inotifies.map { ify in var bare = ify; bare.wd = []; return bare }, as: .inotifies)
+        try directory.write(
+            inotifies.map { ify in
+                var bare = ify; bare.wd = []; return bare
+            }, as: .inotifies)
         try directory.write(inotifies.flatMap(\.wd), as: .inotifyWatches)
         // memfds came after `files.img`.
         try directory.write(entries.filter(\.hasMemfd), as: .files)

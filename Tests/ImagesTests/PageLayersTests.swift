@@ -28,7 +28,8 @@ struct PageLayersTests {
         let layers = try PageLayers(of: directories[0].open())
         #expect(layers.directories.count == 3)
         typealias Segment = PageLayers.Segment
-        func segment(_ address: UInt64, _ pages: UInt64, _ layer: Int, _ offset: UInt64, lazy: Bool = false) -> Segment {
+        func segment(_ address: UInt64, _ pages: UInt64, _ layer: Int, _ offset: UInt64, lazy: Bool = false) -> Segment
+        {
             Segment(address: address, pages: pages, layer: layer, pagesID: 1, fileOffset: offset, isLazy: lazy)
         }
         #expect(
@@ -41,7 +42,10 @@ struct PageLayersTests {
     @Test("A page that the parent does not have is an error that says where")
     func missingPage() throws {
         for maps in [
-            [[entry(0x1000, wide: 4, flags: 1)], [entry(0x1000, wide: 2, flags: 4), entry(0x4000, wide: 1, flags: 4)]],
+            [
+                [entry(0x1000, wide: 4, flags: 1)],
+                [entry(0x1000, wide: 2, flags: 4), entry(0x4000, wide: 1, flags: 4)],
+            ],
             [[entry(0x3000, wide: 1, flags: 1)]],
         ] {
             let directories = try chain(maps)

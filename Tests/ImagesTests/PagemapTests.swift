@@ -50,7 +50,8 @@ struct PagemapTests {
     func oldEntries() throws {
         let directory = try TemporaryDirectory()
         try directory.putPagemap([
-            entry(0x1000, compat: 2), entry(0x4000, compat: 1, inParent: true), entry(0x5000, compat: 1, inParent: false),
+            entry(0x1000, compat: 2), entry(0x4000, compat: 1, inParent: true),
+            entry(0x5000, compat: 1, inParent: false),
         ])
         try directory.put([UInt8](repeating: 1, count: 3 * 4096), "pages-1.img")
         let map = try #require(try directory.open().pagemap(id: 7))
@@ -59,11 +60,14 @@ struct PagemapTests {
         #expect(map.runs.map(\.fileOffset) == [0, nil, 8192])
     }
 
-    @Test("Runs that cannot be are refused", arguments: [
-        [entry(0x1001, compat: 1)], [entry(0x1000, compat: 0)], [entry(0x2000, compat: 1), entry(0x1000, compat: 1)],
-        [entry(0x1000, compat: 2), entry(0x2000, compat: 1)], [entry(0xffff_ffff_ffff_f000, compat: 1)],
-        [entry(0x1000, wide: 1 << 60)], [entry(0x1000, wide: UInt64.max)], [entry(0x1000, compat: 1, flags: 5)],
-    ])
+    @Test(
+        "Runs that cannot be are refused",
+        arguments: [
+            [entry(0x1001, compat: 1)], [entry(0x1000, compat: 0)],
+            [entry(0x2000, compat: 1), entry(0x1000, compat: 1)],
+            [entry(0x1000, compat: 2), entry(0x2000, compat: 1)], [entry(0xffff_ffff_ffff_f000, compat: 1)],
+            [entry(0x1000, wide: 1 << 60)], [entry(0x1000, wide: UInt64.max)], [entry(0x1000, compat: 1, flags: 5)],
+        ])
     func invalidRuns(entries: [PagemapEntry]) throws {
         let directory = try TemporaryDirectory()
         try directory.putPagemap(entries)

@@ -99,7 +99,8 @@ extension CheckpointImages {
             let names = try directory.fileNames()
             files = try FileTable(reading: directory)
             terminals = Dictionary(try directory.messages(.ttyInfo).map { ($0.id, $0) }) { first, _ in first }
-            terminalData = Dictionary(try directory.messages(.ttyData).map { ($0.ttyID, $0.bytes) }, uniquingKeysWith: +)
+            terminalData = Dictionary(
+                try directory.messages(.ttyData).map { ($0.ttyID, $0.bytes) }, uniquingKeysWith: +)
             pipes = try directory.pipeContents()
             remaps = try directory.messages(.remaps)
             ghosts = try directory.each(.ghostFile, names)

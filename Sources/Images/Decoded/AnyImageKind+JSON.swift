@@ -7,8 +7,8 @@ extension AnyImageKind {
     /// `entries`, the raw bytes of each under `extra`.
     ///
     /// - Throws: `image-bad-magic`, `image-truncated`, `image-bad-frame`, `image-unreadable`.
-    public func json(of file: ImageFile) throws(Problem) -> JSONValue {
-        var entries: [JSONValue] = []
+    public func json(of file: ImageFile) throws(Problem) -> JSON {
+        var entries: [JSON] = []
         for record in try records(in: file) {
             var entry = Self.styled(Self.json(of: record.entry), in: layout.kind)
             let (extra, more) = try extras(of: record, in: file)
@@ -21,20 +21,20 @@ extension AnyImageKind {
     }
 
     /// A message with the names of the format, and all numbers as numbers.
-    private static func json(of message: any Message) -> JSONValue {
+    private static func json(of message: any Message) -> JSON {
         var options = JSONEncodingOptions()
         options.alwaysPrintInt64sAsNumbers = true
         options.preserveProtoFieldNames = true
         do {
             let text: [UInt8] = try message.jsonUTF8Bytes(options: options)
-            if let value = JSONValue(parsing: text) { return value }
+            if let value = JSON(parsing: text) { return value }
         } catch {
             preconditionFailure("a decoded message is always JSON: \(error)")
         }
         preconditionFailure("SwiftProtobuf writes JSON")
     }
 
-    private static func styled(_ value: JSONValue, in container: String) -> JSONValue {
+    private static func styled(_ value: JSON, in container: String) -> JSON {
         switch value {
         case .object(let members):
             .object(
@@ -45,16 +45,16 @@ extension AnyImageKind {
                     return .init(member.name, styled(member.value, in: member.name))
                 })
         case .array(let values): .array(values.map { styled($0, in: container) })
-        case .null, .bool, .number, .string: value
+        case .null, .bool, .integer, .unsigned, .double, .string: value
         }
     }
 
     /// What stands behind a message: as one value that belongs to it, or as entries of their own.
     private func extras(
         of record: Record, in file: ImageFile
-    ) throws(Problem) -> (extra: JSONValue?, more: [JSONValue]) {
+    ) throws(Problem) -> (extra: JSON?, more: [JSON]) {
         let start = record.payload.lowerBound
-        func base64(_ count: some BinaryInteger, at offset: UInt64) throws(Problem) -> JSONValue {
+        func base64(_ count: some BinaryInteger, at offset: UInt64) throws(Problem) -> JSON {
             .string(Base64.encode(try file.bytes(at: offset, count: UInt64(count))))
         }
         switch record.entry {
@@ -80,9 +80,9 @@ extension AnyImageKind {
         }
     }
 
-    private func messages(_ queue: IpcMsgEntry, at start: UInt64, in file: ImageFile) throws(Problem) -> JSONValue {
+    private func messages(_ queue: IpcMsgEntry, at start: UInt64, in file: ImageFile) throws(Problem) -> JSON {
         var cursor = FrameCursor(file, at: start)
-        var values: [JSONValue] = []
+        var values: [JSON] = []
         for _ in 0..<queue.qnum {
             let message = try cursor.frame(IpcMsg.self)
             values.append(Self.json(of: message))
@@ -92,9 +92,9 @@ extension AnyImageKind {
         return .array(values)
     }
 
-    private func chunks(at start: UInt64, in file: ImageFile) throws(Problem) -> [JSONValue] {
+    private func chunks(at start: UInt64, in file: ImageFile) throws(Problem) -> [JSON] {
         var cursor = FrameCursor(file, at: start)
-        var values: [JSONValue] = []
+        var values: [JSON] = []
         while !cursor.isAtEnd {
             let chunk = try cursor.frame(GhostChunkEntry.self)
             let content = Base64.encode(try cursor.bytes(chunk.len))

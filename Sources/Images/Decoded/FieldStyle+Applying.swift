@@ -1,26 +1,28 @@
+internal import Diagnostics
+
 extension FieldStyle {
     /// The value in this style; a value that the style is not made for stays as it is.
-    func applied(to value: JSONValue) -> JSONValue {
+    func applied(to value: JSON) -> JSON {
         switch self {
         case .address:
-            if let text = Self.address(value) { return .array([.string(text)]) }
-            return value
+            guard case .array(let values) = value, case let words = values.compactMap(\.bits),
+                let text = Self.address(words)
+            else { return value }
+            return .array([.string(text)])
         case .text, .quoted, .lines:
             guard case .string(let base64) = value, let bytes = Base64.decode(base64) else { return value }
             return .string(shown(bytes))
         case .hexadecimal, .flags, .names, .device:
             if case .array(let values) = value { return .array(values.map(applied)) }
             // A negative number is the same bits, unsigned.
-            guard case .number(let text) = value, let number = UInt64(text) ?? Int64(text).map(UInt64.init(bitPattern:))
-            else { return value }
-            return shown(number)
+            return value.bits.map(shown) ?? value
         }
     }
 
-    private func shown(_ number: UInt64) -> JSONValue {
+    private func shown(_ number: UInt64) -> JSON {
         switch self {
         case .hexadecimal: return .string(Self.hexadecimal(number))
-        case .names(let names): return names[number].map(JSONValue.string) ?? .number(number)
+        case .names(let names): return names[number].map(JSON.string) ?? .number(number)
         case .device: return .string("\(number >> 20):\(number & 0xf_ffff)")
         case .flags(let bits):
             var left = number
@@ -50,11 +52,9 @@ extension FieldStyle {
 
     static func hexadecimal(_ number: UInt64) -> String { "0x" + String(number, radix: 16) }
 
-    /// The words of an address, each in network byte order as a little-endian machine reads it.
-    private static func address(_ value: JSONValue) -> String? {
-        guard case .array(let values) = value else { return nil }
-        let words = values.compactMap(\.unsigned)
-        guard words.count == values.count else { return nil }
+    /// The words of an address, each in network byte order as a little-endian machine reads it; nil where there are
+    /// neither one nor four.
+    static func address(_ words: [UInt64]) -> String? {
         let bytes = words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
         switch words.count {
         case 1: return bytes.map(String.init).joined(separator: ".")

@@ -1,4 +1,26 @@
-extension JSONValue {
+public import Diagnostics
+
+extension JSON {
+    /// A whole number: as an integer where it fits, so that equal numbers are equal values.
+    static func number(_ value: some FixedWidthInteger) -> JSON {
+        if let value = Int64(exactly: value) { .integer(value) } else { .unsigned(UInt64(truncatingIfNeeded: value)) }
+    }
+
+    /// The member of an object with this name.
+    public subscript(_ name: String) -> JSON? {
+        guard case .object(let members) = self else { return nil }
+        return members.first { $0.name == name }?.value
+    }
+
+    /// The bits of a whole number.
+    var bits: UInt64? {
+        switch self {
+        case .integer(let value): UInt64(bitPattern: value)
+        case .unsigned(let value): value
+        case .null, .bool, .double, .string, .array, .object: nil
+        }
+    }
+
     /// Reads a document; nil where the text is none.
     public init?(parsing text: some Collection<UInt8>) {
         var parser = JSONParser(Array(text))
@@ -24,14 +46,14 @@ private struct JSONParser {
         }
     }
 
-    mutating func value(depth: Int) -> JSONValue? {
+    mutating func value(depth: Int) -> JSON? {
         guard depth < Self.deepest else { return nil }
         skipSpace()
         guard let byte = peek() else { return nil }
         switch byte {
         case UInt8(ascii: "{"): return object(depth: depth)
         case UInt8(ascii: "["): return array(depth: depth)
-        case UInt8(ascii: "\""): return string().map(JSONValue.string)
+        case UInt8(ascii: "\""): return string().map(JSON.string)
         case UInt8(ascii: "t"): return take("true") ? .bool(true) : nil
         case UInt8(ascii: "f"): return take("false") ? .bool(false) : nil
         case UInt8(ascii: "n"): return take("null") ? .null : nil
@@ -39,9 +61,9 @@ private struct JSONParser {
         }
     }
 
-    private mutating func object(depth: Int) -> JSONValue? {
+    private mutating func object(depth: Int) -> JSON? {
         position += 1
-        var members: [JSONValue.Member] = []
+        var members: [JSON.Member] = []
         if accept("}") { return .object([]) }
         repeat {
             skipSpace()
@@ -52,9 +74,9 @@ private struct JSONParser {
         return accept("}") ? .object(members) : nil
     }
 
-    private mutating func array(depth: Int) -> JSONValue? {
+    private mutating func array(depth: Int) -> JSON? {
         position += 1
-        var values: [JSONValue] = []
+        var values: [JSON] = []
         if accept("]") { return .array([]) }
         repeat {
             guard let value = value(depth: depth + 1) else { return nil }
@@ -63,13 +85,14 @@ private struct JSONParser {
         return accept("]") ? .array(values) : nil
     }
 
-    private mutating func number() -> JSONValue? {
+    private mutating func number() -> JSON? {
         let start = position
         let allowed = Set("+-.eE0123456789".utf8)
         while let byte = peek(), allowed.contains(byte) { position += 1 }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
-        guard Double(text) != nil else { return nil }
-        return .number(text)
+        if let value = Int64(text) { return text.hasPrefix("+") ? nil : .integer(value) }
+        if let value = UInt64(text) { return .unsigned(value) }
+        return Double(text).map(JSON.double)
     }
 
     private mutating func string() -> String? {

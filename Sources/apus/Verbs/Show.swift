@@ -1,0 +1,54 @@
+internal import ArgumentParser
+internal import Diagnostics
+internal import Images
+internal import SystemPackage
+
+/// `apus show`: what is in an image directory, or in one image file.
+struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Say what is in an image directory, or decode one image file.",
+        discussion: """
+            A directory is shown as people want to know it: the process tree, and of each process its memory and its
+            open files. A single file is decoded to JSON, field by field, in the form of crit.
+              apus show DIR
+              apus show DIR/core-1.img
+            """)
+
+    @Argument(help: "The image directory or image file.", completion: .file())
+    var path: String?
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let path = FilePath(path ?? common.imagesDir)
+        if let file = try Self.imageFile(at: path) {
+            Console.write(file.text(indented: true) + "\n")
+            return
+        }
+        let summary = try ImageSummary(of: ImageDirectory(opening: path))
+        Console.write(common.json ? summary.json.text() + "\n" : summary.text(Console.outputStyle))
+    }
+
+    /// The decoded content of a file; nil for a directory.
+    private static func imageFile(at path: FilePath) throws(Problem) -> JSON? {
+        guard let name = path.lastComponent?.string else { return nil }
+        let parent = path.removingLastComponent()
+        let kind = AnyImageKind.named(name)?.kind
+        let isRaw = RawImage.allCases.contains { $0.layout.id(inFileName: name) != nil }
+        guard kind != nil || isRaw || name.hasSuffix(".img") else { return nil }
+        let directory = try ImageDirectory(opening: parent.isEmpty ? "." : parent)
+        guard let file = try directory.file(named: name) else {
+            throw Problem(
+                .imageMissing, "there is no such image", object: .init(path: path.string),
+                remedy: "Name an image directory, or a file in one.")
+        }
+        if let kind { return try kind.json(of: file) }
+        throw Problem(
+            .imageInvalid,
+            isRaw
+                ? "the file holds raw bytes, \(file.size) of them, which have no fields to show"
+                : "no kind of image has such a name",
+            object: .init(path: path.string),
+            remedy: "Show the directory, or a file of another kind.")
+    }
+}
