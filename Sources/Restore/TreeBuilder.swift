@@ -370,7 +370,9 @@ final class TreeBuilder {
     /// Releases the whole tree: one store, and the cut of all lifelines.
     func release() {
         mailbox.commit()
+        Steps.take()
         channels.removeAll()
+        Steps.take()
         for one in guided { one.leaveStopped() }
         started = []
         _ = try? Processes.adoptOrphans(false)

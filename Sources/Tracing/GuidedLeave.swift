@@ -40,8 +40,10 @@ public final class GuidedLeave {
     public func leaveStopped() {
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
         for tid in threads { lead(tid) }
+        Steps.take()
         // SIGSTOP is pending before the first thread goes on: none comes to run.
         try? Processes.kill(pid, signal: SIGSTOP)
+        Steps.take()
         for tid in threads { try? Ptrace.detach(tid) }
     }
 
