@@ -41,15 +41,17 @@ let package = Package(
             name: "Tracing", dependencies: ["CLinux", "CTrampoline", "Linux", "Diagnostics", system, logging],
             swiftSettings: strict),
         .target(
-            name: "Objects", dependencies: ["Images", "Linux", "Tracing", "Diagnostics", system, logging],
+            name: "Objects", dependencies: ["CLinux", "Images", "Linux", "Tracing", "Diagnostics", system, logging],
             swiftSettings: strict),
         .target(
-            name: "Memory", dependencies: ["Images", "Linux", "Tracing", "Diagnostics", system, logging],
+            name: "Memory", dependencies: ["CLinux", "Images", "Linux", "Tracing", "Diagnostics", system, logging],
             swiftSettings: strict),
         .target(name: "Stages", dependencies: ["Linux", "Diagnostics", system], swiftSettings: strict),
         .target(
             name: "Checkpoint",
-            dependencies: ["Images", "Linux", "Tracing", "Objects", "Memory", "Stages", "Diagnostics", system, logging],
+            dependencies: [
+                "CLinux", "Images", "Linux", "Tracing", "Objects", "Memory", "Stages", "Diagnostics", system, logging,
+            ],
             swiftSettings: strict),
         .target(
             name: "Restore",

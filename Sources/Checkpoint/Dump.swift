@@ -1,10 +1,13 @@
-internal import Diagnostics
 public import Logging
 
-/// The dump of a process tree.
+/// The dump of a process tree: it becomes a directory of images, or stays what it was.
 public enum Dump {
-    /// Dumps a tree, or leaves it as it was and throws.
+    /// Dumps a tree.
+    ///
+    /// - Throws: `Problems` where the tree cannot be carried, all reasons at once; a `Problem` where the dump failed on its way.
+    ///   The tree runs on as before then, and no image is left.
     public static func run(_ options: DumpOptions, logger: Logger) throws {
-        throw Problem("not-built", "the dump is not built yet", remedy: "")
+        var session = DumpSession(options, logger)
+        try session.run()
     }
 }

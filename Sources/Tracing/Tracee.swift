@@ -40,6 +40,8 @@ public final class Tracee {
         }
     }
 
+    func markGone() { state = .gone }
+
     /// Whether the thread has ended.
     public var isGone: Bool { state == .gone }
 
@@ -253,5 +255,15 @@ public enum ChildSignal {
         unsafe sigaddset(&set, SIGCHLD)
         var limit = timespec(tv_sec: 0, tv_nsec: Int(min(nanoseconds, 999_999_999)))
         _ = unsafe sigtimedwait(&set, nil, &limit)
+    }
+}
+
+extension Tracee {
+    /// Waits until the killed thread is gone, so that its parent can be told.
+    func waitForEnd(_ deadline: Deadline) {
+        while state != .gone && !deadline.isPast {
+            guard let change = try? waitForChange(deadline) else { return }
+            if case .ended = change { markGone() }
+        }
     }
 }

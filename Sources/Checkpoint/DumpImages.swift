@@ -1,0 +1,216 @@
+internal import Diagnostics
+internal import Images
+internal import Linux
+internal import Memory
+internal import Objects
+internal import SystemPackage
+internal import Tracing
+
+/// Writes what was captured of a tree into an image directory.
+struct DumpImages {
+    let directory: ImageDirectory
+    let descriptions: Descriptions
+    let counters = PageCounters()
+    private var files: [FileKey: UInt32] = [:]
+    private var nextPagesID: UInt32 = 1
+
+    private struct FileKey: Hashable {
+        let device: DeviceNumber
+        let inode: UInt64
+        let path: FilePath
+    }
+
+    init(_ directory: ImageDirectory, _ descriptions: Descriptions) {
+        self.directory = directory
+        self.descriptions = descriptions
+    }
+
+    // MARK: One process
+
+    /// Writes all images of a live process but its pages.
+    mutating func write(
+        _ captured: CapturedProcess, _ surveyed: SurveyedProcess, _ ids: TaskKobjIdsEntry
+    ) throws(Problem) {
+        for (tid, core) in captured.cores { try directory.write([core], as: .core, id: UInt64(tid)) }
+        guard let places = surveyed.places else { return }
+        try directory.write([ids], as: .ids, id: UInt64(surveyed.pid))
+        let executable = file(places.executable)
+        let memory = try memoryEntry(captured, surveyed, executable: executable)
+        try directory.write([memory], as: .mm, id: UInt64(surveyed.pid))
+        var table: [FdinfoEntry] = []
+        for seen in surveyed.descriptors {
+            let key = try descriptions.capture(seen)
+            var entry = FdinfoEntry()
+            entry.id = key.id
+            entry.type = key.type
+            entry.fd = UInt32(bitPattern: seen.number)
+            entry.flags = seen.info.flags.contains(.closeOnExec) ? 1 : 0
+            table.append(entry)
+        }
+        try directory.write(table, as: .fdinfo, id: UInt64(ids.filesID))
+        var context = FsEntry()
+        context.cwdID = RegularFile.capture(
+            places.workingDirectory.path, places.workingDirectory.status, mapped: false, into: descriptions)
+        context.rootID = RegularFile.capture(places.root.path, places.root.status, mapped: false, into: descriptions)
+        context.umask = UInt32(surveyed.status.umask ?? 0o22)
+        try directory.write([context], as: .fs, id: UInt64(surveyed.pid))
+    }
+
+    /// The id of a mapped file, recorded once.
+    private mutating func file(_ file: NamedFile) -> UInt32 {
+        let key = FileKey(device: file.status.device, inode: file.status.inode, path: file.path)
+        if let known = files[key] { return known }
+        let id = RegularFile.capture(file.path, file.status, mapped: true, into: descriptions)
+        files[key] = id
+        return id
+    }
+
+    private mutating func memoryEntry(
+        _ captured: CapturedProcess, _ surveyed: SurveyedProcess, executable: UInt32
+    ) throws(Problem) -> MmEntry {
+        var entry = MmEntry()
+        entry.mmStartCode = surveyed.stat.codeStart
+        entry.mmEndCode = surveyed.stat.codeEnd
+        entry.mmStartData = surveyed.stat.dataStart
+        entry.mmEndData = surveyed.stat.dataEnd
+        entry.mmStartStack = surveyed.stat.stackStart
+        entry.mmStartBrk = surveyed.stat.brkStart
+        entry.mmBrk = captured.attributes.heapEnd
+        entry.mmArgStart = surveyed.stat.argumentsStart
+        entry.mmArgEnd = surveyed.stat.argumentsEnd
+        entry.mmEnvStart = surveyed.stat.environmentStart
+        entry.mmEnvEnd = surveyed.stat.environmentEnd
+        entry.exeFileID = executable
+        entry.mmSavedAuxv = try auxiliaryVector(of: surveyed)
+        entry.dumpable = captured.attributes.dumpable
+        entry.thpDisabled = captured.attributes.hugePagesDisabled
+        var areas: [VmaEntry] = []
+        for (area, kind) in surveyed.areas {
+            var id: UInt32 = 0
+            if kind == .sharedMemory {
+                id = try SharedMemoryFile.capture(
+                    mappingNamed: sharedName(area), of: surveyed.pid,
+                    at: SurveyedProcess.place(of: area, in: surveyed.pid), into: descriptions)
+            } else if let mapped = surveyed.files[area.range.lowerBound] {
+                id = file(mapped)
+            }
+            areas.append(MemoryImage.entry(area, kind, file: id))
+        }
+        entry.vmas = MemoryImage.joined(areas)
+        return entry
+    }
+
+    private func sharedName(_ area: MappedArea) -> [UInt8] {
+        switch area.name {
+        case .file(let name): name
+        case .none, .heap, .stack, .vdso, .vvar, .vvarClock, .vsyscall, .anonymous, .sharedAnonymous, .other:
+            // Given a name of its own (PR_SET_VMA), which hides this one.
+            Array("/dev/zero (deleted)".utf8)
+        }
+    }
+
+    /// Without the pair of zeros at its end.
+    private func auxiliaryVector(of surveyed: SurveyedProcess) throws(Problem) -> [UInt64] {
+        do throws(ProcfsError) {
+            var words = try ProcessDirectory(surveyed.pid).auxiliaryVector()
+            while words.count >= 2 && words[words.count - 1] == 0 && words[words.count - 2] == 0 { words.removeLast(2) }
+            return words
+        } catch {
+            throw Problem(
+                .objectUnreadable, "its auxiliary vector cannot be read (\(error.description))", object: surveyed.object,
+                remedy: "Run Apus as root")
+        }
+    }
+
+    // MARK: Pages
+
+    /// Writes the pages of a live process.
+    mutating func writePages(of surveyed: SurveyedProcess, _ progress: Progress) throws(Problem) {
+        let memory = try ProcessMemory(pid: surveyed.pid)
+        let source = ProcessPages(memory, surveyed.areas, counters)
+        var sink = try ImagePages(id: UInt64(surveyed.pid), pagesID: takePagesID(), in: directory, counters)
+        try PageTransfer.move(from: source, to: &sink) { done, total in
+            progress.update("writing memory of \(surveyed.pid)", done: done, of: total, unit: .bytes)
+        }
+        try sink.finish()
+    }
+
+    /// Writes the pages of all shared memory that was come across.
+    mutating func writeSharedPages(_ progress: Progress) throws(Problem) {
+        for item in descriptions.sharedMemory.items {
+            let source = try SharedPages(item.place, size: item.size)
+            var sink = try ImagePages(
+                .shmemPagemap, id: UInt64(item.shmid), pagesID: takePagesID(), in: directory, counters)
+            try PageTransfer.move(from: source, to: &sink) { done, total in
+                progress.update("writing shared memory", done: done, of: total, unit: .bytes)
+            }
+            try sink.finish()
+        }
+    }
+
+    private mutating func takePagesID() -> UInt32 {
+        defer { nextPagesID += 1 }
+        return nextPagesID
+    }
+
+    // MARK: The whole
+
+    /// Writes what belongs to no single process.
+    func writeCommon(_ tree: [PstreeEntry]) throws(Problem) {
+        try directory.write(tree, as: .pstree)
+        try directory.write(descriptions.entries, as: .files)
+        try directory.write(payloads: descriptions.pipeContents, as: .pipesData)
+        try directory.write(payloads: descriptions.fifoContents, as: .fifosData)
+        try directory.write(descriptions.terminals, as: .ttyInfo)
+        try directory.write(descriptions.sharedMemory.inodes, as: .memfdInodes)
+        try directory.write([SeccompEntry()], as: .seccomp)
+        var clocks = TimensEntry()
+        clocks.monotonic = Self.time(SystemClock.monotonic.now)
+        clocks.boottime = Self.time(SystemClock.bootTime.now)
+        try directory.write([clocks], as: .time)
+        var inventory = InventoryEntry()
+        inventory.imgVersion = 2
+        inventory.fdinfoPerID = true
+        inventory.rootIds = TaskIdentities.own
+        inventory.nsPerID = true
+        inventory.rootCgSet = 1
+        inventory.lsmtype = .noLsm
+        inventory.networkLockMethod = 0
+        inventory.pluginsEntry = PluginsEntry()
+        inventory.dumpCriuRunID = try RunIdentity.make()
+        try directory.write([inventory], as: .inventory)
+    }
+
+    private static func time(_ nanoseconds: UInt64) -> Timespec {
+        var time = Timespec()
+        time.tvSec = nanoseconds / 1_000_000_000
+        time.tvNsec = nanoseconds % 1_000_000_000
+        return time
+    }
+
+    /// A process's place in the tree.
+    static func treeEntry(_ surveyed: SurveyedProcess, parent: Int32) -> PstreeEntry {
+        var entry = PstreeEntry()
+        entry.pid = UInt32(bitPattern: surveyed.pid)
+        entry.ppid = UInt32(bitPattern: parent)
+        entry.pgid = UInt32(bitPattern: surveyed.stat.processGroup)
+        entry.sid = UInt32(bitPattern: surveyed.stat.session)
+        entry.threads = surveyed.isZombie ? [0] : surveyed.threads.map { UInt32(bitPattern: $0) }
+        return entry
+    }
+}
+
+/// A name that no other dump has: it ties the directories of a chain together.
+enum RunIdentity {
+    /// A random UUID (RFC 9562, version 4), which the kernel makes.
+    static func make() throws(Problem) -> String {
+        do throws(Errno) {
+            let text = try Files.contents(of: "/proc/sys/kernel/random/uuid")
+            return String(decoding: text.prefix(36), as: UTF8.self)
+        } catch {
+            throw Problem(
+                .objectUnreadable, "the kernel gives no random name",
+                cause: .init(error, attempted: "read of /proc/sys/kernel/random/uuid"), remedy: "Mount /proc")
+        }
+    }
+}

@@ -1,0 +1,139 @@
+internal import CLinux
+internal import Diagnostics
+internal import Images
+internal import Linux
+internal import Memory
+internal import Objects
+internal import SystemPackage
+internal import Tracing
+
+/// What one process has told and shown of itself; its memory and its files aside.
+struct CapturedProcess {
+    let pid: Int32
+    /// By thread, the leader first; the leader's with the task-wide part.
+    let cores: [(tid: Int32, core: CoreEntry)]
+    let attributes: ProcessAttributes
+    let roundTrips: Int
+}
+
+/// Takes one frozen process under control, asks it what it alone can tell, and lets it go again, frozen as before.
+struct ProcessCapture {
+    let process: FrozenProcess
+    let surveyed: SurveyedProcess
+    let deadline: Deadline
+
+    /// - Throws: the process is as it was then.
+    func run() throws(Problem) -> CapturedProcess {
+        let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
+        let control = try RemoteControl(
+            process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
+        do throws(Problem) {
+            let answers = try ask(control)
+            try control.release()
+            return try capture(answers, control)
+        } catch {
+            // Closing the channel is the way out where this fails too.
+            try? control.release()
+            throw error
+        }
+    }
+
+    private struct Answers {
+        var actions: SignalActions
+        var timers: TaskTimersEntry
+        var attributes: ProcessAttributes
+        var threads: [ThreadAttributes]
+    }
+
+    /// One batch for all that concerns the process and its leader; one for each other thread.
+    private func ask(_ control: RemoteControl) throws(Problem) -> Answers {
+        var batch = Batch()
+        let actions = SignalActions.Questions(&batch)
+        let timers = Timers.Questions(surveyed.timers, &batch)
+        let attributes = ProcessAttributes.Questions(&batch)
+        let leader = ThreadAttributes.Questions(&batch)
+        let result = try control.run(batch)
+        try result.check()
+        var answers = Answers(
+            actions: actions.answer(result), timers: timers.answer(result), attributes: attributes.answer(result),
+            threads: [leader.answer(result)])
+        for thread in process.threads.dropFirst() {
+            var batch = Batch()
+            let questions = ThreadAttributes.Questions(&batch)
+            let result = try control.run(batch, on: thread)
+            try result.check()
+            answers.threads.append(questions.answer(result))
+        }
+        return answers
+    }
+
+    private func capture(_ answers: Answers, _ control: RemoteControl) throws(Problem) -> CapturedProcess {
+        let shared = try sharedPending()
+        var cores: [(tid: Int32, core: CoreEntry)] = []
+        for (thread, attributes) in zip(process.threads, answers.threads) {
+            let capture = ThreadCapture(
+                thread: thread, process: surveyed.name, memory: control.memory, attributes: attributes,
+                actions: answers.actions)
+            var core = try capture.core(sharedPending: PendingSignals.set(shared))
+            if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
+            cores.append((thread.tid, core))
+        }
+        return CapturedProcess(
+            pid: process.pid, cores: cores, attributes: answers.attributes, roundTrips: control.roundTrips)
+    }
+
+    private func sharedPending() throws(Problem) -> [[UInt8]] {
+        do throws(Errno) {
+            return try Ptrace.pendingSignals(process.pid, in: .process)
+        } catch {
+            throw unreadable(error, "ptrace(PTRACE_PEEKSIGINFO)")
+        }
+    }
+
+    private func taskCore(_ answers: Answers, _ pending: [[UInt8]]) throws(Problem) -> TaskCoreEntry {
+        let directory = ProcessDirectory(process.pid)
+        do throws(ProcfsError) {
+            var entry = TaskCoreEntry()
+            entry.taskState = (process.groupStop == nil ? TaskState.alive : .stopped).rawValue
+            entry.exitCode = 0
+            entry.personality = try directory.personality()
+            entry.flags = surveyed.stat.flags
+            entry.blkSigset = process.threads[0].signalMask
+            entry.commBytes = surveyed.stat.name
+            entry.timers = answers.timers
+            entry.rlimits = answers.attributes.limits
+            entry.signalsS = PendingSignals.entry(pending)
+            entry.loginuid = try directory.loginUser()
+            entry.oomScoreAdj = try directory.outOfMemoryAdjustment()
+            entry.sigactions = answers.actions.entries
+            entry.childSubreaper = answers.attributes.isSubreaper
+            if let signal = process.groupStop { entry.stopSigno = UInt32(bitPattern: signal) }
+            if answers.attributes.membarrier != 0 { entry.membarrierRegistrationMask = answers.attributes.membarrier }
+            return entry
+        } catch {
+            throw unreadable(error.errno ?? .ioError, "read of \(error.file)")
+        }
+    }
+
+    private func unreadable(_ error: Errno, _ attempted: String) -> Problem {
+        Problem(
+            .objectUnreadable, "its state cannot be read", object: surveyed.object,
+            cause: .init(error, attempted: attempted), remedy: "Run Apus as root")
+    }
+
+    /// The core image of a process that has ended and waits for its parent.
+    static func zombie(_ surveyed: SurveyedProcess) -> CapturedProcess {
+        var entry = CoreEntry()
+        entry.mtype = .x8664
+        entry.tc.taskState = TaskState.dead.rawValue
+        entry.tc.exitCode = UInt32(bitPattern: surveyed.stat.exitCode)
+        entry.tc.personality = 0
+        entry.tc.flags = 0
+        entry.tc.blkSigset = 0
+        entry.tc.commBytes = surveyed.stat.name
+        let attributes = ProcessAttributes(
+            limits: TaskRlimitsEntry(), heapEnd: 0, dumpable: 0, hugePagesDisabled: false, isSubreaper: false,
+            membarrier: 0)
+        return CapturedProcess(pid: surveyed.pid, cores: [(surveyed.pid, entry)], attributes: attributes, roundTrips: 0)
+    }
+}

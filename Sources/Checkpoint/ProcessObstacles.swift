@@ -1,0 +1,114 @@
+internal import Diagnostics
+internal import Linux
+internal import Objects
+internal import SystemPackage
+
+/// What a process itself has against being carried, beside its memory and its descriptors.
+enum ProcessObstacles {
+    static func find(_ process: SurveyedProcess, _ circumstances: Circumstances) -> [Problem] {
+        var found = families(of: process, circumstances)
+        guard let places = process.places else { return found }
+        found += namespaces(of: process)
+        found += files(places, process.object)
+        if process.status.seccompMode ?? 0 != 0 {
+            found.append(
+                refusal(
+                    process, "it runs under seccomp filters, which cannot be carried yet",
+                    "Run the program without the filters: for a service of systemd, without SystemCallFilter="))
+        }
+        if process.status.isDumpingCore == true {
+            found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))
+        }
+        if !process.threads.contains(process.pid) {
+            found.append(refusal(process, "its first thread has ended", "Dump it while all its threads live"))
+        }
+        if process.stat.terminal != DeviceNumber(major: 0, minor: 0) && !circumstances.shellJob {
+            found.append(
+                Problem(
+                    .leadsOutside, "it has a controlling terminal, whose other side is outside of the tree",
+                    object: process.object,
+                    remedy: "Dump and restore with --shell-job: the terminal of the restore then takes its place"))
+        }
+        for thread in process.threads {
+            guard let scheduling = try? Processes.scheduling(of: thread), scheduling.policy > 5 else { continue }
+            found.append(
+                refusal(
+                    process, "thread \(thread) is scheduled by a policy that images have no place for (\(scheduling.policy))",
+                    "Give it another one with chrt(1) before the dump"))
+        }
+        return found
+    }
+
+    private static func refusal(_ process: SurveyedProcess, _ summary: String, _ remedy: String) -> Problem {
+        Problem(.unsupported, summary, object: process.object, remedy: remedy)
+    }
+
+    /// Sessions and process groups: their leaders must be in the tree, or have ended.
+    private static func families(of process: SurveyedProcess, _ circumstances: Circumstances) -> [Problem] {
+        if circumstances.shellJob { return [] }
+        let session = process.stat.session
+        if isOutside(session, circumstances) {
+            return [
+                Problem(
+                    .leadsOutside,
+                    session == 0
+                        ? "its session leader is in another pid namespace"
+                        : "its session leader \(session)\(name(of: session)) is outside of the tree", object: process.object,
+                    remedy: "Dump and restore with --shell-job: it then joins the session of the restore. Or start the"
+                        + " program with setsid")
+            ]
+        }
+        let group = process.stat.processGroup
+        guard isOutside(group, circumstances) else { return [] }
+        return [
+            Problem(
+                .leadsOutside, "the leader of its process group, \(group)\(name(of: group)), is outside of the tree",
+                object: process.object, remedy: "Name a parent of both, or dump and restore with --shell-job")
+        ]
+    }
+
+    private static func isOutside(_ leader: Int32, _ circumstances: Circumstances) -> Bool {
+        if circumstances.pids.contains(leader) { return false }
+        // Who leads a session or group and has ended leaves the number behind, and it cannot be given to another.
+        return leader == 0 || (try? ProcessDirectory(leader).stat()) != nil
+    }
+
+    private static func name(of pid: Int32) -> String {
+        guard let stat = try? ProcessDirectory(pid).stat() else { return "" }
+        return " (\(String(decoding: stat.name, as: UTF8.self)))"
+    }
+
+    /// Whatever is carried now shares all namespaces with Apus.
+    private static func namespaces(of process: SurveyedProcess) -> [Problem] {
+        guard let own = try? ProcessDirectory(path: "/proc/self").namespaces(),
+            let theirs = try? ProcessDirectory(process.pid).namespaces()
+        else {
+            return [
+                Problem(
+                    .objectUnreadable, "its namespaces cannot be read", object: process.object, remedy: "Run Apus as root")
+            ]
+        }
+        let different = own.filter { name, link in theirs[name].map { $0 != link } ?? false }.keys.sorted()
+        if different.isEmpty { return [] }
+        return [
+            refusal(
+                process, "it is in other namespaces than Apus (\(different.joined(separator: ", ")))",
+                "Carrying namespaces is not built yet; run Apus within them: nsenter -t \(process.pid) -a apus dump ...")
+        ]
+    }
+
+    private static func files(_ places: SurveyedProcess.Places, _ object: Problem.Object) -> [Problem] {
+        [
+            (places.executable, "the executable"), (places.workingDirectory, "the working directory"),
+            (places.root, "the root directory"),
+        ].compactMap { file, what in
+            var object = object
+            object.path = file.path.string
+            guard var problem = RegularFile.obstacle(to: file.path, file.status, object, followLinks: true) else {
+                return nil
+            }
+            problem.summary = "\(what): \(problem.summary)"
+            return problem
+        }
+    }
+}

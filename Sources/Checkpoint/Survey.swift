@@ -1,0 +1,179 @@
+internal import Diagnostics
+internal import Linux
+internal import Memory
+internal import Objects
+internal import SystemPackage
+internal import Tracing
+
+/// A look at a whole tree through `/proc` alone, which disturbs nothing: before the freeze to find out whether the tree
+/// can be carried at all, and again on the frozen tree, to know what is to be carried.
+struct Survey {
+    /// The root first, parents before their children.
+    private(set) var processes: [SurveyedProcess] = []
+    /// Everything that stands in the way.
+    private(set) var obstacles: [Problem] = []
+
+    private let options: DumpOptions
+    private var mappedFiles: [FileIdentity: NamedFile] = [:]
+
+    private struct FileIdentity: Hashable {
+        let device: DeviceNumber
+        let inode: UInt64
+        let path: [UInt8]
+    }
+
+    /// Looks at a tree that runs on meanwhile.
+    init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
+        self.options = options
+        var pending = [root]
+        while let pid = pending.popLast() {
+            guard try add(pid) else { continue }
+            pending += ((try? Procfs.live.children(of: pid)) ?? []).reversed()
+        }
+        guard processes.first?.pid == root else {
+            throw Problem(
+                .noSuchProcess, "there is no such process", object: .init(pid: root),
+                remedy: "Look for the right pid with `ps -e --forest`")
+        }
+        conclude()
+    }
+
+    /// Looks at a tree that stands still.
+    init(frozen pids: [Int32], _ options: DumpOptions) throws(Problem) {
+        self.options = options
+        for pid in pids where try !add(pid) {
+            throw Problem(
+                .noSuchProcess, "it ended while it was being dumped", object: .init(pid: pid),
+                remedy: "Look in the kernel log whether it was killed, and start it anew")
+        }
+        conclude()
+    }
+
+    /// - Returns: false where the process has gone meanwhile.
+    private mutating func add(_ pid: Int32) throws(Problem) -> Bool {
+        do throws(ProcfsError) {
+            let stat = try ProcessDirectory(pid).stat()
+            processes.append(try stat.state.hasEnded ? zombie(pid, stat) : process(pid, stat))
+            return true
+        } catch {
+            if error.isGone { return false }
+            throw Problem(
+                .objectUnreadable, "its state cannot be read (\(error.description))", object: .init(pid: pid),
+                cause: error.errno.map { .init($0, attempted: "read of \(error.file)") },
+                remedy: "Run Apus as root, with /proc mounted")
+        }
+    }
+
+    private func zombie(_ pid: Int32, _ stat: TaskStat) throws(ProcfsError) -> SurveyedProcess {
+        SurveyedProcess(
+            pid: pid, stat: stat, status: try ProcessDirectory(pid).status(), threads: [], areas: [], files: [:],
+            descriptors: [], places: nil, timers: [])
+    }
+
+    private mutating func process(_ pid: Int32, _ stat: TaskStat) throws(ProcfsError) -> SurveyedProcess {
+        let directory = ProcessDirectory(pid)
+        let name = String(decoding: stat.name, as: UTF8.self)
+        var areas: [(area: MappedArea, kind: AreaKind)] = []
+        var files: [UInt64: NamedFile] = [:]
+        for area in try directory.smaps() {
+            do throws(Problem) {
+                let kind = try area.kind(of: pid, process: name)
+                areas.append((area, kind))
+                if kind == .privateFile || kind == .sharedFile {
+                    files[area.range.lowerBound] = try file(of: area, pid, name)
+                }
+            } catch {
+                obstacles.append(error)
+            }
+        }
+        var descriptors: [SeenDescriptor] = []
+        for number in try directory.descriptors() {
+            do throws(ProcfsError) {
+                descriptors.append(try SeenDescriptor(number, of: pid, process: name))
+            } catch {
+                // Closed since the list was read; a frozen process closes nothing.
+                if error.isGone && (try? directory.stat()) != nil { continue }
+                throw error
+            }
+        }
+        let places = SurveyedProcess.Places(
+            executable: try named("exe", directory), workingDirectory: try named("cwd", directory),
+            root: try named("root", directory))
+        return SurveyedProcess(
+            pid: pid, stat: stat, status: try directory.status(), threads: try directory.threads(), areas: areas,
+            files: files, descriptors: descriptors, places: places, timers: try directory.timers())
+    }
+
+    private func named(_ link: FilePath.Component, _ directory: ProcessDirectory) throws(ProcfsError) -> NamedFile {
+        let path = directory.path.appending(link)
+        let text = try directory.link(link)
+        do throws(Errno) {
+            return NamedFile(path: FilePath(bytes: text), status: try Files.status(of: path))
+        } catch {
+            throw ProcfsError(file: path, reason: .unreadable(error))
+        }
+    }
+
+    /// The file behind a mapping.
+    private mutating func file(of area: MappedArea, _ pid: Int32, _ process: String) throws(Problem) -> NamedFile {
+        let text = area.path?.bytes ?? []
+        let identity = FileIdentity(device: area.device, inode: area.inode, path: text)
+        if let known = mappedFiles[identity] { return known }
+        let path = FilePath(bytes: text)
+        let object = Problem.Object(pid: pid, process: process, path: path.string, address: area.range.lowerBound)
+        let status: FileStatus
+        do throws(Errno) {
+            status = try Files.status(of: SurveyedProcess.place(of: area, in: pid))
+        } catch {
+            throw Problem(
+                .objectUnreadable, "the mapped file cannot be looked at", object: object,
+                cause: .init(error, attempted: "stat(\"\(SurveyedProcess.place(of: area, in: pid))\")"),
+                remedy: "Run Apus as root (CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE)")
+        }
+        if let problem = RegularFile.obstacle(to: path, status, object, followLinks: true) { throw problem }
+        let file = NamedFile(path: path, status: status)
+        mappedFiles[identity] = file
+        return file
+    }
+
+    /// What the processes and what they hold have against being carried.
+    private mutating func conclude() {
+        var circumstances = self.circumstances
+        for process in processes { obstacles += ProcessObstacles.find(process, circumstances) }
+        addPipes(to: &circumstances)
+        for process in processes {
+            for seen in process.descriptors {
+                if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { obstacles.append(obstacle) }
+            }
+        }
+        self.finalCircumstances = circumstances
+    }
+
+    /// What the recognition of descriptors was decided by.
+    private(set) var finalCircumstances: Circumstances?
+
+    private var circumstances: Circumstances {
+        Circumstances(
+            pids: Set(processes.map(\.pid)), shellJob: options.shellJob, external: Set(options.external),
+            fileLocks: options.fileLocks)
+    }
+
+    /// Finds the pipes of which the tree holds one end alone, and whether somebody outside holds the other.
+    private mutating func addPipes(to circumstances: inout Circumstances) {
+        var holders: [UInt64: SeenDescriptor] = [:]
+        for process in processes {
+            for seen in process.descriptors where Pipe.recognises(seen) {
+                circumstances.pipeEnds[seen.status.inode, default: []].formUnion(Pipe.end(seen))
+                holders[seen.status.inode] = seen
+            }
+        }
+        for (inode, ends) in circumstances.pipeEnds where ends != [.reading, .writing] {
+            guard let seen = holders[inode] else { continue }
+            do throws(Problem) {
+                if try Pipe.isConnected(seen) { circumstances.pipesLeadingOut.insert(inode) }
+            } catch {
+                obstacles.append(error)
+            }
+        }
+    }
+}

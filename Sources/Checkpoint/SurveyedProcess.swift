@@ -1,0 +1,41 @@
+internal import Diagnostics
+internal import Linux
+internal import Memory
+internal import Objects
+internal import SystemPackage
+
+/// A file by its name, and what the name led to.
+struct NamedFile: Sendable {
+    let path: FilePath
+    let status: FileStatus
+}
+
+/// A process as `/proc` shows it: everything that decides whether and how it can be carried.
+struct SurveyedProcess: Sendable {
+    let pid: Int32
+    let stat: TaskStat
+    let status: TaskStatus
+    /// The live threads, in rising order.
+    let threads: [Int32]
+    let areas: [(area: MappedArea, kind: AreaKind)]
+    /// The files of the mappings that have one, by mapping.
+    let files: [UInt64: NamedFile]
+    let descriptors: [SeenDescriptor]
+    /// nil for a zombie.
+    let places: Places?
+    let timers: [PosixTimer]
+
+    struct Places: Sendable {
+        let executable, workingDirectory, root: NamedFile
+    }
+
+    var name: String { String(decoding: stat.name, as: UTF8.self) }
+    var isZombie: Bool { stat.state.hasEnded }
+    var object: Problem.Object { .init(pid: pid, process: name) }
+
+    /// Where a mapping's file can be opened, whatever its name now means.
+    static func place(of area: MappedArea, in pid: Int32) -> FilePath {
+        let (start, end) = (String(area.range.lowerBound, radix: 16), String(area.range.upperBound, radix: 16))
+        return ProcessDirectory(pid).path.appending("map_files").appending("\(start)-\(end)")
+    }
+}

@@ -1,0 +1,88 @@
+internal import CLinux
+internal import Diagnostics
+internal import Images
+internal import Linux
+internal import Objects
+internal import SystemPackage
+internal import Tracing
+
+/// The image of one thread, put together from what it told itself and what can be seen from outside.
+struct ThreadCapture {
+    let thread: Tracee
+    let process: String
+    let memory: ProcessMemory
+    let attributes: ThreadAttributes
+    let actions: SignalActions
+
+    /// The core image; of the leader without its task-wide part.
+    func core(sharedPending: UInt64) throws(Problem) -> CoreEntry {
+        do {
+            let own = try Ptrace.pendingSignals(thread.tid, in: .thread)
+            let pending = PendingSignals.set(own) | sharedPending
+            let ending = actions.interrupts(pending: pending, blocked: thread.signalMask)
+            var registers = Registers.portable(thread.registers, ending: ending)
+            let rseq = RestartableSequence.entry(of: thread.tid)
+            if let rseq, let abort = try RestartableSequence.abortAddress(rseq, instruction: registers.rip, memory) {
+                registers.rip = abort
+            }
+            var entry = CoreEntry()
+            entry.mtype = .x8664
+            entry.threadInfo.clearTidAddr_p = attributes.clearAddress
+            entry.threadInfo.gpregs = Registers.entry(registers)
+            entry.threadInfo.fpregs = ExtendedState.message(try Ptrace.extendedState(thread.tid))
+            entry.threadInfo.tls = Registers.unusedSegments
+            entry.threadCore = try threadCore(own, rseq)
+            try checkExtendedState(entry.threadInfo.fpregs)
+            return entry
+        } catch let error as Problem {
+            throw error
+        } catch let error as ProcfsError {
+            throw unreadable(error.errno ?? .ioError, "read of \(error.file)")
+        } catch let error as Errno {
+            throw unreadable(error, "look at thread \(thread.tid)")
+        } catch {
+            throw unreadable(.ioError, "look at thread \(thread.tid)")
+        }
+    }
+
+    private func unreadable(_ error: Errno, _ attempted: String) -> Problem {
+        Problem(
+            .objectUnreadable, "the state of thread \(thread.tid) cannot be read",
+            object: .init(pid: thread.pid, process: process), cause: .init(error, attempted: attempted),
+            remedy: "Run Apus as root")
+    }
+
+    private func threadCore(_ pending: [[UInt8]], _ rseq: RseqEntry?) throws -> ThreadCoreEntry {
+        let directory = ProcessDirectory(thread.pid, thread: thread.tid)
+        let status = try directory.status()
+        let scheduling = try Processes.scheduling(of: thread.tid)
+        let robust = try Processes.robustList(of: thread.tid)
+        var entry = ThreadCoreEntry()
+        entry.futexRla = robust.address
+        entry.futexRlaLen = UInt32(robust.length)
+        entry.schedNice = try Processes.nice(of: thread.tid)
+        entry.schedPolicy = scheduling.policy
+        let isRealTime = scheduling.policy == 1 || scheduling.policy == 2
+        if isRealTime { entry.schedPrio = scheduling.priority }
+        if thread.tid != thread.pid { entry.blkSigset = thread.signalMask }
+        entry.sas = attributes.signalStack
+        if attributes.deathSignal != 0 { entry.pdeathSig = UInt32(bitPattern: attributes.deathSignal) }
+        entry.signalsP = PendingSignals.entry(pending)
+        entry.creds = Credentials.entry(status, secureBits: attributes.secureBits)
+        entry.commBytes = try directory.name()
+        if let rseq { entry.rseqEntry = rseq }
+        entry.cgSet = 1
+        return entry
+    }
+
+    /// Registers that the processor has and the images have no place for must not be in use.
+    private func checkExtendedState(_ entry: UserX86FpregsEntry) throws(Problem) {
+        let known = ExtendedStateLayout.Component.allCases.reduce(UInt64(3)) { $0 | 1 << UInt64($1.rawValue) }
+        let unknown = entry.xsave.xstateBv & ~known
+        guard unknown != 0 else { return }
+        throw Problem(
+            .unsupported,
+            "thread \(thread.tid) uses registers that images have no place for (XSAVE components 0x\(String(unknown, radix: 16)))",
+            object: .init(pid: thread.pid, process: process), remedy: "Run the program without AMX and the like")
+    }
+}

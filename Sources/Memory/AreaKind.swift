@@ -1,0 +1,116 @@
+public import Diagnostics
+public import Linux
+
+/// What a mapping is, as far as carrying it is concerned.
+public enum AreaKind: Sendable, Equatable {
+    /// Private memory of nobody else; the heap and the stack among it.
+    case privateAnonymous
+    case heap
+    /// A private mapping of a file, of which the changed pages are stored.
+    case privateFile
+    /// A shared mapping of a file, which needs no pages.
+    case sharedFile
+    /// A mapping of shared anonymous memory or of a memfd; shared or private.
+    case sharedMemory
+    /// Code and data of the kernel.
+    case vdso, vvar, vsyscall
+}
+
+extension MappedArea {
+    /// The kind of the mapping.
+    ///
+    /// - Throws: `unsupported-memory`.
+    public func kind(of pid: Int32, process: String) throws(Problem) -> AreaKind {
+        switch name {
+        case .vdso: return .vdso
+        case .vvar, .vvarClock: return .vvar
+        case .vsyscall: return .vsyscall
+        case .none, .heap, .stack, .anonymous, .file, .sharedAnonymous, .other: break
+        }
+        if let refusal = MemoryRefusal.find(self) { throw refusal.problem(self, pid: pid, process: process) }
+        switch name {
+        case .heap: return .heap
+        case .none, .stack, .anonymous: return .privateAnonymous
+        case .sharedAnonymous: return .sharedMemory
+        case .file(let path):
+            if isSharedMemory(path) { return .sharedMemory }
+            return isShared ? .sharedFile : .privateFile
+        case .other(let text):
+            throw MemoryRefusal.unknown(String(decoding: text, as: UTF8.self)).problem(self, pid: pid, process: process)
+        case .vdso, .vvar, .vvarClock, .vsyscall: preconditionFailure("answered above")
+        }
+    }
+
+    /// Shared anonymous memory shows as the deleted file of this name, memfds below their own prefix.
+    private func isSharedMemory(_ path: [UInt8]) -> Bool {
+        path.elementsEqual("/dev/zero (deleted)".utf8) || path.starts(with: "/memfd:".utf8)
+    }
+}
+
+/// Mappings that cannot be carried.
+struct MemoryRefusal {
+    let what: String
+    let remedy: String
+
+    private static let unmap = "Have the program unmap it before the dump"
+
+    static func unknown(_ name: String) -> MemoryRefusal {
+        MemoryRefusal(what: "memory that the kernel calls \(name)", remedy: unmap)
+    }
+
+    /// By the flags of the mapping (VmFlags of proc_pid_smaps(5)).
+    private static let flagged: [(VmFlags, MemoryRefusal)] = [
+        (.hugeTLB, .init(what: "memory of huge pages", remedy: "Run the program without explicit huge pages (MAP_HUGETLB)")),
+        (.shadowStack, .init(what: "a shadow stack", remedy: "Run the program without shadow stacks (GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK)")),
+        (
+            [.faultMissing, .faultWriteProtected, .faultMinor],
+            .init(what: "memory whose page faults the program handles itself (userfaultfd)", remedy: unmap)
+        ),
+        (.sealed, .init(what: "sealed memory (mseal)", remedy: "Run the program without sealing its memory")),
+        (.droppable, .init(what: "memory that the kernel may drop (MAP_DROPPABLE)", remedy: unmap)),
+        (.synchronous, .init(what: "persistent memory (MAP_SYNC)", remedy: unmap)),
+        (.nonlinear, .init(what: "a mapping out of order (remap_file_pages)", remedy: unmap)),
+        (.memoryTags, .init(what: "memory with tags", remedy: unmap)),
+        (.lockOnFault, .init(what: "memory locked as it is touched (MLOCK_ONFAULT)", remedy: "Have the program unlock it before the dump")),
+        ([.io, .pageFrames], .init(what: "memory of a device", remedy: "Have the program close the device before the dump")),
+    ]
+
+    /// By the name.
+    private static let named: [(String, MemoryRefusal)] = [
+        ("/SYSV", .init(what: "a segment of System V shared memory", remedy: "Detach it (shmdt) before the dump")),
+        ("/[aio]", .init(what: "a ring of asynchronous I/O (io_setup)", remedy: "Run the program without libaio")),
+        ("/secretmem", .init(what: "secret memory (memfd_secret)", remedy: "It is hidden from everybody, and cannot be carried")),
+        ("/anon_hugepage", .init(what: "memory of huge pages", remedy: "Run the program without explicit huge pages (MAP_HUGETLB)")),
+        ("anon_inode:[io_uring]", .init(what: "a ring of io_uring", remedy: "Run the program with io_uring disabled")),
+        ("anon_inode:[perf_event]", .init(what: "a performance counter", remedy: "Stop profiling (perf) before the dump")),
+        ("socket:", .init(what: "a ring of a packet socket", remedy: "Have the program close the socket before the dump")),
+        ("[uprobes]", .init(what: "user-level probes", remedy: "Remove the probes before the dump")),
+    ]
+
+    static func find(_ area: MappedArea) -> MemoryRefusal? {
+        let text: [UInt8]
+        switch area.name {
+        case .file(let bytes), .other(let bytes): text = bytes
+        case .none, .heap, .stack, .vdso, .vvar, .vvarClock, .vsyscall, .anonymous, .sharedAnonymous: text = []
+        }
+        if let (_, refusal) = named.first(where: { text.starts(with: $0.0.utf8) }) { return refusal }
+        guard let details = area.details else { return nil }
+        if let (_, refusal) = flagged.first(where: { !details.flags.isDisjoint(with: $0.0) }) { return refusal }
+        if let key = details.protectionKey, key != 0 {
+            return MemoryRefusal(what: "memory with a protection key (pkeys)", remedy: "Run the program without protection keys")
+        }
+        return nil
+    }
+
+    func problem(_ area: MappedArea, pid: Int32, process: String) -> Problem {
+        let path = area.path.map { String(decoding: $0.bytes, as: UTF8.self) }
+        return Problem(
+            .unsupportedMemory, "\(what) cannot be carried",
+            object: .init(pid: pid, process: process, path: path, address: area.range.lowerBound), remedy: remedy)
+    }
+}
+
+extension Problem.Code {
+    /// A mapping that cannot be carried.
+    public static let unsupportedMemory: Self = "unsupported-memory"
+}

@@ -1,0 +1,69 @@
+public import Diagnostics
+public import Images
+
+/// A kind of open file description: how it is recognised, and how it is carried.
+///
+/// Each kind is a file of this directory and an entry in the table (`DescriptionKinds`). Nothing else in Apus
+/// distinguishes kinds.
+public protocol DescriptionKind: SendableMetatype {
+    /// What people call it.
+    static var name: String { get }
+
+    /// Whether a descriptor is of this kind.
+    static func recognises(_ seen: SeenDescriptor) -> Bool
+
+    /// Why this one cannot be carried, where it cannot: asked before the processes are frozen, and again afterwards.
+    static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem?
+
+    /// Records the description behind a descriptor of a frozen process.
+    ///
+    /// - Returns: under which type and id the images have it.
+    static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey
+}
+
+/// How a descriptor names its description in images.
+public struct DescriptionKey: Hashable, Sendable {
+    public var type: FdTypes
+    public var id: UInt32
+
+    public init(_ type: FdTypes, _ id: UInt32) {
+        self.type = type
+        self.id = id
+    }
+}
+
+/// What decides whether something can be carried, beside the thing itself.
+public struct Circumstances: Sendable {
+    /// The processes of the tree.
+    public var pids: Set<Int32>
+    /// Another terminal and session take the place of those outside of the tree (`--shell-job`).
+    public var shellJob: Bool
+    /// What the restore's caller provides (`--external`).
+    public var external: Set<String>
+    /// Locks on files may be carried (`--file-locks`).
+    public var fileLocks: Bool
+    /// Which ends of pipes the tree holds, by the inode of the pipe.
+    public var pipeEnds: [UInt64: HeldEnds] = [:]
+    /// Pipes to which somebody outside of the tree holds the end that the tree lacks.
+    public var pipesLeadingOut: Set<UInt64> = []
+
+    public init(pids: Set<Int32>, shellJob: Bool, external: Set<String>, fileLocks: Bool) {
+        self.pids = pids
+        self.shellJob = shellJob
+        self.external = external
+        self.fileLocks = fileLocks
+    }
+}
+
+extension Problem.Code {
+    /// An object of a kind that cannot be carried, or not so.
+    public static let unsupported: Self = "unsupported-object"
+    /// A file that cannot be found by its name any more.
+    public static let fileUnreachable: Self = "file-unreachable"
+    /// A file that has no name any more.
+    public static let fileDeleted: Self = "file-deleted"
+    /// Something of the tree whose other side is outside.
+    public static let leadsOutside: Self = "leads-outside"
+    /// The kernel did not let Apus look at an object.
+    public static let objectUnreadable: Self = "object-unreadable"
+}

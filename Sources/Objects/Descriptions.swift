@@ -1,0 +1,104 @@
+public import Diagnostics
+public import Images
+internal import Linux
+internal import SystemPackage
+
+/// The open file descriptions of a tree, recorded once each however many descriptors and processes share them.
+public final class Descriptions {
+    /// What goes into `files.img`, in the order of the ids.
+    public private(set) var entries: [FileEntry] = []
+    /// What is queued in pipes (`pipes-data.img`) and named pipes (`fifo-data.img`), by inode.
+    public internal(set) var pipeContents: [(entry: PipeDataEntry, payload: [UInt8])] = []
+    public internal(set) var fifoContents: [(entry: PipeDataEntry, payload: [UInt8])] = []
+    var seenPipes: Set<UInt64> = []
+    /// Terminals by device (`tty-info.img`).
+    public internal(set) var terminals: [TtyInfoEntry] = []
+    /// Shared memory, its pages to be stored by who asks.
+    public internal(set) var sharedMemory = SharedMemoryTable()
+    public let circumstances: Circumstances
+
+    private var lastID: UInt32 = 0
+    private var handles: [Int32: ProcessHandle] = [:]
+    private var groups: [Fingerprint: [(seen: SeenDescriptor, key: DescriptionKey)]] = [:]
+
+    public init(_ circumstances: Circumstances) { self.circumstances = circumstances }
+
+    /// What descriptors of one description have in common, at least.
+    private struct Fingerprint: Hashable {
+        let device: DeviceNumber
+        let inode: UInt64
+        let position: UInt64
+        let flags: UInt32
+    }
+
+    /// A number for the next description.
+    public func nextID() -> UInt32 {
+        lastID += 1
+        return lastID
+    }
+
+    func add(_ entry: FileEntry) { entries.append(entry) }
+
+    /// Records the description behind a descriptor, unless another descriptor has done so already.
+    ///
+    /// - Throws: `unsupported-object`, `object-unreadable`.
+    public func capture(_ seen: SeenDescriptor) throws(Problem) -> DescriptionKey {
+        let print = Fingerprint(
+            device: seen.status.device, inode: seen.status.inode, position: seen.info.position,
+            flags: seen.descriptionFlags)
+        for known in groups[print] ?? [] where try same(known.seen, seen) { return known.key }
+        guard let kind = DescriptionKinds.kind(of: seen) else { throw RefusedKind.problem(of: seen) }
+        let key = try kind.capture(seen, into: self)
+        groups[print, default: []].append((seen, key))
+        return key
+    }
+
+    private func same(_ one: SeenDescriptor, _ other: SeenDescriptor) throws(Problem) -> Bool {
+        do throws(Errno) {
+            return try Processes.compare(one.pid, other.pid, .file(one.number, other.number)) == .same
+        } catch {
+            throw Problem(
+                .objectUnreadable, "it cannot be told whether it shares its description with another descriptor",
+                object: other.object,
+                cause: .init(error, attempted: "kcmp(\(one.pid), \(other.pid), KCMP_FILE)"),
+                remedy: "The kernel needs CONFIG_KCMP, and Apus the right to trace both processes")
+        }
+    }
+
+    /// Takes a descriptor of its own of the same description.
+    func open(_ seen: SeenDescriptor) throws(Problem) -> OwnedDescriptor {
+        do throws(Errno) {
+            if handles[seen.pid] == nil { handles[seen.pid] = try ProcessHandle(seen.pid) }
+            return try Processes.descriptor(seen.number, of: handles[seen.pid]?.descriptor.raw ?? -1)
+        } catch {
+            throw Problem(
+                .objectUnreadable, "the descriptor cannot be taken over", object: seen.object,
+                cause: .init(error, attempted: "pidfd_getfd"),
+                remedy: "The kernel must be 5.6 or later, and Apus needs CAP_SYS_PTRACE over the process")
+        }
+    }
+
+    /// What the description says of who is to be told by signals.
+    func owner(of seen: SeenDescriptor, through descriptor: Int32) throws(Problem) -> FownEntry {
+        do throws(Errno) {
+            return try FileOwner.capture(descriptor)
+        } catch {
+            throw unreadable(seen, error, "fcntl(F_GETOWN_EX)")
+        }
+    }
+
+    func unreadable(_ seen: SeenDescriptor, _ error: Errno, _ attempted: String) -> Problem {
+        Problem(
+            .objectUnreadable, "its state cannot be read", object: seen.object,
+            cause: .init(error, attempted: attempted), remedy: "Run Apus as root")
+    }
+
+    /// A pidfd, shared by all who need one.
+    private final class ProcessHandle {
+        let descriptor: OwnedDescriptor
+        init(_ pid: Int32) throws(Errno) { descriptor = try Processes.open(pid) }
+    }
+}
+
+@available(*, unavailable)
+extension Descriptions: Sendable {}

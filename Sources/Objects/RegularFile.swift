@@ -1,0 +1,124 @@
+public import Diagnostics
+internal import Images
+public import Linux
+public import SystemPackage
+
+/// A file that is opened again by its name: a regular file, a directory, a simple device, or anything by O_PATH.
+public enum RegularFile: DescriptionKind {
+    public static let name = "file"
+
+    /// The major number of the memory devices (mem(4), null(4), random(4)), which keep no state for who opens them.
+    private static let memoryDevices: UInt32 = 1
+
+    public static func recognises(_ seen: SeenDescriptor) -> Bool {
+        guard seen.hasPath, !seen.linkBegins(with: "/secretmem"), !seen.linkBegins(with: "/anon_hugepage") else {
+            return false
+        }
+        if seen.info.flags.contains(.path) { return true }
+        switch seen.status.kind {
+        case .regular, .directory: return true
+        case .characterDevice: return seen.status.representedDevice.major == memoryDevices
+        case .symbolicLink, .blockDevice, .fifo, .socket, .anonymous, nil: return false
+        }
+    }
+
+    public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
+        if externalName(seen, circumstances) != nil { return nil }
+        return obstacle(to: seen.path, seen.status, seen.object, followLinks: !seen.info.flags.contains(.noFollow))
+    }
+
+    /// Whether a name leads to a file: it must lead there again at the restore.
+    public static func obstacle(
+        to path: FilePath, _ status: FileStatus, _ object: Problem.Object, followLinks: Bool = false
+    ) -> Problem? {
+        if status.linkCount == 0 {
+            return Problem(
+                .fileDeleted, "the file has been deleted, and lives on for who has it open", object: object,
+                remedy: "Deleted files cannot be carried yet: close it, or give it a name again before the dump")
+        }
+        let found: FileStatus
+        do throws(Errno) {
+            found = try Files.status(of: path, followLinks: followLinks)
+        } catch {
+            return Problem(
+                .fileUnreachable, "the file cannot be found by its name any more", object: object,
+                cause: .init(error, attempted: "stat(\"\(path)\")"),
+                remedy: "Put the file back where it was, or close it before the dump")
+        }
+        if found.device == status.device && found.inode == status.inode { return nil }
+        return Problem(
+            .fileUnreachable, "another file has taken its name", object: object,
+            remedy: "Put the file back where it was (its inode is \(status.inode)), or close it before the dump")
+    }
+
+    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey {
+        var file = entry(seen, id: descriptions.nextID())
+        file.pos = seen.info.position
+        if let external = externalName(seen, descriptions.circumstances) {
+            file.ext = true
+            file.path = FilePath(external)
+        }
+        // fcntl(2) has no such request for O_PATH, which signals nobody.
+        if seen.info.flags.contains(.path) {
+            file.fown = FileOwner.none
+        } else {
+            let own = try descriptions.open(seen)
+            file.fown = try descriptions.owner(of: seen, through: own.raw)
+        }
+        add(file, to: descriptions)
+        return DescriptionKey(.reg, file.id)
+    }
+
+    /// The key with which `--external` names a file: mount and inode in hexadecimal.
+    private static func externalName(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> String? {
+        guard !circumstances.external.isEmpty, let mount = seen.info.mountID else { return nil }
+        let key = "file[\(String(mount, radix: 16)):\(String(seen.status.inode, radix: 16))]"
+        return circumstances.external.contains(key) ? key : nil
+    }
+
+    /// The message for a descriptor's file, without position and owner.
+    static func entry(_ seen: SeenDescriptor, id: UInt32) -> RegFileEntry {
+        entry(seen.path, seen.status, flags: seen.descriptionFlags, id: id)
+    }
+
+    /// The message for a file: its name, and by what it can be told from another.
+    private static func entry(_ path: FilePath, _ status: FileStatus, flags: UInt32, id: UInt32) -> RegFileEntry {
+        var entry = RegFileEntry()
+        entry.id = id
+        entry.flags = flags
+        entry.pos = 0
+        entry.fown = FileOwner.none
+        entry.path = path
+        entry.mode = UInt32(status.mode)
+        // A log that others append to meanwhile is still the same log.
+        let appended = OpenFlags.writeOnly.union(.append).rawValue
+        if status.kind == .regular && flags & UInt32(bitPattern: appended) != UInt32(bitPattern: appended) {
+            entry.size = status.size
+        }
+        return entry
+    }
+
+    static func add(_ file: RegFileEntry, to descriptions: Descriptions) {
+        var entry = FileEntry()
+        entry.type = .reg
+        entry.id = file.id
+        entry.reg = file
+        descriptions.add(entry)
+    }
+
+    /// Records a file that is no descriptor: a mapped one, an executable, a working directory.
+    ///
+    /// - Parameters:
+    ///   - path: its name.
+    ///   - status: of the file itself.
+    ///   - mapped: whether the content matters: the build id is recorded.
+    /// - Returns: its id in the images.
+    public static func capture(
+        _ path: FilePath, _ status: FileStatus, mapped: Bool, into descriptions: Descriptions
+    ) -> UInt32 {
+        var file = entry(path, status, flags: 0, id: descriptions.nextID())
+        if mapped && status.kind == .regular { file.buildID = BuildID.words(of: path) }
+        add(file, to: descriptions)
+        return file.id
+    }
+}

@@ -1,0 +1,57 @@
+public import Diagnostics
+public import Linux
+public import SystemPackage
+
+/// A descriptor of a process as `/proc` shows it: what every kind of kernel object is recognised by.
+public struct SeenDescriptor: Sendable {
+    public let pid: Int32
+    /// The name of the process, for messages.
+    public let process: String
+    public let number: Int32
+    /// The text of `/proc/PID/fd/N`.
+    public let link: [UInt8]
+    public let info: DescriptorInfo
+    /// Of the object itself, whatever its name now means.
+    public let status: FileStatus
+
+    /// Reads `/proc`.
+    ///
+    /// - Throws: an error whose `isGone` is true where the process or the descriptor has gone.
+    public init(_ number: Int32, of pid: Int32, process: String) throws(ProcfsError) {
+        let directory = ProcessDirectory(pid)
+        self.pid = pid
+        self.process = process
+        self.number = number
+        link = try directory.descriptorLink(number)
+        info = try directory.descriptorInfo(number)
+        let path = directory.path.appending("fd").appending("\(number)")
+        do throws(Errno) {
+            // The link of /proc leads to the object itself: sockets and deleted files included.
+            status = try Files.status(of: path)
+        } catch {
+            throw ProcfsError(file: path, reason: .unreadable(error))
+        }
+    }
+
+    /// The text of the link for people.
+    public var linkText: String { String(decoding: link, as: UTF8.self) }
+
+    /// What stands before the colon of a link without a path: `pipe`, `socket`, `anon_inode`.
+    public func linkBegins(with prefix: String) -> Bool { link.starts(with: prefix.utf8) }
+
+    /// Whether the link is the path of a named object.
+    public var hasPath: Bool { link.first == UInt8(ascii: "/") }
+
+    /// The link as a path.
+    public var path: FilePath { FilePath(bytes: link) }
+
+    /// For messages.
+    public var object: Problem.Object {
+        .init(pid: pid, process: process, fd: number, path: linkText)
+    }
+
+    /// The flags of the description alone, as images hold them: O_CLOEXEC belongs to the descriptor.
+    public var descriptionFlags: UInt32 {
+        UInt32(bitPattern: info.flags.subtracting(.closeOnExec).rawValue)
+    }
+}
