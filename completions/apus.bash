@@ -291,7 +291,7 @@ _apus_restore() {
 
 _apus_check() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --extra --experimental --all -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --extra --all -h --help)
     repeating_options=(--feature)
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config)
     __apus_offer_flags_options 0
@@ -318,6 +318,7 @@ _apus_check() {
         return
         ;;
     '--feature')
+        __apus_add_completions -W 'ptrace_seize'$'\n''seccomp_suspend'$'\n''seccomp_filters'$'\n''ptrace_get_rseq_conf'$'\n''breakpoints'$'\n''clone3_set_tid'$'\n''pidfd_open'$'\n''pidfd_getfd'$'\n''process_vm_readv'$'\n''kcmp'$'\n''set_robust_list'$'\n''proc_children'$'\n''set_mm_map'$'\n''timer_cr_ids'$'\n''loginuid'$'\n''compat_cr'$'\n''can_map_vdso'$'\n''pagemap_scan'$'\n''pagemap_scan_guard_pages'$'\n''madv_guard'$'\n''mem_dirty_track'$'\n''uffd'$'\n''uffd-noncoop'$'\n''uffd_wp_async'$'\n''map_files'$'\n''anon_vma_name'$'\n''aio_remap'$'\n''overlayfs_maps'$'\n''memfd'$'\n''memfd_exec'$'\n''memfd_hugetlb'$'\n''close_range'$'\n''timerfd'$'\n''fdinfo_lock'$'\n''tun'$'\n''autofs'$'\n''userns'$'\n''cgroupns'$'\n''timens'$'\n''external_net_ns'$'\n''move_mount_set_group'$'\n''sk_ns'$'\n''sk_unix_file'$'\n''net_diag_raw'$'\n''tcp_half_closed'$'\n''ipv6_freebind'$'\n''nsid'$'\n''link_nsid'$'\n''newifindex'$'\n''nftables'$'\n''iptables'$'\n''has_ipt_legacy'
         return
         ;;
     esac

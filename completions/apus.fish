@@ -27,7 +27,7 @@ function __apus_parse_tokens -S
         case 'restore'
             __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'status-fd=' 'pidfile=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'dry-run' 'h/help'
         case 'check'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'experimental' 'all' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'all' 'h/help'
         case 'help'
             __apus_parse_subcommand -r 1 
         end
@@ -146,8 +146,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" no-default-config' -l 'no-default-config' -d 'Do not read the default configuration files.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" json' -l 'json' -d 'Print for programs, as JSON.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" V version' -s 'V' -l 'version' -d 'Show the version.'
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check"' -l 'feature' -d 'Check one feature alone and answer by the exit status; may be given several times.' -rfka ''
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" extra' -l 'extra' -d 'Also require what some programs need.'
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" experimental' -l 'experimental' -d 'Also require what is experimental.'
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" all' -l 'all' -d 'Require everything.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check"' -l 'feature' -d 'Check this feature alone and answer by the exit status; may be given several times.' -rfka 'ptrace_seize seccomp_suspend seccomp_filters ptrace_get_rseq_conf breakpoints clone3_set_tid pidfd_open pidfd_getfd process_vm_readv kcmp set_robust_list proc_children set_mm_map timer_cr_ids loginuid compat_cr can_map_vdso pagemap_scan pagemap_scan_guard_pages madv_guard mem_dirty_track uffd uffd-noncoop uffd_wp_async map_files anon_vma_name aio_remap overlayfs_maps memfd memfd_exec memfd_hugetlb close_range timerfd fdinfo_lock tun autofs userns cgroupns timens external_net_ns move_mount_set_group sk_ns sk_unix_file net_diag_raw tcp_half_closed ipv6_freebind nsid link_nsid newifindex nftables iptables has_ipt_legacy'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" extra' -l 'extra' -d 'Fail also over features that only some programs need.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" all' -l 'all' -d 'The same as --extra.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" h help' -s 'h' -l 'help' -d 'Show help information.'

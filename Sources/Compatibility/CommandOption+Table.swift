@@ -62,9 +62,11 @@ extension CommandOption {
         .init(
             "feature", nil, .required("name"), repetition: .collected, for: .init(.check),
             does: "Check one feature alone"),
-        .init("extra", for: .init(.check), does: "Also require what some programs need"),
-        .init("experimental", for: .init(.check), does: "Also require what is experimental"),
-        .init("all", for: .init(.check), does: "Require everything"),
+        .init("extra", for: .init(.check), does: "Fail also over features that only some programs need"),
+        .init(
+            "experimental", for: .init(.check), status: .neutral("no feature that is probed is experimental"),
+            does: "Also require what is experimental"),
+        .init("all", for: .init(.check), does: "The same as --extra"),
         .init(
             "ms", for: .init(.check), status: .neutral("every feature probed is in released kernels"),
             does: "Do not check what no released kernel has"),
