@@ -25,6 +25,8 @@ public final class GuidedLeave {
                     if case .ended = change { throw .noSuchProcess }
                     try Ptrace.resume(tid)
                 }
+                // Pending from now on, so that the process is stopped also if Apus dies on the way.
+                try Processes.kill(pid, signal: SIGSTOP)
             } catch {
                 throw Problem(
                     .tracingFailed, "thread \(tid) cannot be held", object: .init(pid: pid),
@@ -41,7 +43,8 @@ public final class GuidedLeave {
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
         for tid in threads { lead(tid) }
         Steps.take()
-        // SIGSTOP is pending before the first thread goes on: none comes to run.
+        // The signal from the beginning was taken by one of the stops. Pending again before the first thread goes
+        // on: none comes to run.
         try? Processes.kill(pid, signal: SIGSTOP)
         Steps.take()
         for tid in threads { try? Ptrace.detach(tid) }
