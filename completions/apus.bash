@@ -173,13 +173,13 @@ _apus() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    dump|restore|check|help)
+    dump|restore|check|show|help)
         # Offer subcommand argument completions
         "_apus_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'dump restore check help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'dump restore check show help' -- "${cur}"))
         ;;
     esac
 }
@@ -319,6 +319,45 @@ _apus_check() {
         ;;
     '--feature')
         __apus_add_completions -W 'ptrace_seize'$'\n''seccomp_suspend'$'\n''seccomp_filters'$'\n''ptrace_get_rseq_conf'$'\n''breakpoints'$'\n''clone3_set_tid'$'\n''pidfd_open'$'\n''pidfd_getfd'$'\n''process_vm_readv'$'\n''kcmp'$'\n''set_robust_list'$'\n''proc_children'$'\n''set_mm_map'$'\n''timer_cr_ids'$'\n''loginuid'$'\n''compat_cr'$'\n''can_map_vdso'$'\n''pagemap_scan'$'\n''pagemap_scan_guard_pages'$'\n''madv_guard'$'\n''mem_dirty_track'$'\n''uffd'$'\n''uffd-noncoop'$'\n''uffd_wp_async'$'\n''map_files'$'\n''anon_vma_name'$'\n''aio_remap'$'\n''overlayfs_maps'$'\n''memfd'$'\n''memfd_exec'$'\n''memfd_hugetlb'$'\n''close_range'$'\n''timerfd'$'\n''fdinfo_lock'$'\n''tun'$'\n''autofs'$'\n''userns'$'\n''cgroupns'$'\n''timens'$'\n''external_net_ns'$'\n''move_mount_set_group'$'\n''sk_ns'$'\n''sk_unix_file'$'\n''net_diag_raw'$'\n''tcp_half_closed'$'\n''ipv6_freebind'$'\n''nsid'$'\n''link_nsid'$'\n''newifindex'$'\n''nftables'$'\n''iptables'$'\n''has_ipt_legacy'
+        return
+        ;;
+    esac
+}
+
+_apus_show() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version -h --help)
+    repeating_options=()
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config)
+    __apus_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __apus_add_completions -f
         return
         ;;
     esac

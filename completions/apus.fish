@@ -28,6 +28,8 @@ function __apus_parse_tokens -S
             __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'status-fd=' 'pidfile=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'dry-run' 'h/help'
         case 'check'
             __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'all' 'h/help'
+        case 'show'
+            __apus_parse_subcommand 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'h/help'
         case 'help'
             __apus_parse_subcommand -r 1 
         end
@@ -87,6 +89,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'dump' -d 'Write a process tree to image files.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'restore' -d 'Bring a process tree back from image files.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'check' -d 'Say what this kernel can do for a dump and a restore.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'show' -d 'Say what is in an image directory, or decode one image file.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus" -eq 1' -fa 'help' -d 'Show subcommand help information.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" W work-dir' -s 'W' -l 'work-dir' -d 'Where logs, statistics and pid files go; the images directory if not given.' -rfa '(__apus_complete_directories)'
@@ -150,3 +153,13 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" extra' -l 'extra' -d 'Fail also over features that only some programs need.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" all' -l 'all' -d 'The same as --extra.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_positional "apus show" -eq 1' -F
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" W work-dir' -s 'W' -l 'work-dir' -d 'Where logs, statistics and pid files go; the images directory if not given.' -rfa '(__apus_complete_directories)'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" log-file o' -s 'o' -l 'log-file' -d 'Write the log to this file, relative to the work directory, or else to the images directory.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" v verbosity' -s 'v' -l 'verbosity' -d 'How much is logged: 0 nothing, 1 errors, 2 warnings, 3, 4 all.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" config' -l 'config' -d 'Read options from this file as well.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" no-default-config' -l 'no-default-config' -d 'Do not read the default configuration files.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" json' -l 'json' -d 'Print for programs, as JSON.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" V version' -s 'V' -l 'version' -d 'Show the version.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus show" h help' -s 'h' -l 'help' -d 'Show help information.'

@@ -39,7 +39,7 @@ import Testing
         #expect(help.contains("USAGE: criu dump"))
     }
 
-    @Test(arguments: [Verb.dump, .restore, .check])
+    @Test(arguments: [Verb.dump, .restore, .check, .show])
     func helpNamesWhatWorks(_ verb: Verb) throws {
         let help = try Program.run("\(verb.rawValue) --help", in: directory).output
         for option in CommandOption.all {
