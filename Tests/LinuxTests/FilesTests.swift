@@ -143,6 +143,17 @@ final class TemporaryDirectory {
         #expect(try Files.seals(sealed.raw) & 0x2 != 0)
     }
 
+    @Test func holes() throws {
+        let file = try Files.memory(named: "holes")
+        let page = HostFacts.pageSize
+        try Files.truncate(file.raw, to: 100 * page)
+        #expect(try Files.dataRanges(of: file.raw, size: 100 * page).isEmpty)
+        for index in [0, 5, 6, 50] as [UInt64] { try Files.write(file.raw, [1], at: index * page) }
+        let expected = [0..<page, 5 * page..<7 * page, 50 * page..<51 * page]
+        #expect(try Files.dataRanges(of: file.raw, size: 100 * page) == expected)
+        #expect(try Files.dataRanges(of: file.raw, size: 6 * page) == [0..<page, 5 * page..<6 * page])
+    }
+
     @Test func rangesOfDescriptors() throws {
         let first = try Files.duplicate(2, from: 9000).release()
         try Files.duplicate(2, as: first + 1)

@@ -20,8 +20,10 @@ extension PageMap {
     /// `swapped`, so that the caller may know what will have to be read in. Guards are left out, but for kernels 6.13
     /// and 6.14, which have them and cannot tell them from pages that are swapped out.
     ///
-    /// - Throws: EPERM where the kernel lacks PAGEMAP_SCAN and hides page frame numbers, without which the page of
-    ///   zeros cannot be told; ESRCH when the process is gone; and what `body` throws.
+    /// Where the page of zeros cannot be told (no PAGEMAP_SCAN, and no right to see page frame numbers), it counts as
+    /// populated: zeros are then stored that need not be.
+    ///
+    /// - Throws: ESRCH when the process is gone, and what `body` throws.
     public func populated(
         _ range: Range<UInt64>, _ backing: Backing, _ body: (PageRun) throws(Errno) -> Void
     ) throws(Errno) {
@@ -32,6 +34,7 @@ extension PageMap {
         case .privateOfVolatileFile: without.formUnion(.zero)
         case .sharedAnonymous: break
         }
+        if !canTellZeros { without.remove(.zero) }
         let query = Query(all: without, inverted: without, any: [.present, .swapped], reported: .swapped)
         try scan(range, query, body)
     }

@@ -14,6 +14,11 @@ public struct PageMap: ~Copyable {
     /// Whether the category `guarded` can be asked for. The words always have room for it; a kernel that does not know
     /// it (before 6.15) leaves it 0.
     public let canTellGuards: Bool
+    /// The frame of the page of zeros, where the words are read and show frames.
+    private let zeroFrame: UInt64?
+
+    /// Whether the category `zero` can be asked for.
+    public var canTellZeros: Bool { canScan || zeroFrame != nil }
 
     /// Opens the map of a process, which needs the right to trace it.
     ///
@@ -23,6 +28,7 @@ public struct PageMap: ~Copyable {
         self.pid = pid
         canScan = useScan && Self.supportsScan(file.raw, [])
         canTellGuards = !canScan || Self.supportsScan(file.raw, .guarded)
+        zeroFrame = canScan ? nil : try? Self.zeroPageFrame()
     }
 
     /// Whether PAGEMAP_SCAN works on this descriptor and knows the categories: an empty range is scanned.
@@ -66,7 +72,7 @@ public struct PageMap: ~Copyable {
     /// Reports the runs of selected pages in the range, in the order of their addresses.
     ///
     /// Without PAGEMAP_SCAN, `written`, `writeProtectable` and `huge` cannot be told, and `zero` can only by one who
-    /// sees page frame numbers (CAP_SYS_ADMIN).
+    /// sees page frame numbers (CAP_SYS_ADMIN): see `canTellZeros`.
     ///
     /// - Throws: ENOTSUP where the query asks for a category that cannot be told; ESRCH when the process is gone; and
     ///   what `body` throws.
@@ -148,8 +154,7 @@ extension PageMap {
     ) throws(Errno) {
         let asked = query.all.union(query.any).union(query.reported)
         let size = HostFacts.pageSize
-        let zeroFrame = asked.contains(.zero) ? try Self.zeroPageFrame() : nil
-        guard asked.isSubset(of: Self.told) else { throw .notSupported }
+        guard asked.isSubset(of: Self.told), canTellZeros || !asked.contains(.zero) else { throw .notSupported }
         var pending: PageRun?
         var page = range.lowerBound / size
         while page < range.upperBound / size {

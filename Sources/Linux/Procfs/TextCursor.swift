@@ -61,10 +61,16 @@ struct TextCursor {
 
     /// Passes over a text if it is next.
     mutating func take(text: StaticString) -> Bool {
-        let wanted = Array(String(describing: text).utf8)
-        guard rest.starts(with: wanted) else { return false }
-        position += wanted.count
-        return true
+        let count = text.utf8CodeUnitCount
+        guard end - position >= count else { return false }
+        let start = position
+        let isNext = text.withUTF8Buffer { wanted in
+            // The buffer has `count` bytes. No array is made of them: this runs many times for each mapping of smaps.
+            for index in 0..<count where unsafe wanted[index] != bytes[start + index] { return false }
+            return true
+        }
+        if isNext { position += count }
+        return isNext
     }
 
     /// Everything before `character`, which is passed over; nil where it does not come.
