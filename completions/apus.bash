@@ -188,7 +188,7 @@ _apus_dump() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version -j --shell-job --evasive-devices -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -R --leave-running -s --leave-stopped -h --help)
     repeating_options=(--action-script --external)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile -t --tree --timeout)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups -t --tree --timeout)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -220,13 +220,6 @@ _apus_dump() {
         return
         ;;
     '--manage-cgroups')
-        return
-        ;;
-    '--status-fd')
-        return
-        ;;
-    '--pidfile')
-        __apus_add_completions -f
         return
         ;;
     '-t'|'--tree')
@@ -276,14 +269,14 @@ _apus_restore() {
     '--manage-cgroups')
         return
         ;;
+    '--inherit-fd')
+        return
+        ;;
     '--status-fd')
         return
         ;;
     '--pidfile')
         __apus_add_completions -f
-        return
-        ;;
-    '--inherit-fd')
         return
         ;;
     esac

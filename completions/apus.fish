@@ -23,9 +23,9 @@ function __apus_parse_tokens -S
         __apus_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'dump'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'status-fd=' 'pidfile=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'timeout=' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'timeout=' 'h/help'
         case 'restore'
-            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'status-fd=' 'pidfile=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'dry-run' 'h/help'
+            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'dry-run' 'h/help'
         case 'check'
             __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'all' 'h/help'
         case 'show'
@@ -107,8 +107,6 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" manage-cgroups' -l 'manage-cgroups' -d 'How to treat cgroups; only ignore is built.' -rfka ''
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" display-stats' -l 'display-stats' -d 'Print statistics at the end.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" t tree' -s 't' -l 'tree' -d 'The root of the process tree.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" R leave-running' -s 'R' -l 'leave-running' -d 'Let the processes run on.'
@@ -131,14 +129,14 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" manage-cgroups' -l 'manage-cgroups' -d 'How to treat cgroups; only ignore is built.' -rfka ''
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" display-stats' -l 'display-stats' -d 'Print statistics at the end.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" d restore-detached' -s 'd' -l 'restore-detached' -d 'Leave once the tree runs, instead of waiting for its root.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" S restore-sibling' -s 'S' -l 'restore-sibling' -d 'Make the root a child of the caller.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" leave-stopped s' -s 's' -l 'leave-stopped' -d 'Leave the restored processes stopped.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" exec-cmd' -l 'exec-cmd' -d 'Become the command after -- once the tree runs.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'inherit-fd' -d 'A descriptor of the caller that stands in for a resource, fd[N]:KEY; may be given several times.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" dry-run' -l 'dry-run' -d 'Print the plan and make nothing.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'

@@ -20,10 +20,10 @@ extension CommandOption {
         .init("images-dir", "D", .required("dir"), does: "Where the image files are"),
         .init("work-dir", "W", .required("dir"), does: "Where logs, statistics and pid files go"),
         .init(
-            "pidfile", nil, .required("file"), for: engines.union(servers),
+            "pidfile", nil, .required("file"), for: servers.union(.init(.restore)),
             does: "Write the pid of the restored root or of the service here"),
         .init(
-            "status-fd", nil, .required("fd"), for: engines.union(servers),
+            "status-fd", nil, .required("fd"), for: servers.union(.init(.restore)),
             does: "Write a zero byte to this descriptor and close it when ready"),
         .init("display-stats", for: engines, does: "Print statistics at the end"),
         .init("config", nil, .required("file"), does: "Read options from this file as well"),

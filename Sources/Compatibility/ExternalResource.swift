@@ -3,7 +3,7 @@ public import Diagnostics
 /// The keys of `--external`: `TYPE[ID]`, perhaps with `:VALUE` behind (criu(8)).
 public enum ExternalResource {
     /// The kinds that this version can leave outside.
-    static let built = ["file", "tty"]
+    static let built = ["file", "tty", "pipe", "pipe:"]
     /// The kinds that CRIU knows beside them.
     static let known = ["mnt", "dev", "veth", "macvlan", "unix", "net", "pid"]
 
@@ -17,9 +17,9 @@ public enum ExternalResource {
             if hasID && known.contains(kind) {
                 return Problem(
                     .optionNotBuilt, "option --external \(key.printable) is not built yet",
-                    remedy: "Only file[MOUNT:INODE] and tty[RDEV:DEV] can be left outside")
+                    remedy: "Only file[MOUNT:INODE], tty[RDEV:DEV] and pipe:[INODE] can be left outside")
             }
-            return .invalid("--external", key, expected: "file[MOUNT:INODE] or tty[RDEV:DEV], numbers in hexadecimal")
+            return .invalid("--external", key, expected: "file[MOUNT:INODE], tty[RDEV:DEV] or pipe:[INODE]")
         }
     }
 }

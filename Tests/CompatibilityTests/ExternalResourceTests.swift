@@ -6,6 +6,7 @@ import Testing
 @Suite struct ExternalResourceTests {
     static let keys: [(String, Problem.Code?)] = [
         ("file[1f:3c]", nil), ("tty[8800:1]", nil), ("tty[8800:1]:name", nil),
+        ("pipe:[17]", nil), ("pipe[17]", nil),
         ("mnt[/proc]:proc", .optionNotBuilt), ("net[4026]:ns", .optionNotBuilt), ("unix[5]", .optionNotBuilt),
         ("file", .invalidValue), ("", .invalidValue), ("gizmo[1]", .invalidValue),
     ]

@@ -31,15 +31,6 @@ struct EngineOptions: ParsableArguments {
     @Option(help: .init("How to treat cgroups; only ignore is built.", valueName: "mode"))
     var manageCgroups: String?
 
-    @Option(help: .init("Write a zero byte to this descriptor and close it once ready.", valueName: "fd"))
-    var statusFd: Int32?
-
-    @Option(
-        help: .init(
-            "Write the pid of the restored root into this file, relative to the work directory.", valueName: "file"),
-        completion: .file())
-    var pidfile: String?
-
     @Flag(help: "Print statistics at the end.")
     var displayStats = false
 }

@@ -65,8 +65,6 @@ extension Dump: Action {
         options.fileLocks = reader.flag("file-locks")
         options.tcpEstablished = reader.flag("tcp-established")
         options.externalUnixSockets = reader.flag("ext-unix-sk")
-        options.statusDescriptor = reader.descriptor("status-fd")
-        options.pidFile = reader.path("pidfile")
         let display = reader.flag("display-stats")
         options.displayStatistics = display
         options.progress = session.progress

@@ -31,6 +31,15 @@ struct Restore: ParsableCommand {
             valueName: "fd[N]:key"))
     var inheritFd: [String] = []
 
+    @Option(help: .init("Write a zero byte to this descriptor and close it once ready.", valueName: "fd"))
+    var statusFd: Int32?
+
+    @Option(
+        help: .init(
+            "Write the pid of the restored root into this file, relative to the work directory.", valueName: "file"),
+        completion: .file())
+    var pidfile: String?
+
     @Flag(help: "Print the plan and make nothing.")
     var dryRun = false
 
@@ -82,7 +91,11 @@ extension Restore: Action {
         let display = reader.flag("display-stats")
         options.displayStatistics = display
         options.progress = session.progress
-        options.showPlan = { Console.write($0) }
+        let asJSON = reader.flag("json")
+        options.showPlan = { plan in
+            let result: JSON = ["ok": true, "verb": "restore", "plan": .string(plan)]
+            Console.write(asJSON ? result.text() + "\n" : plan)
+        }
         options.report = { statistics in
             // From here on there is nothing to roll back, only a program to wait for: a signal ends Apus as usual.
             Cancellation.uninstall()
