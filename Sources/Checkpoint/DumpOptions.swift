@@ -31,12 +31,6 @@ public struct DumpOptions: Sendable {
     public var external: [String] = []
     /// `--evasive-devices`: use any path to a device file whose own path is inaccessible.
     public var evasiveDevices = false
-    /// `--status-fd`: a byte is written there and the descriptor closed when the tool is ready.
-    public var statusDescriptor: Int32?
-    /// `--pidfile`: not used by a dump of a tree, kept for the page server.
-    public var pidFile: FilePath?
-    /// `--display-stats`: statistics on the standard output at the end.
-    public var displayStatistics = false
 
     /// `--file-locks`: locks on files may be carried. Without it a lock is a reason to refuse.
     public var fileLocks = false

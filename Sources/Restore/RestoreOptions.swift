@@ -30,8 +30,6 @@ public struct RestoreOptions: Sendable {
     public var inherited: [Inherited] = []
     /// `--status-fd`.
     public var statusDescriptor: Int32?
-    /// `--display-stats`.
-    public var displayStatistics = false
 
     /// `--evasive-devices`: use any path to a device file whose own path is inaccessible.
     public var evasiveDevices = false

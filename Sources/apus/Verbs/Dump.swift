@@ -66,7 +66,6 @@ extension Dump: Action {
         options.tcpEstablished = reader.flag("tcp-established")
         options.externalUnixSockets = reader.flag("ext-unix-sk")
         let display = reader.flag("display-stats")
-        options.displayStatistics = display
         options.progress = session.progress
         options.report = { session.succeed($0, display: display, message: "Dumping finished successfully") }
         try reader.finish()

@@ -89,7 +89,6 @@ extension Restore: Action {
         options.externalUnixSockets = reader.flag("ext-unix-sk")
         options.statusDescriptor = reader.descriptor("status-fd")
         let display = reader.flag("display-stats")
-        options.displayStatistics = display
         options.progress = session.progress
         let asJSON = reader.flag("json")
         options.showPlan = { plan in
