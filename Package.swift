@@ -36,7 +36,8 @@ let package = Package(
         .target(name: "Linux", dependencies: ["CLinux", "Diagnostics", system], swiftSettings: strict),
         .target(name: "ImageMessages", dependencies: [protobuf], swiftSettings: generated),
         .target(
-            name: "Images", dependencies: ["ImageMessages", "Diagnostics", protobuf, system], swiftSettings: strict),
+            name: "Images", dependencies: ["CLinux", "ImageMessages", "Diagnostics", protobuf, system],
+            swiftSettings: strict),
         .target(
             name: "Tracing", dependencies: ["CLinux", "CTrampoline", "Linux", "Diagnostics", system, logging],
             swiftSettings: strict),

@@ -125,7 +125,7 @@ extension ImageDirectory {
             throw .image(
                 .imageVersion, path.appending(ImageKind.inventory.layout.fileName()),
                 "the images are of version \(inventory.imgVersion) of the format, which is not known",
-                remedy: "Restore with the tool that made them, or with a newer Apus.")
+                remedy: "Restore with the tool that made them, or with a newer Apus")
         }
         return inventory
     }

@@ -77,7 +77,7 @@ extension ImageDirectory {
             throw .image(
                 .imageArchitecture, corePath(tid),
                 "the images are of a process on \(core.mtype.text), and this machine is \(architecture.text)",
-                remedy: "Restore them on a machine with a processor of that kind.")
+                remedy: "Restore them on a machine with a processor of that kind")
         }
         return core
     }

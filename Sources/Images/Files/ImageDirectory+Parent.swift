@@ -24,7 +24,7 @@ extension ImageDirectory {
             throw .image(
                 .imageParent, link, "the parent directory of these images cannot be opened",
                 cause: .init(error, attempted: "openat(\"\(Self.parentLink)\", O_DIRECTORY)"),
-                remedy: "Copy the directories of all dumps that this one builds upon, and keep their places.")
+                remedy: "Copy the directories of all dumps that this one builds upon, and keep their places")
         }
     }
 

@@ -47,8 +47,8 @@ public final class ImageDirectory: Sendable {
                 isMissing ? "there is no such image directory" : "the image directory cannot be opened",
                 cause: .init(error, attempted: "open(\"\(path)\", O_DIRECTORY)"),
                 remedy: isMissing
-                    ? "Name the directory that holds the images with --images-dir, or make it."
-                    : "Run as a user who may read the image directory.")
+                    ? "Name the directory that holds the images with --images-dir, or make it"
+                    : "Run as a user who may read the image directory")
         }
     }
 
@@ -64,7 +64,7 @@ public final class ImageDirectory: Sendable {
         } catch {
             throw .image(
                 .imageUnreadable, path, "the image directory cannot be listed",
-                cause: .init(error, attempted: "readdir"), remedy: "Run as a user who may read the image directory.")
+                cause: .init(error, attempted: "readdir"), remedy: "Run as a user who may read the image directory")
         }
     }
 }

@@ -59,11 +59,11 @@ public final class ImageFile: Sendable {
             throw .image(
                 .imageUnreadable, path, "the image cannot be opened",
                 cause: .init(error, attempted: "openat(\"\(name)\", O_RDONLY)"),
-                remedy: "Run as a user who may read the image directory.")
+                remedy: "Run as a user who may read the image directory")
         }
         throw .image(
             .imageNotRegular, path, "the image is a link, a directory or a device, not a regular file",
-            remedy: "Put the file itself into the image directory.")
+            remedy: "Put the file itself into the image directory")
     }
 
     /// Reads `count` bytes.
@@ -81,7 +81,7 @@ public final class ImageFile: Sendable {
             throw .image(
                 .imageUnreadable, path, "the image cannot be read",
                 cause: .init(error, attempted: "pread(\(count) bytes at \(offset))"),
-                remedy: "Check the disk or the network file system that holds the images.")
+                remedy: "Check the disk or the network file system that holds the images")
         }
         // Cut short since it was opened.
         guard bytes.count == count else { throw truncated(at: offset, wanted: UInt64(count)) }

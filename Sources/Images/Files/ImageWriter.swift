@@ -139,10 +139,10 @@ extension Problem {
         let remedy =
             switch error {
             case .noSpace, Errno(rawValue: EDQUOT):
-                "Make room on the disk, or name a directory on another one with --images-dir."
+                "Make room on the disk, or name a directory on another one with --images-dir"
             case .readOnlyFileSystem, .permissionDenied, .notPermitted:
-                "Name a directory that can be written to with --images-dir."
-            default: "Check the disk or the network file system that holds the image directory."
+                "Name a directory that can be written to with --images-dir"
+            default: "Check the disk or the network file system that holds the image directory"
             }
         return .image(
             .imageUnwritable, path, "the image cannot be written", cause: .init(error, attempted: attempted),

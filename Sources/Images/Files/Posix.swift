@@ -1,3 +1,4 @@
+internal import CLinux
 internal import SystemPackage
 
 #if canImport(Glibc)
@@ -8,7 +9,7 @@ internal import SystemPackage
 
 /// The few file calls relative to an open directory that swift-system does not have, with typed errors.
 ///
-/// Plain POSIX and no more: this module runs wherever there are files.
+/// Plain POSIX but for syncfs(2), which has no equal: this module runs wherever there are files.
 enum Posix {
     /// openat(2), closed on exec.
     static func open(_ name: String, in directory: Int32, flags: Int32, mode: mode_t = 0) throws(Errno) -> Int32 {
@@ -113,7 +114,12 @@ enum Posix {
         }
     }
 
-    /// fsync(2): the file (or the names in the directory) are on the disk when this returns.
+    /// syncfs(2): everything written to the file system of this file is on the disk when this returns.
+    static func syncFileSystem(of descriptor: Int32) throws(Errno) {
+        _ = try retrying { apus_syscall(Int(SYS_syncfs), UInt(descriptor), 0, 0, 0, 0, 0) }
+    }
+
+    /// fsync(2): the file, or the names in the directory, are on the disk when this returns.
     static func sync(_ descriptor: Int32) throws(Errno) {
         _ = try retrying { fsync(descriptor) }
     }

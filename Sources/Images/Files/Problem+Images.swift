@@ -29,7 +29,7 @@ extension Problem.Code {
 }
 
 /// What users are told to do about images that were damaged on their way.
-let copyAgain = "Copy the image directory again from where it was dumped, or make a new dump."
+let copyAgain = "Copy the image directory again from where it was dumped, or make a new dump"
 
 extension Problem {
     /// A problem of one image file.

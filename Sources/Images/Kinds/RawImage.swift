@@ -31,4 +31,14 @@ public enum RawImage: String, Sendable, CaseIterable {
             }
         return ImageLayout(rawValue, pattern, .raw)
     }
+
+    /// The kind and the id of a file with this name; nil where no raw kind has such a name.
+    public static func named(_ fileName: String) -> (kind: RawImage, id: UInt64)? {
+        for (kind, layout) in layouts {
+            if let id = layout.id(inFileName: fileName) { return (kind, id) }
+        }
+        return nil
+    }
+
+    private static let layouts = allCases.map { ($0, $0.layout) }
 }

@@ -37,8 +37,12 @@ extension ImageDirectory {
         }
     }
 
-    /// Declares the dump complete: makes sure that every image is on the disk, writes the manifest beside its place,
-    /// and renames it into place. The rename is the one instant in which the dump comes to be.
+    /// Declares the dump complete: writes the manifest beside its place, makes sure that it and every image are on the
+    /// disk, and renames it into place. The rename is the one instant in which the dump comes to be.
+    ///
+    /// The disk is asked once for the whole file system, by syncfs(2). To ask for each file takes a commit of the
+    /// journal for each: measured with twenty small images on ext4, 75 to 100 ms against 4 to 15, all of it time in
+    /// which the processes are frozen.
     ///
     /// - Parameters:
     ///   - toolVersion: the version of Apus.
@@ -51,22 +55,17 @@ extension ImageDirectory {
         manifest.formatVersion = Manifest.currentVersion
         manifest.toolVersion = toolVersion
         manifest.created = created
-        manifest.files = try imageFiles(sync: durable)
+        manifest.files = try imageFiles()
         let temporary = Manifest.fileName + ".tmp"
         var writer = try ImageWriter(creating: temporary, in: self)
         try writer.append(raw: manifest.json())
-        try writer.flush()
-        do throws(Errno) {
-            if durable { try Posix.sync(writer.descriptor) }
-        } catch {
-            throw .unwritable(path.appending(temporary), error, attempted: "fsync")
-        }
         try writer.finish()
         do throws(Errno) {
+            if durable { try Posix.syncFileSystem(of: descriptor) }
             try Posix.rename(temporary, to: Manifest.fileName, in: descriptor)
             if durable { try Posix.sync(descriptor) }
         } catch {
-            throw .unwritable(path.appending(Manifest.fileName), error, attempted: "renameat")
+            throw .unwritable(path.appending(Manifest.fileName), error, attempted: "syncfs, renameat, fsync")
         }
     }
 
@@ -95,7 +94,7 @@ extension ImageDirectory {
             throw .image(
                 .imageVersion, file.path,
                 "the images were written by a newer Apus (\(manifest.toolVersion), format \(manifest.formatVersion))",
-                remedy: "Restore with Apus \(manifest.toolVersion) or newer.")
+                remedy: "Restore with Apus \(manifest.toolVersion) or newer")
         }
         return manifest
     }
@@ -123,15 +122,10 @@ extension ImageDirectory {
         }
     }
 
-    private func imageFiles(sync: Bool) throws(Problem) -> [ManifestFile] {
+    private func imageFiles() throws(Problem) -> [ManifestFile] {
         var files: [ManifestFile] = []
         for name in try fileNames().filter(Self.isImage) {
             guard let file = try file(named: name) else { continue }
-            do throws(Errno) {
-                if sync { try Posix.sync(file.descriptor) }
-            } catch {
-                throw .unwritable(file.path, error, attempted: "fsync")
-            }
             var entry = ManifestFile()
             entry.name = name
             entry.size = file.size
@@ -142,8 +136,7 @@ extension ImageDirectory {
 
     /// Statistics and caches are written after the commit, or elsewhere: no part of the dump.
     private static func isImage(_ name: String) -> Bool {
-        if RawImage.allCases.contains(where: { $0.layout.id(inFileName: name) != nil }) { return true }
-        return name.hasSuffix(".img") && AnyImageKind.named(name) != nil
+        name.hasSuffix(".img") && (RawImage.named(name) != nil || AnyImageKind.named(name) != nil)
     }
 }
 

@@ -21,12 +21,12 @@ public struct PageLayers: Sendable {
             guard seen.insert(try parent.identity()).inserted else {
                 throw .image(
                     .imageParent, parent.path, "the chain of parent directories comes back to where it was",
-                    remedy: "Point the link `parent` to the directory of the dump before.")
+                    remedy: "Point the link `parent` to the directory of the dump before")
             }
             guard directories.count < Self.longestChain else {
                 throw .image(
                     .imageParent, directory.path, "the chain of parent directories is longer than \(Self.longestChain)",
-                    remedy: "Make a dump without a parent.")
+                    remedy: "Make a dump without a parent")
             }
             directories.append(parent)
         }
@@ -83,7 +83,7 @@ public struct PageLayers: Sendable {
                 .imageParent, directories[0].path.appending(kind.layout.fileName(id: id)),
                 "\(gap.pages) pages at 0x\(String(gap.address, radix: 16)) are said to be in the parent directory, and "
                     + "are not there",
-                remedy: "Copy the directories of all dumps that this one builds upon, and the link `parent` in each.")
+                remedy: "Copy the directories of all dumps that this one builds upon, and the link `parent` in each")
         }
         return found.sorted { $0.address < $1.address }
     }

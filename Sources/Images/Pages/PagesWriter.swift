@@ -72,7 +72,7 @@ public struct PagesWriter: ~Copyable {
         guard size == offset else {
             throw .image(
                 .imageUnwritable, pages.path, "\(size) bytes of pages were written where \(offset) belong",
-                remedy: "Repeat the dump; if this comes again, it is a mistake of Apus.")
+                remedy: "Repeat the dump; if this comes again, it is a mistake of Apus")
         }
         try map.finish()
         try pages.finish()

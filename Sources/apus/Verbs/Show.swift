@@ -34,13 +34,13 @@ struct Show: ParsableCommand {
         guard let name = path.lastComponent?.string else { return nil }
         let parent = path.removingLastComponent()
         let kind = AnyImageKind.named(name)?.kind
-        let isRaw = RawImage.allCases.contains { $0.layout.id(inFileName: name) != nil }
+        let isRaw = RawImage.named(name) != nil
         guard kind != nil || isRaw || name.hasSuffix(".img") else { return nil }
         let directory = try ImageDirectory(opening: parent.isEmpty ? "." : parent)
         guard let file = try directory.file(named: name) else {
             throw Problem(
                 .imageMissing, "there is no such image", object: .init(path: path.string),
-                remedy: "Name an image directory, or a file in one.")
+                remedy: "Name an image directory, or a file in one")
         }
         if let kind { return try kind.json(of: file) }
         throw Problem(
@@ -49,6 +49,6 @@ struct Show: ParsableCommand {
                 ? "the file holds raw bytes, \(file.size) of them, which have no fields to show"
                 : "no kind of image has such a name",
             object: .init(path: path.string),
-            remedy: "Show the directory, or a file of another kind.")
+            remedy: "Show the directory, or a file of another kind")
     }
 }
