@@ -30,13 +30,7 @@ extension Planner {
         let thread = task.threads[number]
         let core = thread.core.threadCore
         let info = thread.core.threadInfo
-        if core.hasSeccompMode, core.seccompMode != .disabled {
-            problems.append(
-                Problem(
-                    .objectUnsupported, "thread \(thread.tid) is under seccomp, which Apus cannot restore yet",
-                    object: .init(pid: task.pid, process: task.task.commText),
-                    remedy: "Restore these images with CRIU"))
-        }
+        composeSeccomp(index, number, in: &batch)
         let (setFS, setGS) = (0x1002, 0x1001)  // ARCH_SET_FS, ARCH_SET_GS
         batch.call(Int(SYS_arch_prctl), .int(setFS), .value(info.gpregs.fsBase), for: "set the FS base")
         batch.call(Int(SYS_arch_prctl), .int(setGS), .value(info.gpregs.gsBase), for: "set the GS base")
@@ -65,6 +59,43 @@ extension Planner {
             batch.call(Int(SYS_prctl), 1, .value(UInt64(core.pdeathSig)), for: "set its parent-death signal")
         }
         composeFrame(index, number, in: &batch)
+    }
+
+    /// Installs the filters first of all, while the thread may: they are suspended until it is released.
+    private mutating func composeSeccomp(_ index: Int, _ number: Int, in batch: inout Batch) {
+        let task = images.tasks[index]
+        let core = task.threads[number].core.threadCore
+        guard core.hasSeccompMode, core.seccompMode != .disabled else { return }
+        if task.threads.count > 1 {
+            return problems.append(
+                Problem(
+                    .objectUnsupported, "it has several threads under seccomp, which Apus cannot restore yet",
+                    object: .init(pid: task.pid, process: task.task.commText),
+                    remedy: "Restore these images with CRIU"))
+        }
+        plan.tasks[index].isUnderSeccomp = true
+        if core.seccompMode == .strict {
+            batch.call(Int(SYS_seccomp), 0, 0, 0, for: "enter strict seccomp mode")
+            return
+        }
+        // From the newest to the oldest, each names the one before it.
+        var chain: [SeccompFilter] = []
+        var next: Int? = Int(core.seccompFilter)
+        while let index = next, images.seccompFilters.indices.contains(index), chain.count < 1024 {
+            chain.append(images.seccompFilters[index])
+            next = images.seccompFilters[index].hasPrev ? Int(images.seccompFilters[index].prev) : nil
+        }
+        for filter in chain.reversed() {
+            let program = batch.buffer(filter.program)
+            var description: [UInt8] = []
+            description.append(littleEndian: UInt16(truncatingIfNeeded: filter.program.count / 8))
+            description += [UInt8](repeating: 0, count: 14)
+            let block = batch.buffer(description)
+            batch.store(addressOf: program, in: block, at: 8)
+            // SECCOMP_FILTER_FLAG_LOG and SPEC_ALLOW belong to the filter; the others to the moment.
+            let flags = filter.hasFlags ? filter.flags & 6 : 0
+            batch.call(Int(SYS_seccomp), 1, .value(UInt64(flags)), .address(block), for: "install a seccomp filter")
+        }
     }
 
     private func composeScheduling(_ core: ThreadCoreEntry, in batch: inout Batch) {

@@ -42,7 +42,8 @@ public enum Restoration {
     ) throws -> Int32 {
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: options.imagesDirectory)
         try scripts.run(.preRestore)
-        let builder = try TreeBuilder(plan, site: site, sibling: options.sibling, deadline: .never)
+        let builder = try TreeBuilder(plan, site: site, sibling: options.sibling, leavesStopped: options.leaveStopped,
+            deadline: .never)
         var job: Job
         var pidFile: WrittenFile?
         do throws(Problem) {
@@ -52,8 +53,8 @@ public enum Restoration {
             try scripts.run(.postRestore, pid: plan.tasks[0].pid)
             if let path = options.pidFile { pidFile = try WrittenFile("\(plan.tasks[0].pid)", to: path, options) }
             try scripts.run(.preResume, pid: plan.tasks[0].pid)
-            try builder.holdStopped(all: options.leaveStopped)
             try builder.settleThreads()
+            try builder.hold()
         } catch {
             builder.abandon()
             pidFile?.remove()

@@ -14,6 +14,7 @@ final class TreeBuilder {
     private let plan: RestorePlan
     private let deadline: Deadline
     private let sibling: Bool
+    private let leavesStopped: Bool
     private var mailbox: Mailbox
     /// Apus' ends of the channels, by task.
     private var channels: [Int32: OpenChannel] = [:]
@@ -31,10 +32,13 @@ final class TreeBuilder {
         init(_ channel: consuming Channel) { self.channel = channel }
     }
 
-    init(_ plan: RestorePlan, site: RestoreSite, sibling: Bool, deadline: Deadline) throws(Problem) {
+    init(
+        _ plan: RestorePlan, site: RestoreSite, sibling: Bool, leavesStopped: Bool, deadline: Deadline
+    ) throws(Problem) {
         self.plan = plan
         self.deadline = deadline
         self.sibling = sibling
+        self.leavesStopped = leavesStopped
         ChildSignal.prepare()
         mailbox = try Mailbox(plan)
         try TreeBuilder.inherit(mailbox.file.raw, as: plan.firstServiceDescriptor)
@@ -101,6 +105,7 @@ final class TreeBuilder {
         try adjust()
         try barrier(\.rebuild, tasks: plan.tasks)
         try awaitZombies()
+        try suspendSeccomp()
         try barrier(\.finish, tasks: plan.tasks.filter { $0.state != .dead })
         closeService()
     }
@@ -341,11 +346,27 @@ final class TreeBuilder {
 
     // MARK: The end
 
-    /// Prepares the release of tasks that are to be stopped afterwards.
-    func holdStopped(all: Bool) throws(Problem) {
-        for task in plan.tasks where task.state == .stopped || (all && task.state == .alive) {
-            guided.append(try GuidedLeave(pid: task.pid, threads: task.threads.map(\.tid)))
+    /// Seizes the tasks that are about to get seccomp filters: from then on the filters are suspended.
+    private func suspendSeccomp() throws(Problem) {
+        for task in plan.tasks where task.isUnderSeccomp && task.state != .dead {
+            guided.append(
+                try GuidedLeave(
+                    pid: task.pid, threads: task.threads.map(\.tid), stops: stops(task), suspendingSeccomp: true))
         }
+    }
+
+    private func stops(_ task: RestorePlan.Task) -> Bool {
+        task.state == .stopped || (leavesStopped && task.state == .alive)
+    }
+
+    /// Prepares the release of tasks that do not leave alone.
+    func hold() throws(Problem) {
+        for task in plan.tasks where stops(task) && !task.isUnderSeccomp {
+            guided.append(
+                try GuidedLeave(
+                    pid: task.pid, threads: task.threads.map(\.tid), stops: true, suspendingSeccomp: false))
+        }
+        for one in guided { try one.hold() }
     }
 
     /// Waits until threads that share a channel are in their last wait: the first to leave closes its descriptor.
@@ -373,7 +394,7 @@ final class TreeBuilder {
         Steps.take()
         channels.removeAll()
         Steps.take()
-        for one in guided { one.leaveStopped() }
+        for one in guided { one.leave() }
         started = []
         _ = try? Processes.adoptOrphans(false)
     }

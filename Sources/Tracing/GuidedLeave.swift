@@ -5,19 +5,42 @@ internal import Linux
 internal import SystemPackage
 
 /// Sees threads of a rebuilt process out of the trampoline one by one, to where they are about to run the first
-/// instruction of the program, and stops the process there: for one that was stopped at the dump, or shall be now.
+/// instruction of the program: for a process that is to be stopped there, and for one under seccomp, whose filters
+/// must not judge the calls of the trampoline.
 public final class GuidedLeave {
     private let pid: Int32
     private let threads: [Int32]
+    private let stops: Bool
 
-    /// Seizes threads that wait on their lifeline.
-    public init(pid: Int32, threads: [Int32]) throws(Problem) {
+    /// Seizes threads; they go on. From here on their seccomp filters are suspended, if that is asked for.
+    ///
+    /// - Parameter stops: the process is to be stopped in the end.
+    public init(pid: Int32, threads: [Int32], stops: Bool, suspendingSeccomp: Bool) throws(Problem) {
         self.pid = pid
         self.threads = threads
+        self.stops = stops
         for tid in threads {
             Steps.take()
             do throws(Errno) {
-                try Ptrace.seize(tid, options: .sysgood)
+                try Ptrace.seize(tid, options: suspendingSeccomp ? [.sysgood, .suspendSeccomp] : .sysgood)
+            } catch {
+                throw failure(tid, error)
+            }
+        }
+    }
+
+    private func failure(_ tid: Int32, _ error: Errno) -> Problem {
+        Problem(
+            .tracingFailed, "thread \(tid) cannot be held", object: .init(pid: pid),
+            cause: .init(error, attempted: "ptrace(PTRACE_SEIZE, \(tid))"),
+            remedy: "Run Apus as root, with CAP_SYS_ADMIN where seccomp filters are restored")
+    }
+
+    /// Stops the threads, which wait on their lifeline, so that none leaves alone when that is cut.
+    public func hold() throws(Problem) {
+        for tid in threads {
+            Steps.take()
+            do throws(Errno) {
                 try Ptrace.interrupt(tid)
                 while true {
                     guard let change = try Ptrace.wait(tid, blocking: true) else { continue }
@@ -26,26 +49,24 @@ public final class GuidedLeave {
                     try Ptrace.resume(tid)
                 }
                 // Pending from now on, so that the process is stopped also if Apus dies on the way.
-                try Processes.kill(pid, signal: SIGSTOP)
+                if stops { try Processes.kill(pid, signal: SIGSTOP) }
             } catch {
-                throw Problem(
-                    .tracingFailed, "thread \(tid) cannot be held", object: .init(pid: pid),
-                    cause: .init(error, attempted: "ptrace(PTRACE_SEIZE, \(tid))"), remedy: "Run Apus as root")
+                throw failure(tid, error)
             }
         }
     }
 
-    /// After the lifeline was cut: leads every thread to its last system call and leaves the process stopped.
+    /// After the lifeline was cut: leads every thread out, and lets the process run or leaves it stopped.
     ///
     /// A thread that is lost on the way (SIGKILL) is no error: what happens after the commit happens to a process
     /// that runs.
-    public func leaveStopped() {
+    public func leave() {
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
         for tid in threads { lead(tid) }
         Steps.take()
         // The signal from the beginning was taken by one of the stops. Pending again before the first thread goes
         // on: none comes to run.
-        try? Processes.kill(pid, signal: SIGSTOP)
+        if stops { try? Processes.kill(pid, signal: SIGSTOP) }
         Steps.take()
         for tid in threads { try? Ptrace.detach(tid) }
     }
