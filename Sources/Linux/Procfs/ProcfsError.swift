@@ -22,6 +22,8 @@ public struct ProcfsError: Error, Sendable, Equatable {
     }
 
     /// The kernel's refusal, if it was one.
+    // Swift 6.3.1 crashes in CopyPropagation where the switch over the reason is inlined into a typed catch.
+    @inline(never)
     public var errno: Errno? {
         switch reason {
         case .unreadable(let errno): errno
@@ -30,6 +32,8 @@ public struct ProcfsError: Error, Sendable, Equatable {
     }
 
     /// Whether the process or thread has ended.
+    // Swift 6.3.1 crashes in CopyPropagation where the switch over the reason is inlined into a typed catch.
+    @inline(never)
     public var isGone: Bool { errno == .noSuchFileOrDirectory || errno == .noSuchProcess }
 }
 
