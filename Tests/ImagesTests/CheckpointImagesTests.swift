@@ -15,11 +15,23 @@ struct CheckpointImagesTests {
             #expect(task.ids != nil)
             #expect(!task.core.threadCore.creds.capBnd.isEmpty)
             #expect(task.threads.first?.tid == task.pid)
-            let mappings = try #require(task.memory).vmas
-            for run in try #require(task.pagemap).runs {
-                let covered = mappings.contains { $0.start <= run.address && run.end <= $0.end }
-                #expect(covered || mappings.contains { $0.start <= run.address && run.address < $0.end })
-            }
+            #expect(task.pagemap?.runs.isEmpty == false)
+        }
+    }
+
+    @Test("Pages outside of all mappings are refused")
+    func strayPages() throws {
+        let copy = try TemporaryDirectory(copying: "count")
+        let directory = try copy.open()
+        let whole = try directory.required(.mm, id: 31000)
+        let heap = try #require(whole.vmas.firstIndex { $0.kind.contains(.heap) })
+        for change in [{ $0.vmas.remove(at: heap) }, { $0.vmas[heap].end -= 0x20000 }] as [(inout MmEntry) -> Void] {
+            var memory = whole
+            change(&memory)
+            try directory.write([memory], as: .mm, id: 31000)
+            let problems = #expect(throws: Problems.self) { try CheckpointImages(reading: directory) }
+            #expect(problems?.all.map(\.code) == [.imageInvalid])
+            #expect(problems?.all.first?.object.path == copy.path.appending("pagemap-31000.img").string)
         }
     }
 

@@ -87,14 +87,14 @@ struct DamagedImageTests {
         #expect(refused > 1000)
     }
 
-    @Test("A whole directory with any bytes changed loads or is refused", .timeLimit(.minutes(2)))
+    @Test("A whole directory with any bytes changed is summed up or refused", .timeLimit(.minutes(2)))
     func corruptDirectory() throws {
         let directory = try TemporaryDirectory(copying: "files")
         let images = try directory.open()
         var random = SeededGenerator(seed: 7)
         let names = try images.fileNames().filter { !$0.hasPrefix("pages-") && $0.hasSuffix(".img") }
         var refused = 0
-        for round in 0..<400 {
+        for round in 0..<250 {
             let name = names[round % names.count]
             let bytes = try directory.get(name)
             var damaged = bytes
@@ -103,10 +103,10 @@ struct DamagedImageTests {
                 damaged[index] = UInt8.random(in: 0...255, using: &random)
             }
             try directory.put(damaged, name)
-            do throws(Problems) { _ = try CheckpointImages(reading: images) } catch { refused += 1 }
+            do throws(Problems) { _ = try ImageSummary(of: images) } catch { refused += 1 }
             try directory.put(bytes, name)
         }
-        #expect(refused > 100)
+        #expect(refused > 60)
         _ = try CheckpointImages(reading: images)
     }
 

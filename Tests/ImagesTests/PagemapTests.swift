@@ -1,5 +1,6 @@
 import Diagnostics
 import Images
+import SwiftProtobuf
 import SystemPackage
 import Testing
 
@@ -74,6 +75,20 @@ struct PagemapTests {
         try directory.put([UInt8](repeating: 1, count: 4 * 4096), "pages-1.img")
         let problem = #expect(throws: Problem.self) { try directory.open().pagemap(id: 7) }
         #expect(problem?.code == .imageInvalid)
+    }
+
+    @Test("An entry with a flag or a field that is not known is refused, whatever it may mean")
+    func unknownEntries() throws {
+        let directory = try TemporaryDirectory()
+        try directory.put([UInt8](repeating: 1, count: 4 * 4096), "pages-1.img")
+        // A field 9 with the value 1.
+        var newer = entry(0x1000, wide: 1, flags: 4)
+        try newer.merge(serializedBytes: [0x48, 0x01], partial: true)
+        for unknown in [newer, entry(0x1000, wide: 1, flags: 12)] {
+            try directory.putPagemap([unknown])
+            let problem = #expect(throws: Problem.self) { try directory.open().pagemap(id: 7) }
+            #expect(problem?.code == .imageVersion)
+        }
     }
 
     @Test("A pages file that is too short or missing is named")

@@ -43,12 +43,16 @@ extension TaskImages {
         try memory.check(in: directory.path.appending(ImageKind.mm.layout.fileName(id: id)))
         self.memory = memory
         fs = try directory.required(.fs, id: id)
-        pagemap = try directory.pagemap(id: id)
-        if pagemap == nil {
-            throw .image(
-                .imageMissing, directory.path.appending(ImageKind.pagemap.layout.fileName(id: id)),
-                "the page map of process \(pid) is missing")
+        let pagemapPath = directory.path.appending(ImageKind.pagemap.layout.fileName(id: id))
+        guard let pagemap = try directory.pagemap(id: id) else {
+            throw .image(.imageMissing, pagemapPath, "the page map of process \(pid) is missing")
         }
+        if let run = memory.uncovered(pagemap) {
+            throw .image(
+                .imageInvalid, pagemapPath,
+                "\(run.pages) pages at 0x\(String(run.address, radix: 16)) are not all within mappings of the process")
+        }
+        self.pagemap = pagemap
         try readDescriptors(directory, perTable: inventory.fdinfoPerID)
     }
 
@@ -112,6 +116,20 @@ extension CoreEntry.March {
 }
 
 extension MmEntry {
+    /// The first run that leaves the mappings, which are sorted as the runs are.
+    fileprivate func uncovered(_ pagemap: Pagemap) -> Pagemap.Run? {
+        var index = 0
+        for run in pagemap.runs {
+            var covered = run.address
+            while covered < run.end {
+                while index < vmas.count, vmas[index].end <= covered { index += 1 }
+                guard index < vmas.count, vmas[index].start <= covered else { return run }
+                covered = vmas[index].end
+            }
+        }
+        return nil
+    }
+
     /// Mappings are whole pages, in order, and apart from each other.
     fileprivate func check(in path: FilePath) throws(Problem) {
         var floor: UInt64 = 0

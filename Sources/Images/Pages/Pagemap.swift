@@ -1,5 +1,6 @@
 public import Diagnostics
 public import ImageMessages
+internal import SwiftProtobuf
 internal import SystemPackage
 
 /// Which pages an image directory has of one address space or shared memory object, and where they are.
@@ -46,6 +47,8 @@ public struct Pagemap: Sendable, Equatable {
         public static let isLazy = Flags(rawValue: 1 << 1)
         /// The pages are in the pages file.
         public static let isPresent = Flags(rawValue: 1 << 2)
+
+        static let known: Flags = [.inParent, .isLazy, .isPresent]
     }
 
     public init(pagesID: UInt32, runs: [Run]) {
@@ -120,6 +123,14 @@ extension Pagemap.Run {
         let (_, tooHigh) = entry.vaddr.addingReportingOverflow(size)
         guard !tooManyPages, !tooHigh else { throw invalid("goes beyond the end of all memory") }
 
+        // A field or a bit that is not known may say that the pages are stored in another way: taken for what they are
+        // not, they would be garbage in a running process.
+        guard entry.unknownFields == UnknownStorage(), Pagemap.Flags.known.isSuperset(of: .init(rawValue: entry.flags))
+        else {
+            throw .image(
+                .imageVersion, file.path, "\(place) is described in a way that is not known",
+                remedy: "Restore with the tool that made the images, or with a newer Apus")
+        }
         var flags = Pagemap.Flags(rawValue: entry.flags)
         // Before there were flags, what was not in the parent was present.
         if !entry.hasFlags { flags = entry.inParent ? .inParent : .isPresent }

@@ -41,18 +41,27 @@ public struct ImageSummary: Sendable {
         created = images.manifest?.created
         parentCount = layers.directories.count - 1
         tasks = []
-        let children = Dictionary(grouping: images.tasks, by: \.parent)
-        append(children[0] ?? [], branches: [], children, SummaryContext(images: images, layers: layers))
+        tasks = Self.ordered(images.tasks).map { (task, branches) in
+            TaskSummary(task, branches: branches, SummaryContext(images: images, layers: layers))
+        }
     }
 
-    private mutating func append(
-        _ siblings: [TaskImages], branches: [Bool], _ children: [Int32: [TaskImages]], _ context: SummaryContext
-    ) {
-        for (index, task) in siblings.enumerated() {
-            let branches = branches + [index + 1 < siblings.count]
-            tasks.append(TaskSummary(task, branches: branches, context))
-            append(children[task.pid] ?? [], branches: branches, children, context)
+    /// Each task followed by its descendants. Without recursion: a tree from an image may be of any depth.
+    private static func ordered(_ tasks: [TaskImages]) -> [(task: TaskImages, branches: [Bool])] {
+        let children = Dictionary(grouping: tasks, by: \.parent)
+        var ordered: [(task: TaskImages, branches: [Bool])] = []
+        var waiting: [(task: TaskImages, branches: [Bool])] = []
+        func push(_ siblings: [TaskImages], _ branches: [Bool]) {
+            for (index, task) in siblings.enumerated().reversed() {
+                waiting.append((task, branches + [index + 1 < siblings.count]))
+            }
         }
+        push(children[0] ?? [], [])
+        while let next = waiting.popLast() {
+            ordered.append(next)
+            push(children[next.task.pid] ?? [], next.branches)
+        }
+        return ordered
     }
 }
 
