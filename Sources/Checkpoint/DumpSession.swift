@@ -30,8 +30,7 @@ struct DumpSession {
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: directory.path)
         try scripts.run(.preDump, pid: options.pid)
         // Whatever cannot be carried is found while the tree still runs.
-        let first = try Survey(runningFrom: options.pid, options)
-        try Problems.throwIfAny(first.obstacles)
+        try Problems.throwIfAny(try Survey.obstacles(runningFrom: options.pid, options))
         clock.mark("survey", logger)
         let tree = try TreeFreezer.freeze(root: options.pid, deadline: deadline)
         statistics.dump?.freezingTime = clock.mark("freeze", logger)

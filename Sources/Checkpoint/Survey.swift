@@ -22,15 +22,26 @@ struct Survey {
         let path: [UInt8]
     }
 
-    /// Looks at a tree that runs on meanwhile.
-    init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
+    /// What stands in the way of dumping a tree that runs on meanwhile.
+    ///
+    /// Processes come and go, and a look at one that is just ending or calling execve(2) shows things that are not so:
+    /// what a second look does not show again was nothing. Whatever is missed here is found on the frozen tree.
+    static func obstacles(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) -> [Problem] {
+        let first = try Survey(runningFrom: root, options).obstacles
+        if first.isEmpty { return [] }
+        let second = try Survey(runningFrom: root, options).obstacles
+        return first.filter { second.contains($0) }
+    }
+
+    private init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
         self.options = options
         var pending = [root]
         while let pid = pending.popLast() {
-            guard try add(pid) else { continue }
+            guard add(pid) else { continue }
             pending += ((try? Procfs.live.children(of: pid)) ?? []).reversed()
         }
         guard processes.first?.pid == root else {
+            if let obstacle = obstacles.first { throw obstacle }
             throw Problem(
                 .noSuchProcess, "there is no such process", object: .init(pid: root),
                 remedy: "Look for the right pid with `ps -e --forest`")
@@ -41,7 +52,8 @@ struct Survey {
     /// Looks at a tree that stands still.
     init(frozen pids: [Int32], _ options: DumpOptions) throws(Problem) {
         self.options = options
-        for pid in pids where try !add(pid) {
+        for pid in pids where !add(pid) {
+            if let obstacle = obstacles.last { throw obstacle }
             throw Problem(
                 .noSuchProcess, "it ended while it was being dumped", object: .init(pid: pid),
                 remedy: "Look in the kernel log whether it was killed, and start it anew")
@@ -50,17 +62,19 @@ struct Survey {
     }
 
     /// - Returns: false where the process has gone meanwhile.
-    private mutating func add(_ pid: Int32) throws(Problem) -> Bool {
+    private mutating func add(_ pid: Int32) -> Bool {
         do throws(ProcfsError) {
             let stat = try ProcessDirectory(pid).stat()
             processes.append(try stat.state.hasEnded ? zombie(pid, stat) : process(pid, stat))
             return true
         } catch {
             if error.isGone { return false }
-            throw Problem(
-                .objectUnreadable, "its state cannot be read (\(error.description))", object: .init(pid: pid),
-                cause: error.errno.map { .init($0, attempted: "read of \(error.file)") },
-                remedy: "Run Apus as root, with /proc mounted")
+            obstacles.append(
+                Problem(
+                    .objectUnreadable, "its state cannot be read (\(error.description))", object: .init(pid: pid),
+                    cause: error.errno.map { .init($0, attempted: "read of \(error.file)") },
+                    remedy: "Run Apus as root, with /proc mounted"))
+            return false
         }
     }
 
@@ -143,10 +157,19 @@ struct Survey {
         addPipes(to: &circumstances)
         for process in processes {
             for seen in process.descriptors {
-                if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { obstacles.append(obstacle) }
+                if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { add(obstacle) }
             }
         }
         self.finalCircumstances = circumstances
+    }
+
+    /// Adds what stands in the way, unless the parent has passed on the same descriptor: once is enough.
+    private mutating func add(_ obstacle: Problem) {
+        let isKnown = obstacles.contains {
+            $0.code == obstacle.code && $0.summary == obstacle.summary && $0.object.fd == obstacle.object.fd
+                && $0.object.path == obstacle.object.path && $0.object.fd != nil
+        }
+        if !isKnown { obstacles.append(obstacle) }
     }
 
     /// What the recognition of descriptors was decided by.

@@ -28,10 +28,40 @@ public enum InterruptedCall {
         })
     }
 
-    /// The registers for an image. The kernel's record of how to go on with a sleep or a poll with a time limit is
-    /// not among what can be carried, so these end with EINTR, as they would for a signal.
+    /// The registers for an image: the call is made again.
+    ///
+    /// For a call with a time limit the kernel keeps a record of how to go on, which cannot be carried: the limit begins
+    /// anew. A program that knows no signals expects no EINTR, and a sleep may last longer but never shorter. Only where
+    /// the call had already been gone on with by that record (restart_syscall(2)), which call it was is not known any
+    /// more, and it ends with EINTR.
     public static func portable(_ registers: user_regs_struct) -> user_regs_struct {
-        settled(registers, blocked: { $0.rax = UInt64(bitPattern: interrupted) })
+        settled(registers, blocked: { registers in
+            if registers.orig_rax == restartSyscall {
+                registers.rax = UInt64(bitPattern: interrupted)
+            } else {
+                registers.rax = registers.orig_rax
+                registers.rip -= 2
+            }
+        })
+    }
+
+    /// Calls that end with EINTR when their thread is only stopped, whatever has stopped it (signal(7), "Interruption of
+    /// system calls and library functions by stop signals"): rt_sigtimedwait, epoll_wait, epoll_pwait, epoll_pwait2,
+    /// semop, semtimedop, io_getevents, io_pgetevents.
+    private static let endingWhenStopped: Set<UInt64> = [128, 232, 281, 441, 65, 220, 208, 333]
+
+    /// The registers with which the kernel makes such a call again, unless a signal with a handler is what ended it:
+    /// nil for all other calls.
+    ///
+    /// The result becomes one by which the kernel marks a call to be made again where no handler runs, so that it has
+    /// the last word itself when the thread goes on.
+    static func excusingTheStop(_ registers: user_regs_struct) -> user_regs_struct? {
+        guard endingWhenStopped.contains(registers.orig_rax), Int64(bitPattern: registers.rax) == interrupted else {
+            return nil
+        }
+        var excused = registers
+        excused.rax = UInt64(bitPattern: restartNoHand)
+        return excused
     }
 
     private static func settled(

@@ -57,6 +57,10 @@ public final class Tracee {
             case .stopped(let group):
                 groupStop = group
                 registers = try Ptrace.registers(tid)
+                if let excused = InterruptedCall.excusingTheStop(registers) {
+                    registers = excused
+                    try Ptrace.setRegisters(tid, registers)
+                }
                 signalMask = try Ptrace.signalMask(tid)
                 state = .stopped
             case .signal(let signal):
