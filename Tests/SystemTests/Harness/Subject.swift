@@ -26,6 +26,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
         Subject(name: "credentials"),
         Subject(name: "threads"),
+        Subject(name: "timers"),
         Subject(name: "seccomp"),
         Subject(name: "waits", renewsChildren: true),
         Subject(name: "terminal", terminal: true),
