@@ -164,8 +164,12 @@ int main(void)
 		if (waits[i].pid == 0) {
 			sigset_t set = set_of(SIGRTMIN + 2, 0);
 			sigprocmask(SIG_BLOCK, &set, NULL);
-			for (;;)
-				sigqueue(getppid(), SIGUSR2, (union sigval){ .sival_int = !waits[i].wait() });
+			for (;;) {
+				int content = waits[i].wait();
+				if (!content)
+					say("FAIL %s ended with errno %d", waits[i].name, errno);
+				sigqueue(getppid(), SIGUSR2, (union sigval){ .sival_int = !content });
+			}
 		}
 	}
 	usleep(50000);
