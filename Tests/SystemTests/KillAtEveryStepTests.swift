@@ -84,6 +84,7 @@ struct KillAtEveryStepTests {
                     try #require(harm == [], "killed at step \(step) of \(steps)")
                     for pid in whole.stopped {
                         world.signal(SIGCONT, pid)
+                        usleep(20_000)
                         world.signal(SIGSTOP, pid)
                     }
                     try #require(running.changes(since: whole) == [], "killed at step \(step), continued, stopped again")

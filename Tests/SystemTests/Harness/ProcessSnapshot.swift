@@ -72,7 +72,8 @@ struct ProcessSnapshot {
             "maps": MapList(smaps: text("\(directory)/smaps")).text,
             "descriptors": descriptors(directory, &names),
             "stat": stat(directory, terminal: terminal),
-            "status": status(directory, of: statusOfProcess),
+            // The session and the parent of a job are those of its terminal.
+            "status": status(directory, of: statusOfProcess.filter { !terminal || !["PPid", "NSsid"].contains($0) }),
         ]
         for file in ["cmdline", "environ", "limits", "oom_score_adj", "coredump_filter", "timerslack_ns"] {
             told[file] = text("\(directory)/\(file)").replacing("\0", with: "\\0")

@@ -79,7 +79,8 @@ struct RunningSubject {
         }
         // Whatever a child found wrong without being asked counts as well.
         let said = lines(path).dropFirst(before.lastIndex { $0 == "OK" || $0 == "BAD" } ?? 0)
-        return said.last == "OK" ? said.filter { $0.hasPrefix("FAIL") } : Array(said)
+        let failures = said.filter { $0.hasPrefix("FAIL") }
+        return said.last == "OK" || !failures.isEmpty ? failures : Array(said)
     }
 
     /// What is different from an earlier look, once the tree has had the time to get back into its waits.
