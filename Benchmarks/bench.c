@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -165,8 +167,7 @@ static pid_t start_target(const char *program, const char *megabytes)
 		dup2(null, 0);
 		dup2(out, 1);
 		dup2(null, 2);
-		close(null);
-		close(out);
+		syscall(SYS_close_range, 3, ~0U, 0);
 		execl(program, program, megabytes, NULL);
 		_exit(127);
 	}
@@ -195,14 +196,13 @@ static void dump_and_restore(const char *apus, const char *subject, const char *
 
 		add(dump_name, "ms", run(dump));
 		add_phases(dump_name);
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
+		/* Its pid is free again once it has been waited for. */
+		waitpid(target, NULL, 0);
 		add(restore_name, "ms", run(restore));
 		add_phases(restore_name);
 	}
 	kill(target, SIGKILL);
-	while (kill(target, 0) == 0)
-		usleep(1000);
+	waitpid(target, NULL, 0);
 	target = 0;
 }
 
@@ -214,6 +214,8 @@ int main(int argc, char **argv)
 	if (runs < 1 || runs > MAX_RUNS || !mkdtemp(folder))
 		return 2;
 	atexit(clean);
+	/* What Apus leaves behind becomes a child of this program, so that it can be waited for. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	snprintf(output, sizeof(output), "%s/output", folder);
 	snprintf(images, sizeof(images), "%s/images", folder);
 	mkdir(images, 0700);

@@ -8,6 +8,12 @@ if [ "$(id -u)" != 0 ]; then
 	echo 'The demo freezes and rebuilds a process, which needs root. Run it as: sudo make demo' >&2
 	exit 1
 fi
+# Descriptors that whoever called this happens to hold, those of make for instance, are no business of the demo.
+for fd in "/proc/$$/fd"/*; do
+	fd=${fd##*/}
+	case $fd in 0 | 1 | 2 | 255) ;; *) eval "exec $fd>&-" ;; esac
+done
+
 # The script is to run in a terminal, as it would before a person. Where there is none, one is made.
 if ! [ -t 0 ] || ! [ -t 1 ]; then
 	[ -z "${APUS_DEMO_INSIDE:-}" ] || { echo 'no terminal' >&2; exit 1; }
@@ -45,7 +51,7 @@ say "Frozen in the middle of its work (process $pid), written to a directory, an
 show "apus dump -t $pid --images-dir images --shell-job"
 mkdir images
 "$apus" dump -t "$pid" --images-dir images --shell-job -v4 --log-file "$work/dump.log" || fail 'the dump'
-wait "$pid" 2>/dev/null
+{ wait "$pid"; } 2>/dev/null
 kill -0 "$pid" 2>/dev/null && fail 'the process is still there'
 du -sh images | awk '{ print "images: " $1 }'
 sleep 1

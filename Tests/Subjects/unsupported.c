@@ -10,7 +10,6 @@
 #include <sys/shm.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/timerfd.h>
 
 static int fd = -1;
@@ -45,15 +44,6 @@ static void set_up(const char *kind, const char *folder)
 	} else if (!strcmp(kind, "lock")) {
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(flock(fd, LOCK_EX) == 0);
-	} else if (!strcmp(kind, "itimer")) {
-		struct itimerval timer = { .it_value = { .tv_sec = 1000 } };
-		fd = open("/dev/null", O_RDWR);
-		NEED(setitimer(ITIMER_REAL, &timer, NULL) == 0);
-	} else if (!strcmp(kind, "posix-timer")) {
-		struct sigevent event = { .sigev_notify = SIGEV_NONE };
-		timer_t timer;
-		fd = open("/dev/null", O_RDWR);
-		NEED(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
 	} else if (!strcmp(kind, "sysv-shm")) {
 		int id = shmget(IPC_PRIVATE, 8192, 0600);
 		fd = open("/dev/null", O_RDWR);

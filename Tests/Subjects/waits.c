@@ -111,7 +111,14 @@ static int in_write(void)
 		}
 		_exit(0);
 	}
-	return write(both[1], block, sizeof(block)) == (ssize_t)sizeof(block) && waitpid(pid, &status, 0) == pid && status == 0;
+	/* Whatever interrupts a write of which a part is done, SIGSTOP for instance, lets it end with that part. */
+	for (size_t done = 0; done < sizeof(block);) {
+		ssize_t n = write(both[1], block, sizeof(block) - done);
+		if (n <= 0)
+			return 0;
+		done += n;
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 static void ignore(int signal_number) { (void)signal_number; }
@@ -157,8 +164,12 @@ int main(void)
 		if (waits[i].pid == 0) {
 			sigset_t set = set_of(SIGRTMIN + 2, 0);
 			sigprocmask(SIG_BLOCK, &set, NULL);
-			for (;;)
-				sigqueue(getppid(), SIGUSR2, (union sigval){ .sival_int = !waits[i].wait() });
+			for (;;) {
+				int content = waits[i].wait();
+				if (!content)
+					say("FAIL %s ended with errno %d", waits[i].name, errno);
+				sigqueue(getppid(), SIGUSR2, (union sigval){ .sival_int = !content });
+			}
 		}
 	}
 	usleep(50000);

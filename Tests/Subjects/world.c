@@ -202,11 +202,15 @@ static int job(const char *out_path, char **argv)
 	struct pollfd both[3];
 	char buffer[4096];
 	ssize_t n;
-	int pid_said = 0;
+	int pid_said = 0, number;
+	char name[32];
 
 	if (out < 0 || master < 0 || ioctl(master, TIOCSPTLCK, &unlocked) || pipe2(tell, O_CLOEXEC))
 		die(out_path);
-	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (ioctl(master, TIOCGPTN, &number))
+		die("terminal");
+	snprintf(name, sizeof(name), "/dev/pts/%d", number);
+	slave = open(name, O_RDWR | O_NOCTTY);
 	if (slave < 0)
 		die("slave");
 	if (fork() == 0)

@@ -18,8 +18,8 @@ struct CriuFixturesTests {
     /// What is not built yet, and the word by which the refusal has to name it. One that is goes to the list above.
     static let refused = [
         (name: "memory", for: "memfd"), (name: "timers", for: "timer"), (name: "files", for: "inotify"),
-        (name: "unixsockets", for: "socket"), (name: "tcp", for: "socket"), (name: "namespaces", for: "namespace"),
-        (name: "userns", for: "namespace"),
+        (name: "unixsockets", for: "socket"), (name: "tcp", for: "socket"), (name: "namespaces", for: "root"),
+        (name: "userns", for: "root"),
     ]
 
     @Test(arguments: refused)

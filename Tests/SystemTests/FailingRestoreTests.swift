@@ -24,14 +24,14 @@ struct FailingRestoreTests {
     @Test func aFileHasAnotherSize() throws {
         try withDump(of: "files") { world, _ in
             try world.succeed("truncate", "-s", "+1", world.path("files/plain"))
-            try expectFailure(world, naming: [world.path("files/plain"), "size"])
+            try expectFailure(world, naming: [world.path("files/plain"), "1001 bytes"])
         }
     }
 
     @Test func aMappedFileHasAnotherSize() throws {
         try withDump(of: "memory") { world, _ in
             try world.succeed("truncate", "-s", "4096", world.path("mapped"))
-            try expectFailure(world, naming: [world.path("mapped"), "size"])
+            try expectFailure(world, naming: [world.path("mapped"), "4096 bytes"])
         }
     }
 

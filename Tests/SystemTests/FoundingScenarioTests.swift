@@ -10,7 +10,7 @@ struct FoundingScenarioTests {
             let pid = try world.start(["bash", script.path], output: script.output)
             #expect(script.goesOn(in: world))
             try world.requireDump(pid, to: "images")
-            #expect(world.processes == [])
+            #expect(eventually(seconds: 1) { world.processes.isEmpty })
             let dumped = script.numbers(in: world).count
             usleep(200_000)
             #expect(script.numbers(in: world).count == dumped, "something still counts")
@@ -113,7 +113,7 @@ struct FoundingScenarioTests {
             #expect(script.goesOn(in: world))
             for round in 1...3 {
                 try world.requireDump(pid, to: "images-\(round)")
-                #expect(world.processes == [])
+                #expect(eventually(seconds: 1) { world.processes.isEmpty })
                 try world.requireRestore("images-\(round)")
                 #expect(script.goesOn(in: world))
             }
@@ -130,7 +130,7 @@ struct FoundingScenarioTests {
             #expect(ProcessSnapshot.tree(world.proc, pid).count >= 4)
             for round in 1...3 {
                 try world.requireDump(pid, to: "images-\(round)")
-                #expect(world.processes == [])
+                #expect(eventually(seconds: 1) { world.processes.isEmpty })
                 try world.requireRestore("images-\(round)")
                 #expect(script.goesOn(in: world))
             }
@@ -148,7 +148,7 @@ struct FoundingScenarioTests {
             for round in 1...40 {
                 usleep(UInt32.random(in: 0..<15_000))
                 try world.requireDump(pid, to: "images-\(round)")
-                #expect(world.processes == [], "round \(round)")
+                #expect(eventually(seconds: 1) { world.processes.isEmpty }, "round \(round)")
                 try world.requireRestore("images-\(round)")
             }
             #expect(script.goesOn(in: world))

@@ -10,10 +10,10 @@ struct SubjectsThemselvesTests {
         try withWorld { world in
             let running = try RunningSubject(subject, in: world)
             let before = running.snapshot
-            #expect(before.differences(to: running.snapshot) == [])
+            #expect(running.changes(since: before) == [])
             for _ in 1...3 { #expect(running.check() == []) }
             if subject.renewsChildren { return }
-            #expect(before.differences(to: running.snapshot).filter { !$0.contains("descriptors") } == [])
+            #expect(running.changes(since: before).filter { !$0.contains("descriptors") } == [])
         }
     }
 

@@ -32,6 +32,13 @@ struct Command {
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         for (there, here) in descriptors { unsafe posix_spawn_file_actions_adddup2(&actions, here, there) }
+        // A program under test is to hold nothing of whoever runs the tests.
+        for number in names(in: "/proc/self/fd").compactMap({ Int32($0) }) where number > 2 {
+            let flags = fcntl(number, F_GETFD)
+            if flags >= 0 && flags & FD_CLOEXEC == 0 && !descriptors.contains(where: { $0.there == number }) {
+                unsafe posix_spawn_file_actions_addclose(&actions, number)
+            }
+        }
 
         // The tests run in threads that may block signals; a program is to start with none blocked and none ignored.
         var attributes = posix_spawnattr_t()

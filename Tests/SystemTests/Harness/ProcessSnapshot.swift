@@ -26,6 +26,11 @@ struct ProcessSnapshot {
         sections.keys.compactMap { $0.hasPrefix("process ") ? Int32($0.dropFirst(8)) : nil }.sorted()
     }
 
+    /// Those of them that are stopped.
+    var stopped: [Int32] {
+        tasks.filter { sections["process \($0)"]?["status"]?.contains("T (stopped)") == true }
+    }
+
     /// Each difference as a line of its own; nothing where both are the same.
     func differences(to later: ProcessSnapshot) -> [String] {
         var found: [String] = []
@@ -43,7 +48,7 @@ struct ProcessSnapshot {
                 }
             }
         }
-        return found
+        return found.count <= 16 ? found : found.prefix(16) + ["and \(found.count - 16) more"]
     }
 
     /// The pids of a tree, parents before their children.
@@ -67,12 +72,16 @@ struct ProcessSnapshot {
             "maps": MapList(smaps: text("\(directory)/smaps")).text,
             "descriptors": descriptors(directory, &names),
             "stat": stat(directory, terminal: terminal),
-            "status": status(directory, of: statusOfProcess),
+            // The session and the parent of a job are those of its terminal.
+            "status": status(directory, of: statusOfProcess.filter { !terminal || !["PPid", "NSsid"].contains($0) }),
         ]
         for file in ["cmdline", "environ", "limits", "oom_score_adj", "coredump_filter", "timerslack_ns"] {
             told[file] = text("\(directory)/\(file)").replacing("\0", with: "\\0")
         }
-        told["auxv"] = (bytes(at: "\(directory)/auxv") ?? []).map { String($0, radix: 16) }.joined(separator: " ")
+        let auxiliary = bytes(at: "\(directory)/auxv") ?? []
+        told["auxv"] = stride(from: 0, to: auxiliary.count - 15, by: 16).map { start in
+            auxiliary[start..<start + 16].map { String($0, radix: 16) }.joined(separator: " ")
+        }.joined(separator: "\n")
         for link in ["exe", "cwd", "root"] { told[link] = target(of: "\(directory)/\(link)") ?? "none" }
         return told
     }

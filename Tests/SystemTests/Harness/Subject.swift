@@ -26,6 +26,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
         Subject(name: "credentials"),
         Subject(name: "threads"),
+        Subject(name: "timers"),
         Subject(name: "seccomp"),
         Subject(name: "waits", renewsChildren: true),
         Subject(name: "terminal", terminal: true),
@@ -76,8 +77,20 @@ struct RunningSubject {
         guard eventually(seconds: 20, { Self.verdicts(lines(path)) > rounds }) else {
             return ["no answer to SIGUSR1"] + lines(path).dropFirst(before.count)
         }
-        let said = lines(path).dropFirst(before.count)
-        return said.last == "OK" ? said.filter { $0.hasPrefix("FAIL") } : Array(said)
+        // Whatever a child found wrong without being asked counts as well.
+        let said = lines(path).dropFirst(before.lastIndex { $0 == "OK" || $0 == "BAD" } ?? 0)
+        let failures = said.filter { $0.hasPrefix("FAIL") }
+        return said.last == "OK" || !failures.isEmpty ? failures : Array(said)
+    }
+
+    /// What is different from an earlier look, once the tree has had the time to get back into its waits.
+    func changes(since before: ProcessSnapshot, but expected: (String) -> Bool = { _ in false }) -> [String] {
+        var differences: [String] = []
+        _ = eventually(seconds: 2) {
+            differences = before.differences(to: snapshot).filter { !expected($0) }
+            return differences.isEmpty
+        }
+        return differences
     }
 
     var snapshot: ProcessSnapshot { ProcessSnapshot(of: world, root: pid, terminal: subject.terminal) }
