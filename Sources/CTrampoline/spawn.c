@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define CLONE_PARENT_FLAG 0x8000u
+
 struct clone_arguments {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
@@ -20,7 +22,8 @@ int apus_spawn_husk(int husk, int pid, uint64_t flags)
 	int wanted = pid;
 	struct clone_arguments clone = {
 		.flags = flags,
-		.exit_signal = SIGCHLD,
+		// With CLONE_PARENT the child has the exit signal of its maker, and clone3 wants none named.
+		.exit_signal = flags & CLONE_PARENT_FLAG ? 0 : SIGCHLD,
 		.set_tid = (uint64_t)(uintptr_t)&wanted,
 		.set_tid_size = 1,
 	};

@@ -30,6 +30,9 @@ public final class RestoreSite {
         self.shellJob = shellJob
     }
 
+    /// Forgets what was made for an attempt that was taken back.
+    public func beginAnew() { pipes = [:] }
+
     /// A copy of the descriptor that stands in for a resource, or nil where none does.
     func substitute(for key: String) throws(Problem) -> OwnedDescriptor? {
         guard let descriptor = inherited[key] else { return nil }

@@ -29,6 +29,7 @@ struct Job {
                     try Terminal.setSettings(own, Terminal.Settings(one.info.termios))
                 }
             }
+            try Job.resize(own, plan)
             if let group = plan.foreground {
                 try Job.withoutBackgroundStops { () throws(Errno) in try Terminal.setForegroundGroup(own, group) }
             }
@@ -38,6 +39,29 @@ struct Job {
                 cause: .init(error, attempted: "ioctl(TCSETS, TIOCSPGRP)"),
                 remedy: "Start Apus in the foreground of the terminal")
         }
+    }
+
+    /// The new terminal's own size stands, and the program is told once it runs; one that has none gets the old size.
+    private static func resize(_ terminal: Int32, _ plan: RestorePlan) throws(Errno) {
+        guard let info = plan.terminals.first?.info, info.hasWinsize else { return }
+        let size = try Terminal.windowSize(terminal)
+        guard size.rows == 0 && size.columns == 0 else { return }
+        try Terminal.setWindowSize(
+            terminal,
+            .init(
+                rows: UInt16(truncatingIfNeeded: info.winsize.wsRow),
+                columns: UInt16(truncatingIfNeeded: info.winsize.wsCol),
+                width: UInt16(truncatingIfNeeded: info.winsize.wsXpixel),
+                height: UInt16(truncatingIfNeeded: info.winsize.wsYpixel)))
+    }
+
+    /// Tells the program that its terminal has another size than the one that it was dumped with.
+    func announceSize(_ plan: RestorePlan) {
+        guard let terminal, let foreground, let info = plan.terminals.first?.info, info.hasWinsize,
+            let size = try? Terminal.windowSize(terminal.descriptor),
+            UInt32(size.rows) != info.winsize.wsRow || UInt32(size.columns) != info.winsize.wsCol
+        else { return }
+        try? Processes.kill(-foreground, signal: SIGWINCH)
     }
 
     /// Waits until the root ends. Where it stops, Apus stops too, so that the shell sees a stopped job; where Apus is
@@ -123,7 +147,11 @@ struct Job {
 extension Terminal.Settings {
     /// As the images have them.
     init(_ entry: TermiosEntry) {
-        var characters = entry.cCc.map { UInt8(truncatingIfNeeded: $0) }
+        // CRIU copies the 19 bytes into the first five of its 32-bit numbers; others store one in each.
+        let isPacked = entry.cCc.contains { $0 > 255 }
+        var characters = entry.cCc.flatMap { word in
+            (0..<(isPacked ? 4 : 1)).map { UInt8(truncatingIfNeeded: word >> (8 * UInt32($0))) }
+        }
         characters += Array(repeating: 0, count: max(0, 19 - characters.count))
         self.init(
             inputFlags: entry.cIflag, outputFlags: entry.cOflag, controlFlags: entry.cCflag, localFlags: entry.cLflag,

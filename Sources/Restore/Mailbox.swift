@@ -77,6 +77,9 @@ struct Mailbox: ~Copyable {
         return (batch.batch.calls[index], region.load(Int64.self, at: batch.place + Batch.resultPlace(of: index)))
     }
 
+    /// How many threads of a task have yet to leave.
+    func users(of task: RestorePlan.Task) -> Int32 { region.load(Int32.self, at: task.usersPlace) }
+
     /// The one store that decides: from here on a task whose lifeline is cut is released and does not exit.
     func commit() {
         Steps.take()

@@ -33,6 +33,10 @@ extension Planner {
 
         var cleanup = Batch()
         cleanup.call(Int(SYS_close), .signed(plan.tasks[index].channel))
+        // It stops itself as the last thing, whether Apus lives to see it or not.
+        if plan.tasks[index].staysStopped {
+            cleanup.call(Int(SYS_kill), .signed(task.pid), .int(Int(SIGSTOP)), for: "stop")
+        }
         plan.tasks[index].cleanup = placed(cleanup)
     }
 

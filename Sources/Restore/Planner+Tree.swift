@@ -28,6 +28,7 @@ extension Planner {
                 pid: task.pid, parent: parent, name: task.task.commText, state: task.state,
                 channel: takeDescriptor(), channelPlace: channelPlace, usersPlace: channelPlace + 4, threads: threads,
                 family: .init(), rebuild: .init(), finish: .init(), cleanup: .init(),
+                staysStopped: task.state == .stopped || (leavesStopped && task.state == .alive),
                 outOfMemoryAdjustment: task.task.oomScoreAdj))
     }
 

@@ -11,6 +11,7 @@ public struct Planner {
     let layers: PageLayers
     let host: RestoreHost
     let shellJob: Bool
+    let leavesStopped: Bool
 
     var plan: RestorePlan
     var problems: [Problem] = []
@@ -30,21 +31,22 @@ public struct Planner {
     ///
     /// - Throws: everything that stands in the way according to the images and the facts, in one look.
     public static func plan(
-        _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool
+        _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool
     ) throws(Problems) -> RestorePlan {
-        var planner = try Planner(images, layers, host, shellJob)
+        var planner = try Planner(images, layers, host, shellJob, leavesStopped)
         planner.composeTasks()
         try Problems.throwIfAny(planner.problems)
         return planner.plan
     }
 
     private init(
-        _ images: CheckpointImages, _ layers: PageLayers, _ host: RestoreHost, _ shellJob: Bool
+        _ images: CheckpointImages, _ layers: PageLayers, _ host: RestoreHost, _ shellJob: Bool, _ leavesStopped: Bool
     ) throws(Problems) {
         self.images = images
         self.layers = layers
         self.host = host
         self.shellJob = shellJob
+        self.leavesStopped = leavesStopped
         let highest = images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2
         // Room below for what Apus opens in passing.
         let first = max(64, highest + 1, host.highestDescriptor + 32)

@@ -21,7 +21,8 @@ public enum Restoration {
         let images = try CheckpointImages(reading: directory)
         let layers = try PageLayers(of: directory)
         let host = try RestoreHost.current()
-        let plan = try Planner.plan(images, pages: layers, host: host, shellJob: options.shellJob)
+        let plan = try Planner.plan(
+            images, pages: layers, host: host, shellJob: options.shellJob, leavesStopped: options.leaveStopped)
         logger.info("The plan: \(plan.tasks.count) processes, \(plan.openings.count) files")
         let site = RestoreSite(
             images: directory,
@@ -42,12 +43,10 @@ public enum Restoration {
     ) throws -> Int32 {
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: options.imagesDirectory)
         try scripts.run(.preRestore)
-        let builder = try TreeBuilder(plan, site: site, sibling: options.sibling, leavesStopped: options.leaveStopped,
-            deadline: .never)
-        var job: Job
+        let builder = try build(plan, site, options)
+        let job: Job
         var pidFile: WrittenFile?
         do throws(Problem) {
-            try builder.build()
             logger.info("All processes are rebuilt (\(builder.roundTrips) round trips)")
             job = try Job(plan, options)
             try scripts.run(.postRestore, pid: plan.tasks[0].pid)
@@ -61,6 +60,7 @@ public enum Restoration {
             throw error
         }
         builder.release()
+        job.announceSize(plan)
         logger.info("The tree is released")
         var statistics = Statistics()
         statistics.roundTrips = UInt64(builder.roundTrips)
@@ -82,6 +82,26 @@ public enum Restoration {
         Steps.report()
         if let command = options.execCommand { return try Job.become(command) }
         return options.detached ? 0 : job.wait()
+    }
+
+    /// Builds the tree. A pid whose process has just gone stays taken for some microseconds more, after it has
+    /// vanished from `/proc`: then the whole attempt is taken back and made again.
+    private static func build(
+        _ plan: RestorePlan, _ site: RestoreSite, _ options: RestoreOptions
+    ) throws(Problem) -> TreeBuilder {
+        let patience = Deadline(nanoseconds: 500_000_000)
+        while true {
+            site.beginAnew()
+            let builder = try TreeBuilder(plan, site: site, sibling: options.sibling, deadline: .never)
+            do throws(Problem) {
+                try builder.build()
+                return builder
+            } catch {
+                builder.abandon()
+                guard error.code == .pidInUse, !patience.isPast, PidsInUse.problems(plan).isEmpty else { throw error }
+                usleep(10_000)
+            }
+        }
     }
 
     private static func write(_ statistics: Statistics, _ options: RestoreOptions, _ logger: Logger) {

@@ -61,6 +61,8 @@ public struct RestorePlan: Sendable {
         public var finish: PlacedBatch
         /// Run when the task is let go.
         public var cleanup: PlacedBatch
+        /// It was stopped at the dump, or shall be after the restore.
+        public var staysStopped = false
         /// Its thread runs under seccomp: Apus suspends the filters until the program itself runs.
         public var isUnderSeccomp = false
         /// What is written from outside once the task exists.

@@ -14,7 +14,6 @@ final class TreeBuilder {
     private let plan: RestorePlan
     private let deadline: Deadline
     private let sibling: Bool
-    private let leavesStopped: Bool
     private var mailbox: Mailbox
     /// Apus' ends of the channels, by task.
     private var channels: [Int32: OpenChannel] = [:]
@@ -32,13 +31,10 @@ final class TreeBuilder {
         init(_ channel: consuming Channel) { self.channel = channel }
     }
 
-    init(
-        _ plan: RestorePlan, site: RestoreSite, sibling: Bool, leavesStopped: Bool, deadline: Deadline
-    ) throws(Problem) {
+    init(_ plan: RestorePlan, site: RestoreSite, sibling: Bool, deadline: Deadline) throws(Problem) {
         self.plan = plan
         self.deadline = deadline
         self.sibling = sibling
-        self.leavesStopped = leavesStopped
         ChildSignal.prepare()
         mailbox = try Mailbox(plan)
         try TreeBuilder.inherit(mailbox.file.raw, as: plan.firstServiceDescriptor)
@@ -351,17 +347,13 @@ final class TreeBuilder {
         for task in plan.tasks where task.isUnderSeccomp && task.state != .dead {
             guided.append(
                 try GuidedLeave(
-                    pid: task.pid, threads: task.threads.map(\.tid), stops: stops(task), suspendingSeccomp: true))
+                    pid: task.pid, threads: task.threads.map(\.tid), stops: task.staysStopped, suspendingSeccomp: true))
         }
-    }
-
-    private func stops(_ task: RestorePlan.Task) -> Bool {
-        task.state == .stopped || (leavesStopped && task.state == .alive)
     }
 
     /// Prepares the release of tasks that do not leave alone.
     func hold() throws(Problem) {
-        for task in plan.tasks where stops(task) && !task.isUnderSeccomp {
+        for task in plan.tasks where task.staysStopped && !task.isUnderSeccomp {
             guided.append(
                 try GuidedLeave(
                     pid: task.pid, threads: task.threads.map(\.tid), stops: true, suspendingSeccomp: false))
@@ -395,8 +387,21 @@ final class TreeBuilder {
         channels.removeAll()
         Steps.take()
         for one in guided { one.leave() }
+        awaitDeparture()
         started = []
         _ = try? Processes.adoptOrphans(false)
+    }
+
+    /// Waits until every task has left the trampoline and unmapped what was Apus': whoever looks at the tree once
+    /// the restore has returned finds the program and nothing else.
+    private func awaitDeparture() {
+        let limit = Deadline(nanoseconds: 2_000_000_000)
+        let end = plan.area.mailbox + plan.mailboxSize
+        let name = String(plan.area.mailbox.raw, radix: 16) + "-" + String(end.raw, radix: 16)
+        for task in plan.tasks where task.state != .dead {
+            let mapping = FilePath("/proc/\(task.pid)/map_files/\(name)")
+            while !limit.isPast, mailbox.users(of: task) > 0 || (try? Files.access(mapping, mode: 0)) != nil { usleep(10) }
+        }
     }
 
     /// Ends everything that was made, and waits until it is gone.

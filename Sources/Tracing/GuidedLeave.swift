@@ -48,8 +48,6 @@ public final class GuidedLeave {
                     if case .ended = change { throw .noSuchProcess }
                     try Ptrace.resume(tid)
                 }
-                // Pending from now on, so that the process is stopped also if Apus dies on the way.
-                if stops { try Processes.kill(pid, signal: SIGSTOP) }
             } catch {
                 throw failure(tid, error)
             }
@@ -64,8 +62,8 @@ public final class GuidedLeave {
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
         for tid in threads { lead(tid) }
         Steps.take()
-        // The signal from the beginning was taken by one of the stops. Pending again before the first thread goes
-        // on: none comes to run.
+        // The one that the task sent itself, to be stopped also if Apus had died by now, was taken by the stop that
+        // showed it. Pending before the first thread goes on: none comes to run.
         if stops { try? Processes.kill(pid, signal: SIGSTOP) }
         Steps.take()
         for tid in threads { try? Ptrace.detach(tid) }
