@@ -20,7 +20,7 @@ if ! [ -t 0 ] || ! [ -t 1 ]; then
 	APUS_DEMO_INSIDE=1 exec script --quiet --return --command "'$0' '$apus'" /dev/null </dev/null
 fi
 
-work=$(mktemp -d /tmp/apus-demo.XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/apus-demo.XXXXXX")
 pid=
 clean() {
 	trap - EXIT

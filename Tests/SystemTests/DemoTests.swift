@@ -5,17 +5,26 @@ import Testing
 @Suite("Demo", .enabled(if: geteuid() == 0, "needs root"))
 struct DemoTests {
     @Test func itEndsWell() throws {
-        let finished = try Command(["\(Place.project)/scripts/demo.sh", Place.apus]).run(seconds: 60)
+        let (finished, left) = try demo(Place.apus)
         #expect(finished.status == 0, "\(finished)")
         let numbers = finished.output.split { $0.isNewline }.compactMap { Int($0) }
         #expect(numbers.count >= 6 && numbers == Array(0..<numbers.count), "\(finished)")
-        #expect(names(in: "/tmp").filter { $0.hasPrefix("apus-demo.") } == [])
+        #expect(left == [])
     }
 
     @Test func itFailsWithWhatFails() throws {
-        let finished = try Command(["\(Place.project)/scripts/demo.sh", "/bin/false"]).run(seconds: 60)
+        let (finished, left) = try demo("/bin/false")
         #expect(finished.status == 1, "\(finished)")
         #expect(finished.output.contains("The demo failed: the dump"), "\(finished)")
-        #expect(names(in: "/tmp").filter { $0.hasPrefix("apus-demo.") } == [])
+        #expect(left == [])
+    }
+
+    /// How it went and what it has left behind.
+    private func demo(_ program: String) throws -> (Finished, [String]) {
+        try withWorld { world in
+            var command = Command(["\(Place.project)/scripts/demo.sh", program])
+            command.environment = ["TMPDIR": world.folder]
+            return (try command.run(seconds: 60), names(in: world.folder))
+        }
     }
 }

@@ -48,7 +48,7 @@ struct ProcessSnapshot {
                 }
             }
         }
-        return found.count <= 16 ? found : found.prefix(16) + ["and \(found.count - 16) more"]
+        return found
     }
 
     /// The pids of a tree, parents before their children.

@@ -90,7 +90,7 @@ struct RunningSubject {
             differences = before.differences(to: snapshot).filter { !expected($0) }
             return differences.isEmpty
         }
-        return differences
+        return differences.count <= 16 ? differences : differences.prefix(16) + ["and \(differences.count - 16) more"]
     }
 
     var snapshot: ProcessSnapshot { ProcessSnapshot(of: world, root: pid, terminal: subject.terminal) }
