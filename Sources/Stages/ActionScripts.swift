@@ -44,18 +44,32 @@ public struct ActionScripts: Sendable {
         let status: WaitStatus?
         do throws(Errno) {
             let child = try Subprocess.spawn(["/bin/sh", "-c", path.string], adding: variables)
-            status = try Processes.wait(for: child)?.status
+            status = try Self.wait(for: child)
         } catch {
+            if let wish = Cancellation.problem { throw wish }
             throw Problem(
                 .actionScript, "the action script cannot be run at stage \(stage.rawValue)",
                 object: .init(path: path.string), cause: .init(error, attempted: "posix_spawn"),
                 remedy: "See that it exists and is executable")
         }
         guard case .exited(code: 0) = status else {
+            if let wish = Cancellation.problem { throw wish }
             throw Problem(
                 .actionScript,
                 "the action script failed at stage \(stage.rawValue) (\(status.map { "\($0)" } ?? "no status"))",
                 object: .init(path: path.string), remedy: "Run it by hand with CRTOOLS_SCRIPT_ACTION set to see why")
+        }
+    }
+
+    /// Waits for a script, and kills it where the whole operation is to stop: a script that hangs must not hold a
+    /// frozen tree for ever.
+    private static func wait(for child: Int32) throws(Errno) -> WaitStatus? {
+        while true {
+            do throws(Errno) {
+                return try Processes.wait(for: child, retrying: false)?.status
+            } catch .interrupted {
+                if Cancellation.requested { try Processes.kill(child, signal: SIGKILL) }
+            }
         }
     }
 }

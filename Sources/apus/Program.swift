@@ -82,7 +82,17 @@ struct Program {
         do {
             return try perform(Session(invocation: invocation, logger: logger))
         } catch {
-            return reporter.fail(error)
+            return reporter.fail(Self.explained(error))
+        }
+    }
+
+    /// The error, with the wish to stop before it where there was one: what fails after that fails because of it.
+    private static func explained(_ error: any Error) -> any Error {
+        guard let wish = Cancellation.problem else { return error }
+        switch error {
+        case let one as Problem: return one.code == wish.code ? one : Problems(wish, [one])
+        case let several as Problems: return Problems(wish, several.all.filter { $0.code != wish.code })
+        default: return error
         }
     }
 
