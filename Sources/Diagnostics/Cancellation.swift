@@ -26,6 +26,12 @@ public enum Cancellation {
             unsafe action.__sigaction_handler.sa_handler = { Cancellation.signal.store($0, ordering: .relaxed) }
             _ = unsafe sigaction(number, &action, nil)
         }
+        // A caller may have blocked the signals of its threads, which its children inherit; the clock must not care.
+        var alarm = sigset_t()
+        // unsafe: sets of signals by pointers to locals.
+        _ = unsafe sigemptyset(&alarm)
+        _ = unsafe sigaddset(&alarm, SIGALRM)
+        _ = unsafe pthread_sigmask(SIG_UNBLOCK, &alarm, nil)
         installed.store(true, ordering: .relaxed)
     }
 
