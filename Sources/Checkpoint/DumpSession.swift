@@ -56,6 +56,7 @@ struct DumpSession {
         // The tree may have changed until it stood still.
         let survey = try Survey(frozen: tree.processes.map(\.pid), options)
         try Problems.throwIfAny(survey.obstacles)
+        survey.processes.forEach { Losses.report($0, logger) }
         clock.mark("second survey", logger)
         try directory.clear()
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }

@@ -15,6 +15,8 @@ public enum Ptrace {
         public static let traceExec = Options(rawValue: 1 << 4)
         /// Stop a tracee that begins to exit.
         public static let traceExit = Options(rawValue: 1 << 6)
+        /// Kill the tracee when its tracer ends.
+        public static let exitKill = Options(rawValue: 1 << 20)
         /// Do not apply the tracee's seccomp filters while it is traced (needs CAP_SYS_ADMIN).
         public static let suspendSeccomp = Options(rawValue: 1 << 21)
     }

@@ -263,6 +263,12 @@ public enum ChildSignal {
 }
 
 extension Tracee {
+    /// Has the kernel kill the process should Apus end before it (PTRACE_O_EXITKILL).
+    func dieWithTracer() {
+        // One that has died meanwhile needs it no more.
+        try? Ptrace.setOptions(tid, [.sysgood, .exitKill])
+    }
+
     /// Waits until the killed thread is gone, so that its parent can be told.
     func waitForEnd(_ deadline: Deadline) {
         while state != .gone && !deadline.isPast {
