@@ -178,7 +178,7 @@ struct CommandLineTests {
         try withWorld { world in
             let finished = try world.apus(["check"])
             #expect(finished.status == 0, "\(finished)")
-            #expect(finished.output.contains("Looks good."), "\(finished)")
+            #expect(finished.output.contains("Looks good"), "\(finished)")
         }
     }
 
