@@ -75,7 +75,7 @@ let package = Package(
         .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
-            name: "RestoreTests", dependencies: ["Restore", "Images", "Diagnostics", system], swiftSettings: strict),
+            name: "RestoreTests", dependencies: ["Restore", "Images", "Linux", "Tracing", "Diagnostics", system], swiftSettings: strict),
         .testTarget(name: "SystemTests", dependencies: ["CLinux", "Images", "Linux", system], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -7,25 +7,9 @@ internal import Objects
 internal import SystemPackage
 internal import Tracing
 
-/// Bits of `VmaEntry.status`.
-struct MappingStatus: OptionSet {
-    let rawValue: UInt32
-    static let vsyscall = MappingStatus(rawValue: 1 << 2)
-    static let vdso = MappingStatus(rawValue: 1 << 3)
-    static let heap = MappingStatus(rawValue: 1 << 5)
-    static let privateFile = MappingStatus(rawValue: 1 << 6)
-    static let sharedFile = MappingStatus(rawValue: 1 << 7)
-    static let sharedAnonymous = MappingStatus(rawValue: 1 << 8)
-    static let privateAnonymous = MappingStatus(rawValue: 1 << 9)
-    static let sysvShared = MappingStatus(rawValue: 1 << 10)
-    static let socket = MappingStatus(rawValue: 1 << 11)
-    static let vvar = MappingStatus(rawValue: 1 << 12)
-    static let aioRing = MappingStatus(rawValue: 1 << 13)
-    static let memfd = MappingStatus(rawValue: 1 << 14)
-    static let shadowStack = MappingStatus(rawValue: 1 << 15)
-    static let guardPages = MappingStatus(rawValue: 1 << 16)
-
-    static let unsupported: MappingStatus = [.sysvShared, .socket, .aioRing, .memfd, .shadowStack, .guardPages]
+extension MappingStatus {
+    /// What Apus does not restore yet.
+    static let unsupported: MappingStatus = [.systemV, .socket, .asyncIORing, .memfd, .shadowStack, .guardPages]
     /// What the kernel itself gives a process.
     static let kernels: MappingStatus = [.vsyscall, .vdso, .vvar]
 }
@@ -45,7 +29,7 @@ extension Planner {
         } catch {
             return problems.append(error)
         }
-        let vmas = memory.vmas.filter { MappingStatus(rawValue: $0.status).isDisjoint(with: .kernels) }
+        let vmas = memory.vmas.filter { $0.kind.isDisjoint(with: .kernels) }
         var opened: [Int] = []
         for (index, vma) in vmas.enumerated() {
             let stored = overlaps(segments, vma.start, vma.end)
@@ -82,7 +66,7 @@ extension Planner {
     ///
     /// - Returns: whether it is mapped writable for the time being and has to be protected later.
     private mutating func map(_ vma: VmaEntry, writable: Bool, of task: TaskImages, in batch: inout Batch) -> Bool {
-        let status = MappingStatus(rawValue: vma.status)
+        let status = vma.kind
         guard status.isDisjoint(with: .unsupported) else {
             problems.append(unsupported(vma, of: task))
             return false
@@ -122,7 +106,7 @@ extension Planner {
     /// How far into a shared memory object any task maps it.
     private func sharedMemorySize(_ id: UInt64) -> UInt64 {
         images.tasks.compactMap(\.memory).flatMap(\.vmas)
-            .filter { $0.shmid == id && MappingStatus(rawValue: $0.status).contains(.sharedAnonymous) }
+            .filter { $0.shmid == id && $0.kind.contains(.sharedAnonymous) }
             .map { $0.pgoff + ($0.end - $0.start) }.max() ?? 0
     }
 
@@ -176,11 +160,11 @@ extension Planner {
     }
 
     private func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {
-        let status = MappingStatus(rawValue: vma.status)
+        let status = vma.kind
         let kind =
             status.contains(.memfd)
-            ? "a memfd" : status.contains(.sysvShared)
-                ? "SysV shared memory" : status.contains(.aioRing)
+            ? "a memfd" : status.contains(.systemV)
+                ? "SysV shared memory" : status.contains(.asyncIORing)
                     ? "an AIO ring" : status.contains(.guardPages)
                         ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
         return Problem(
@@ -193,9 +177,9 @@ extension Planner {
 
     /// Moves vvar and vdso from where they are parked to where the program knows them.
     private mutating func placeVdso(_ memory: MmEntry, of task: TaskImages, in batch: inout Batch) {
-        let vvars = memory.vmas.filter { MappingStatus(rawValue: $0.status).contains(.vvar) }
+        let vvars = memory.vmas.filter { $0.kind.contains(.vvar) }
         let total = host.vvar.reduce(0, +)
-        guard let vdso = memory.vmas.first(where: { MappingStatus(rawValue: $0.status).contains(.vdso) }),
+        guard let vdso = memory.vmas.first(where: { $0.kind.contains(.vdso) }),
             let vvar = vvars.first, vvars.reduce(0, { $0 + ($1.end - $1.start) }) == total,
             vdso.end - vdso.start == UInt64(host.vdso.count), vdso.start &- vvar.start == host.vdsoOffset,
             hasSameVdso(vdso, of: task)

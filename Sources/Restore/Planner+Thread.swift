@@ -220,7 +220,7 @@ extension Planner {
             Int(SYS_process_vm_writev), .signed(task.pid), .address(source), 1, .address(target), 1, 0,
             expecting: Int64(frame.bytes.count)...Int64(frame.bytes.count), for: "prepare the way out")
         plan.tasks[index].threads[number].frame = frame.address
-        if let vdso = task.memory?.vmas.first(where: { MappingStatus(rawValue: $0.status).contains(.vdso) }),
+        if let vdso = task.memory?.vmas.first(where: { $0.kind.contains(.vdso) }),
             let offset = Husk.exitOffset(inVdso: host.vdso)
         {
             plan.tasks[index].threads[number].leave = RemoteAddress(vdso.start) + (offset + Husk.exit.entry)

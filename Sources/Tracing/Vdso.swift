@@ -19,10 +19,9 @@ struct VdsoTail {
     ///   - image: the bytes of the whole mapping.
     ///   - base: its address.
     init(image: [UInt8], base: RemoteAddress) {
-        var end = image.count
-        while end > 0 && image[end - 1] == 0 { end -= 1 }
         // What an earlier run left behind counts as unused.
-        if let earlier = VdsoTail.find(signature: VdsoTail.signature, in: image) { end = min(end, earlier) }
+        var end = VdsoTail.find(signature: VdsoTail.signature, in: image) ?? image.count
+        while end > 0 && image[end - 1] == 0 { end -= 1 }
         end = min(image.count, max(Trampoline.aligned(end), VdsoTail.endOfElf(image)))
         start = base + end
         count = image.count - end

@@ -1,0 +1,145 @@
+import Diagnostics
+import Images
+import Linux
+import SystemPackage
+import Testing
+import Tracing
+
+@testable import Restore
+
+/// What is planned for images of CRIU, without any process.
+@Suite struct PlannerTests {
+    private func calls(_ placed: RestorePlan.PlacedBatch, _ name: String) -> [Batch.Call] {
+        placed.batch.calls.filter { SystemCallName.of($0.number) == name }
+    }
+
+    @Test func planningIsPure() throws {
+        let first = try FixturePlans.plan("count").description
+        #expect(try FixturePlans.plan("count").description == first)
+        #expect(first.contains("Process 31173 (sleep), made by 31000"))
+    }
+
+    @Test func aParentMakesItsChildrenWithTheirPids() throws {
+        let plan = try FixturePlans.plan("tree")
+        #expect(plan.tasks.map(\.pid).first == 31800)
+        for (index, task) in plan.tasks.enumerated().dropFirst() {
+            let parent = try #require(task.parent)
+            #expect(parent < index)
+            let clones = calls(plan.tasks[parent].family, "clone3")
+            #expect(clones.contains { $0.expected == Int64(task.pid)...Int64(task.pid) })
+        }
+        let leader = try #require(plan.tasks.first { $0.pid == 31803 })
+        #expect(calls(leader.family, "setsid").count == 1)
+        let stopped = plan.tasks.filter(\.staysStopped)
+        #expect(stopped.map(\.pid) == [31805])
+        #expect(calls(stopped[0].cleanup, "kill").count == 1)
+    }
+
+    @Test func aZombieEndsAgainWithItsStatus() throws {
+        let plan = try FixturePlans.plan("tree")
+        let zombie = try #require(plan.tasks.first { $0.state == .dead })
+        let exit = try #require(calls(zombie.rebuild, "exit_group").first)
+        #expect(exit.arguments == [.value(7)])
+    }
+
+    @Test func everyMappingComesBackWhereItWas() throws {
+        let directory = try FixturePlans.directory("count")
+        let images = try CheckpointImages(reading: directory, architecture: .x8664)
+        let plan = try FixturePlans.plan("count")
+        for (task, planned) in zip(images.tasks, plan.tasks) {
+            let wanted = try #require(task.memory).vmas
+                .filter { $0.kind.isDisjoint(with: .kernels) }
+                .map { Int64($0.start) }.sorted()
+            #expect(calls(planned.rebuild, "mmap").map(\.expected.lowerBound).sorted() == wanted)
+            let vdso = try #require(task.memory?.vmas.first { $0.kind.contains(.vdso) })
+            #expect(calls(planned.rebuild, "mremap").contains { $0.expected.lowerBound == Int64(vdso.start) })
+        }
+    }
+
+    @Test func allStoredPagesButTheVdsoAreRead() throws {
+        let directory = try FixturePlans.directory("count")
+        let images = try CheckpointImages(reading: directory, architecture: .x8664)
+        let stored = images.tasks.reduce(0) { $0 + ($1.pagemap?.storedSize ?? 0) } / 4096
+        let plan = try FixturePlans.plan("count")
+        // Two pages of vdso in each of the two tasks.
+        #expect(plan.storedPages == stored - 4)
+    }
+
+    @Test func apusStaysOutOfEveryLayout() throws {
+        for name in ["count", "tree", "threads", "registers"] {
+            let plan = try FixturePlans.plan(name)
+            let images = try CheckpointImages(reading: FixturePlans.directory(name), architecture: .x8664)
+            let area = plan.area.husk.raw..<(plan.area.mailbox + plan.mailboxSize).raw
+            for vma in images.tasks.compactMap(\.memory).flatMap(\.vmas) {
+                #expect(!area.overlaps(vma.start..<vma.end))
+            }
+            let highest = images.tasks.flatMap(\.descriptors).map(\.fd).max() ?? 0
+            #expect(plan.openings.allSatisfy { $0.descriptor > Int32(highest) })
+        }
+    }
+
+    @Test func batchesDoNotOverlapInTheMailbox() throws {
+        let plan = try FixturePlans.plan("threads")
+        var places: [Range<Int>] = []
+        for task in plan.tasks {
+            for placed in [task.family, task.rebuild, task.finish, task.cleanup] + task.threads.map(\.batch)
+            where !placed.batch.isEmpty {
+                places.append(placed.place..<placed.place + placed.batch.encodedSize)
+            }
+            for thread in task.threads { places.append(thread.controlPlace..<thread.controlPlace + ControlBlock.size) }
+        }
+        places.sort { $0.lowerBound < $1.lowerBound }
+        for (one, next) in zip(places, places.dropFirst()) { #expect(one.upperBound <= next.lowerBound) }
+        #expect(try #require(places.last).upperBound <= plan.mailboxSize)
+    }
+
+    @Test func threadsAreMadeBeforeCapabilitiesGo() throws {
+        let plan = try FixturePlans.plan("threads")
+        let finish = plan.tasks[0].finish.batch.calls.map { SystemCallName.of($0.number) }
+        #expect(finish.filter { $0 == "clone3" }.count == 5)
+        #expect(try #require(finish.lastIndex(of: "clone3")) < (try #require(finish.firstIndex(of: "capset"))))
+    }
+
+    @Test func aShellJobJoinsTheCallersSession() throws {
+        let plan = try FixturePlans.plan("count-pty", shellJob: true)
+        #expect(plan.foreground == 31055)
+        #expect(calls(plan.tasks[0].family, "setsid").isEmpty)
+        #expect(plan.terminals.count == 1)
+        let problems = #expect(throws: Problems.self) { try FixturePlans.plan("count-pty") }
+        #expect(problems?.all.allSatisfy { $0.remedy.contains("--shell-job") } == true)
+    }
+
+    @Test func everythingThatCannotBeRestoredIsNamedAtOnce() throws {
+        let problems = #expect(throws: Problems.self) { try FixturePlans.plan("timers") }
+        #expect(try #require(problems).all.count >= 5)
+        #expect(try #require(problems).all.allSatisfy { !$0.remedy.isEmpty })
+    }
+
+    @Test func anotherKernelsVdsoIsRefused() throws {
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("registers") { _, host in host.vdso[0x40] ^= 0xff }
+        }
+        #expect(problems?.all.map(\.code) == ["vdso-differs"])
+        // What Apus itself left behind in the tail of an earlier life makes no difference.
+        _ = try FixturePlans.plan("registers") { _, host in
+            let end = host.vdso.count
+            host.vdso.replaceSubrange(end - 64..<end - 48, with: Array("\u{1}apus trampoline".utf8))
+        }
+    }
+
+    @Test func aProcessorWithoutTheRegistersIsRefused() throws {
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("registers") { _, host in
+                host.extendedState = ExtendedStateLayout(features: 7, size: 832, places: [.ymmUpper: 576..<832])
+            }
+        }
+        #expect(problems?.all.map(\.code) == ["processor-differs"])
+    }
+
+    @Test func aForgedMappingIsRefused() throws {
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("registers") { images, _ in images.tasks[0].memory?.vmas[0].end = 17 }
+        }
+        #expect(problems?.all.contains { $0.code == "image-unsuitable" } == true)
+    }
+}
