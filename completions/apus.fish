@@ -23,9 +23,9 @@ function __apus_parse_tokens -S
         __apus_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'dump'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'timeout=' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'evasive-devices' 'timeout=' 'h/help'
         case 'restore'
-            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'evasive-devices' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'dry-run' 'h/help'
+            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'dry-run' 'h/help'
         case 'check'
             __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'all' 'h/help'
         case 'show'
@@ -102,7 +102,6 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" j shell-job' -s 'j' -l 'shell-job' -d 'The tree uses a terminal and a session from outside of it.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump"' -l 'action-script' -d 'Run this script at each stage; may be given several times.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump"' -l 'external' -d 'A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.' -rfka ''
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" evasive-devices' -l 'evasive-devices' -d 'Use any path to a device file whose own path cannot be used.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
@@ -111,6 +110,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" t tree' -s 't' -l 'tree' -d 'The root of the process tree.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" R leave-running' -s 'R' -l 'leave-running' -d 'Let the processes run on.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" leave-stopped s' -s 's' -l 'leave-stopped' -d 'Leave the processes stopped.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" evasive-devices' -l 'evasive-devices' -d 'Use any path to a device file whose own path cannot be used.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" timeout' -l 'timeout' -d 'How long the whole dump may take; 0 for ever.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'
@@ -124,7 +124,6 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" j shell-job' -s 'j' -l 'shell-job' -d 'The tree uses a terminal and a session from outside of it.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'action-script' -d 'Run this script at each stage; may be given several times.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'external' -d 'A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.' -rfka ''
-complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" evasive-devices' -l 'evasive-devices' -d 'Use any path to a device file whose own path cannot be used.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'

@@ -176,9 +176,11 @@ struct Survey {
     private(set) var finalCircumstances: Circumstances?
 
     private var circumstances: Circumstances {
-        Circumstances(
+        var circumstances = Circumstances(
             pids: Set(processes.map(\.pid)), shellJob: options.shellJob, external: Set(options.external),
             fileLocks: options.fileLocks)
+        circumstances.evasiveDevices = options.evasiveDevices
+        return circumstances
     }
 
     /// Finds the pipes of which the tree holds one end alone, and whether somebody outside holds the other.

@@ -80,7 +80,7 @@ extension CommandOption {
         .init(
             "inherit-fd", nil, .required("fd[N]:key"), repetition: .collected, for: .init(.restore),
             does: "A descriptor of the caller that stands in for a resource"),
-        .init("evasive-devices", for: engines, does: "Use any path to a device whose own cannot be used"),
+        .init("evasive-devices", for: dumps, does: "Use any path to a device whose own cannot be used"),
         .init("file-locks", "l", for: engines, does: "Carry file locks"),
         .init(
             "ext-unix-sk", "x", .optional("inode"), repetition: .collected, for: engines,

@@ -24,7 +24,10 @@ public enum RegularFile: DescriptionKind {
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if externalName(seen, circumstances) != nil { return nil }
-        return obstacle(to: seen.path, seen.status, seen.object, followLinks: !seen.info.flags.contains(.noFollow))
+        let obstacle = obstacle(
+            to: seen.path, seen.status, seen.object, followLinks: !seen.info.flags.contains(.noFollow))
+        guard obstacle != nil, circumstances.evasiveDevices else { return obstacle }
+        return DeviceNames.another(for: seen.status) == nil ? obstacle : nil
     }
 
     /// Whether a name leads to a file: it must lead there again at the restore.
@@ -51,12 +54,16 @@ public enum RegularFile: DescriptionKind {
             remedy: "Put the file back where it was (its inode is \(status.inode)), or close it before the dump")
     }
 
-    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey {
+    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
+        -> DescriptionKey
+    {
         var file = entry(seen, id: descriptions.nextID())
         file.pos = seen.info.position
         if let external = externalName(seen, descriptions.circumstances) {
             file.ext = true
             file.path = FilePath(external)
+        } else if let other = evasiveName(seen, descriptions.circumstances) {
+            file.path = other
         }
         // fcntl(2) has no such request for O_PATH, which signals nobody.
         if seen.info.flags.contains(.path) {
@@ -74,6 +81,14 @@ public enum RegularFile: DescriptionKind {
         guard !circumstances.external.isEmpty, let mount = seen.info.mountID else { return nil }
         let key = "file[\(String(mount, radix: 16)):\(String(seen.status.inode, radix: 16))]"
         return circumstances.external.contains(key) ? key : nil
+    }
+
+    /// Another name for a device whose own does not lead to it (`--evasive-devices`).
+    private static func evasiveName(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> FilePath? {
+        guard circumstances.evasiveDevices, seen.status.kind == .characterDevice else { return nil }
+        let followLinks = !seen.info.flags.contains(.noFollow)
+        guard obstacle(to: seen.path, seen.status, seen.object, followLinks: followLinks) != nil else { return nil }
+        return DeviceNames.another(for: seen.status)
     }
 
     /// The message for a descriptor's file, without position and owner.

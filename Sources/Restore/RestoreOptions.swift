@@ -31,8 +31,6 @@ public struct RestoreOptions: Sendable {
     /// `--status-fd`.
     public var statusDescriptor: Int32?
 
-    /// `--evasive-devices`: use any path to a device file whose own path is inaccessible.
-    public var evasiveDevices = false
     /// `--file-locks`: locks on files may be restored.
     public var fileLocks = false
     /// `--tcp-established`: established connections may be restored.

@@ -16,9 +16,6 @@ struct EngineOptions: ParsableArguments {
             valueName: "key"))
     var external: [String] = []
 
-    @Flag(help: "Use any path to a device file whose own path cannot be used.")
-    var evasiveDevices = false
-
     @Flag(name: [.customShort("l"), .long], help: "Allow file locks in the tree.")
     var fileLocks = false
 

@@ -22,6 +22,9 @@ struct Dump: ParsableCommand {
     @Flag(name: [.customShort("s"), .long], help: "Leave the processes stopped.")
     var leaveStopped = false
 
+    @Flag(help: "Use any path to a device file whose own path cannot be used.")
+    var evasiveDevices = false
+
     @Option(help: .init("How long the whole dump may take; 0 for ever.", valueName: "seconds"))
     var timeout = 10
 }

@@ -83,7 +83,6 @@ extension Restore: Action {
         options.actionScripts = reader.paths("action-script")
         options.external = reader.external()
         options.inherited = reader.inherited().map { .init(descriptor: $0.descriptor, key: $0.key) }
-        options.evasiveDevices = reader.flag("evasive-devices")
         options.fileLocks = reader.flag("file-locks")
         options.tcpEstablished = reader.flag("tcp-established")
         options.externalUnixSockets = reader.flag("ext-unix-sk")
