@@ -22,7 +22,7 @@ public final class ImageDirectory: Sendable {
     ///
     /// - Throws: `image-missing` where there is none, `image-unreadable`.
     public convenience init(opening path: FilePath) throws(Problem) {
-        try self.init(opening: path.string, in: AT_FDCWD, path: path)
+        try self.init(opening: path, in: AT_FDCWD, path: path)
     }
 
     /// Opens a directory by a descriptor that the caller keeps: `/proc/PID/fd/N` of an RPC client, for example.
@@ -36,7 +36,7 @@ public final class ImageDirectory: Sendable {
         self.descriptor = descriptor
     }
 
-    private init(opening name: String, in directory: Int32, path: FilePath) throws(Problem) {
+    private init(opening name: FilePath, in directory: Int32, path: FilePath) throws(Problem) {
         self.path = path
         do throws(Errno) {
             descriptor = try Posix.open(name, in: directory, flags: O_RDONLY | O_DIRECTORY)

@@ -17,6 +17,15 @@ enum Posix {
         try retrying { unsafe openat(directory, name, flags | O_CLOEXEC, mode) }
     }
 
+    /// openat(2) of a path whose bytes need not be UTF-8, closed on exec.
+    static func open(_ path: FilePath, in directory: Int32, flags: Int32) throws(Errno) -> Int32 {
+        // SAFETY: the bytes end with a zero and live as long as the call.
+        let bytes = unsafe path.withPlatformString {
+            unsafe Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1))
+        }
+        return try retrying { unsafe openat(directory, bytes, flags | O_CLOEXEC) }
+    }
+
     /// What the kernel says about a file, as far as images need it.
     struct Status {
         let identity: FileIdentity

@@ -1,6 +1,8 @@
 internal import ArgumentParser
+internal import Compatibility
 internal import Diagnostics
 internal import Images
+internal import Linux
 internal import SystemPackage
 
 /// `apus show`: what is in an image directory, or in one image file.
@@ -20,7 +22,7 @@ struct Show: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let path = FilePath(path ?? common.imagesDir)
+        let path = FilePath(bytes: RawArgument.bytes(path ?? common.imagesDir))
         if let file = try Self.imageFile(at: path) {
             Console.write(file.text(indented: true) + "\n")
             return

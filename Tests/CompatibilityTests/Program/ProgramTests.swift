@@ -150,6 +150,8 @@ import Testing
             [Array("dump".utf8), Array("-D".utf8), odd, Array("-o".utf8), Array("run.log".utf8)], in: directory)
         let log = odd + Array("/run.log".utf8) + [0]
         #expect(unsafe access(log.map { CChar(bitPattern: $0) }, F_OK) == 0)
+        let shown = try Program.run([Array("show".utf8), odd], in: directory)
+        #expect(shown.errors.contains("inventory.img"), "the directory is there, but has no images")
     }
 
     @Test func coloursAreForTerminals() throws {
