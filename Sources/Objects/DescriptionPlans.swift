@@ -5,31 +5,69 @@ public import Images
 public enum DescriptionPlans {
     /// What opens a description.
     ///
+    /// - Parameter mappedAs: flags of open(2) that a mapping of the description asks for.
     /// - Throws: `object-unsupported` for a kind that Apus does not restore, naming it.
     public static func resource(
-        for key: FileTable.Key, in images: CheckpointImages
+        for key: FileTable.Key, in images: CheckpointImages, pages layers: PageLayers, mappedAs: UInt32? = nil
     ) throws(Problem) -> any Resource {
         guard let entry = images.files.entries[key] else {
             throw Problem(
                 .objectUnsupported, "the images have no file \(key)", remedy: "Copy the images again, all of them")
         }
-        if key.type == .reg, entry.hasReg { return NamedFile(entry.reg) }
+        if key.type == .reg, entry.hasReg { return NamedFile(entry.reg, mappedAs: mappedAs) }
         if key.type == .pipe, entry.hasPipe {
             return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])
         }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
             return OutsideTerminal(entry.tty, info: info)
         }
+        if key.type == .memfd, entry.hasMemfd,
+            let inode = images.memfds.first(where: { $0.inodeID == UInt64(entry.memfd.inodeID) })
+        {
+            let segments = try layers.segments(.shmemPagemap, id: UInt64(inode.shmid))
+            return MemoryFile(
+                inode, flags: mappedAs ?? entry.memfd.flags, position: entry.memfd.pos,
+                content: StoredMemory(segments: segments, layers: layers))
+        }
         throw Problem(
-            .objectUnsupported, "the images hold an open file of kind \(key), which Apus cannot restore yet",
+            .objectUnsupported, "the images hold \(name(of: key.type)) (id \(key.id)), which Apus cannot restore yet",
             remedy: "Restore these images with CRIU, or dump the program again without such a file")
+    }
+
+    /// A kind of file in words.
+    static func name(of type: FdTypes) -> String {
+        switch type {
+        case .und: "an open file of an unknown kind"
+        case .reg: "an open file"
+        case .pipe: "a pipe"
+        case .fifo: "a named pipe"
+        case .inetsk: "a TCP or UDP socket"
+        case .unixsk: "a Unix socket"
+        case .eventfd: "an eventfd"
+        case .eventpoll: "an epoll descriptor"
+        case .inotify: "an inotify descriptor"
+        case .signalfd: "a signalfd"
+        case .packetsk: "a packet socket"
+        case .tty, .ctlTty: "a terminal"
+        case .fanotify: "a fanotify descriptor"
+        case .netlinksk: "a netlink socket"
+        case .ns: "a namespace file"
+        case .tunf: "a tun device"
+        case .ext: "an external file"
+        case .timerfd: "a timerfd"
+        case .memfd: "a memfd"
+        case .bpfmap: "a BPF map"
+        case .pidfd: "a pidfd"
+        case .autofsPipe: "an autofs pipe"
+        }
     }
 
     /// To whom a description sends signals (F_SETOWN, F_SETSIG), or nil.
     public static func owner(of key: FileTable.Key, in images: CheckpointImages) -> FownEntry? {
         guard let entry = images.files.entries[key] else { return nil }
         let owner =
-            entry.hasReg ? entry.reg.fown : entry.hasPipe ? entry.pipe.fown : entry.hasTty ? entry.tty.fown : nil
+            entry.hasReg ? entry.reg.fown : entry.hasPipe ? entry.pipe.fown : entry.hasTty ? entry.tty.fown
+            : entry.hasMemfd ? entry.memfd.fown : nil
         guard let owner, owner.pid != 0 || owner.signum != 0 else { return nil }
         return owner
     }

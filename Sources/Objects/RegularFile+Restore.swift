@@ -5,9 +5,13 @@ internal import SystemPackage
 
 /// An open file that has a name: a regular file, a directory, a device.
 public struct NamedFile: Resource {
-    let entry: RegFileEntry
+    private var entry: RegFileEntry
 
-    public init(_ entry: RegFileEntry) { self.entry = entry }
+    /// - Parameter mappedAs: for a file that is only mapped, how the mapping needs it to be opened.
+    public init(_ entry: RegFileEntry, mappedAs: UInt32? = nil) {
+        self.entry = entry
+        if let mappedAs { self.entry.flags = mappedAs }
+    }
 
     /// Flags that mean something at the moment of opening only, and must not happen again.
     private static let onlyOnce: OpenFlags = [.create, .exclusive, .truncate, .noControllingTerminal]

@@ -23,6 +23,7 @@ public final class RestoreSite {
     /// The caller's terminal takes the place of the one that the dump left outside (`--shell-job`).
     public let shellJob: Bool
     var pipes: [UInt32: PipeEnds] = [:]
+    var memoryFiles: [UInt64: SharedFile] = [:]
 
     public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
         self.images = images
@@ -31,7 +32,10 @@ public final class RestoreSite {
     }
 
     /// Forgets what was made for an attempt that was taken back.
-    public func beginAnew() { pipes = [:] }
+    public func beginAnew() {
+        pipes = [:]
+        memoryFiles = [:]
+    }
 
     /// A copy of the descriptor that stands in for a resource, or nil where none does.
     func substitute(for key: String) throws(Problem) -> OwnedDescriptor? {

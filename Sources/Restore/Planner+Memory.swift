@@ -9,7 +9,7 @@ internal import Tracing
 
 extension MappingStatus {
     /// What Apus does not restore yet.
-    static let unsupported: MappingStatus = [.systemV, .socket, .asyncIORing, .memfd, .shadowStack, .guardPages]
+    static let unsupported: MappingStatus = [.systemV, .socket, .asyncIORing, .shadowStack, .guardPages]
     /// What the kernel itself gives a process.
     static let kernels: MappingStatus = [.vsyscall, .vdso, .vvar]
 }
@@ -81,8 +81,14 @@ extension Planner {
         var flags = vma.flags & Self.carriedFlags
         var descriptor: Int32 = -1
         var purpose = "map \(range(vma))"
-        if !status.isDisjoint(with: [.privateFile, .sharedFile]) {
-            guard let id = UInt32(exactly: vma.shmid), let file = self.descriptor(.init(.reg, id)) else { return false }
+        if !status.isDisjoint(with: [.privateFile, .sharedFile, .memfd]) {
+            // Old images do not say how the file was opened; it must allow what is mapped.
+            let isWritten = status.contains(.sharedFile) && vma.prot & UInt32(PROT_WRITE) != 0
+            let access = vma.hasFdflags ? vma.fdflags & UInt32(O_ACCMODE) : isWritten ? UInt32(O_RDWR) : 0
+            guard let id = UInt32(exactly: vma.shmid),
+                let file = self.descriptor(
+                    mapping: .init(status.contains(.memfd) ? .memfd : .reg, id), flags: access)
+            else { return false }
             descriptor = file
             purpose += " of " + (plan.openings.first { $0.descriptor == file }?.resource.description ?? "a file")
             flags &= ~UInt32(MAP_ANONYMOUS)
@@ -162,11 +168,10 @@ extension Planner {
     private func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {
         let status = vma.kind
         let kind =
-            status.contains(.memfd)
-            ? "a memfd" : status.contains(.systemV)
-                ? "SysV shared memory" : status.contains(.asyncIORing)
-                    ? "an AIO ring" : status.contains(.guardPages)
-                        ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
+            status.contains(.systemV)
+            ? "SysV shared memory" : status.contains(.asyncIORing)
+                ? "an AIO ring" : status.contains(.guardPages)
+                    ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
         return Problem(
             .objectUnsupported, "it maps \(kind), which Apus cannot restore yet",
             object: .init(pid: task.pid, process: task.task.commText, address: vma.start),

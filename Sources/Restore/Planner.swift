@@ -22,6 +22,13 @@ public struct Planner {
     private var nextDescriptor: Int32
     private var mailboxEnd = 64
 
+    private var mapped: [MappedFile: Int32] = [:]
+
+    private struct MappedFile: Hashable {
+        var file: FileTable.Key
+        var flags: UInt32
+    }
+
     struct PagesKey: Hashable {
         var layer: Int
         var id: UInt32
@@ -94,11 +101,27 @@ public struct Planner {
     mutating func descriptor(_ key: FileTable.Key) -> Int32? {
         if let known = files[key] { return known }
         do throws(Problem) {
-            let resource = try DescriptionPlans.resource(for: key, in: images)
+            let resource = try DescriptionPlans.resource(for: key, in: images, pages: layers)
             let number = takeDescriptor()
             files[key] = number
             plan.openings.append(
                 .init(descriptor: number, resource: resource, owner: DescriptionPlans.owner(of: key, in: images)))
+            return number
+        } catch {
+            if !problems.contains(error) { problems.append(error) }
+            return nil
+        }
+    }
+
+    /// The service descriptor of a file, opened as a mapping needs it.
+    mutating func descriptor(mapping file: FileTable.Key, flags: UInt32) -> Int32? {
+        let key = MappedFile(file: file, flags: flags)
+        if let known = mapped[key] { return known }
+        do throws(Problem) {
+            let resource = try DescriptionPlans.resource(for: file, in: images, pages: layers, mappedAs: flags)
+            let number = takeDescriptor()
+            mapped[key] = number
+            plan.openings.append(.init(descriptor: number, resource: resource, owner: nil))
             return number
         } catch {
             if !problems.contains(error) { problems.append(error) }
@@ -122,7 +145,7 @@ public struct Planner {
         sharedMemory[id] = number
         do throws(Problem) {
             let segments = try layers.segments(.shmemPagemap, id: id)
-            let resource = SharedMemory(id: id, size: size, segments: segments, layers: layers)
+            let resource = SharedMemory(id: id, size: size, content: .init(segments: segments, layers: layers))
             plan.openings.append(.init(descriptor: number, resource: resource, owner: nil))
         } catch {
             problems.append(error)

@@ -1,0 +1,106 @@
+internal import CLinux
+public import Diagnostics
+internal import Glibc
+public import Images
+public import Linux
+internal import SystemPackage
+
+/// A pages file, from which the tasks read their memory.
+public struct PagesFile: Resource {
+    let directory: ImageDirectory
+    let id: UInt32
+
+    public init(directory: ImageDirectory, id: UInt32) {
+        self.directory = directory
+        self.id = id
+    }
+
+    private var path: FilePath { directory.path.appending("pages-\(id).img") }
+    public var description: String { "\(path) to read" }
+
+    public func obstacles(at site: RestoreSite) -> [Problem] { [] }
+
+    public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
+        do throws(Errno) {
+            return try Files.open(FilePath("pages-\(id).img"), [.readOnly, .noFollow], at: directory.descriptor)
+        } catch {
+            throw Problem(
+                .fileMissing, "the image file cannot be opened", object: .init(path: path.string),
+                cause: .init(error, attempted: "openat(\"\(path)\")"), remedy: "Copy the images again, all of them")
+        }
+    }
+
+    /// A piece of it; nil where it cannot be read.
+    public func bytes(at offset: UInt64, count: UInt64) -> [UInt8]? {
+        guard let file = try? Files.open(FilePath("pages-\(id).img"), [.readOnly, .noFollow], at: directory.descriptor) else {
+            return nil
+        }
+        return try? Files.read(file.raw, count: Int(count), at: offset)
+    }
+}
+
+/// The pages of a shared memory object in the images.
+public struct StoredMemory: Sendable {
+    let segments: [PageLayers.Segment]
+    let layers: PageLayers
+
+    public init(segments: [PageLayers.Segment], layers: PageLayers) {
+        self.segments = segments
+        self.layers = layers
+    }
+
+    /// Writes them into a file, each at its place.
+    func fill(_ descriptor: Int32) throws(Errno) {
+        let piece: UInt64 = 4 << 20
+        for segment in segments {
+            let file = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
+            let count = segment.pages * Pagemap.pageSize
+            var done: UInt64 = 0
+            while done < count {
+                let amount = min(piece, count - done)
+                guard let bytes = file.bytes(at: segment.fileOffset + done, count: amount) else { throw .ioError }
+                try Files.write(descriptor, bytes, at: segment.address + done)
+                done += amount
+            }
+        }
+    }
+}
+
+/// Shared anonymous memory: made by Apus, filled by Apus, mapped by every task that had it mapped.
+public struct SharedMemory: Resource {
+    let id: UInt64
+    let size: UInt64
+    let content: StoredMemory
+
+    public init(id: UInt64, size: UInt64, content: StoredMemory) {
+        self.id = id
+        self.size = size
+        self.content = content
+    }
+
+    public var description: String { "shared memory \(id) of \(size) bytes" }
+
+    public func obstacles(at site: RestoreSite) -> [Problem] { [] }
+
+    public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
+        do throws(Errno) { return try Self.make(size: size, content) } catch {
+            throw Problem(
+                .fileUnopenable, "\(self) cannot be made", cause: .init(error, attempted: "mmap and map_files"),
+                remedy: "Run Apus as root with CAP_SYS_ADMIN, and see that there is enough memory")
+        }
+    }
+
+    /// Makes the memory by a mapping, as the program made it, so that it looks the same in `/proc/PID/maps`. A
+    /// descriptor of it comes from `/proc/self/map_files` (proc_pid_map_files(5)).
+    static func make(size: UInt64, _ content: StoredMemory) throws(Errno) -> OwnedDescriptor {
+        let start = try call(
+            Int(SYS_mmap), 0, UInt(size), UInt(PROT_READ | PROT_WRITE), UInt(MAP_SHARED | MAP_ANONYMOUS),
+            UInt(signed: -1), 0)
+        defer { _ = apus_syscall(Int(SYS_munmap), UInt(start), UInt(size), 0, 0, 0, 0) }
+        let end = UInt(start) + UInt(size)
+        let name = String(UInt(start), radix: 16) + "-" + String(end, radix: 16)
+        let descriptor = try Files.open(FilePath("/proc/self/map_files/\(name)"), .readWrite)
+        try content.fill(descriptor.raw)
+        return descriptor
+    }
+}
