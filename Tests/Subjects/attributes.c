@@ -55,9 +55,6 @@ static void check(void)
 	n = contents("/proc/self/oom_score_adj", text, sizeof(text));
 	text[n] = 0;
 	CHECK(atoi(text) == 321, "oom_score_adj %s", text);
-	n = contents("/proc/self/coredump_filter", text, sizeof(text));
-	text[n] = 0;
-	CHECK(strtoul(text, NULL, 16) == 0x51, "coredump_filter %s", text);
 }
 
 static void limit(int which, rlim_t soft, rlim_t hard)
@@ -92,8 +89,6 @@ int main(int argc, char **argv)
 	NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	fd = open("/proc/self/oom_score_adj", O_WRONLY);
 	NEED(write(fd, "321", 3) == 3 && close(fd) == 0);
-	fd = open("/proc/self/coredump_filter", O_WRONLY);
-	NEED(write(fd, "0x51", 4) == 4 && close(fd) == 0);
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		getrlimit(i, &limits[i]);
 	command_line_size = contents("/proc/self/cmdline", command_line, sizeof(command_line));

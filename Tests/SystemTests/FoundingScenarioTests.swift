@@ -78,7 +78,10 @@ struct FoundingScenarioTests {
             try world.requireDump(pid, to: "images", ["--leave-stopped"])
             let dumped = script.numbers(in: world).count
             let tree = ProcessSnapshot.tree(world.proc, pid)
-            for task in tree { #expect(text("\(world.proc)/\(task)/status").contains("State:\tT (stopped)")) }
+            for task in tree {
+                let status = "\(world.proc)/\(task)/status"
+                #expect(eventually(seconds: 1) { text(status).contains("State:\tT (stopped)") }, "\(text(status))")
+            }
             usleep(200_000)
             #expect(script.numbers(in: world).count == dumped, "it counts although it is stopped")
 

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 /// One of the programs of Tests/Subjects: it sets state up, says `ready`, and checks itself at each SIGUSR1.
@@ -64,6 +65,8 @@ struct RunningSubject {
         guard eventually({ lines(path).contains("ready") }) else {
             throw Failed("\(subject.name) does not get ready: \(text(path))")
         }
+        // What it has said is in the file a moment before the position of its output has moved on.
+        usleep(10_000)
     }
 
     var dumpOptions: [String] { subject.terminal ? ["--shell-job"] : [] }
