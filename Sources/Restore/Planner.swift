@@ -12,6 +12,8 @@ public struct Planner {
     let host: RestoreHost
     let shellJob: Bool
     let leavesStopped: Bool
+    /// The files of the image directory.
+    let names: [String]
 
     var plan: RestorePlan
     var problems: [Problem] = []
@@ -41,6 +43,7 @@ public struct Planner {
         _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool
     ) throws(Problems) -> RestorePlan {
         var planner = try Planner(images, layers, host, shellJob, leavesStopped)
+        planner.refuseWhatWouldBeLost()
         planner.composeTasks()
         try Problems.throwIfAny(planner.problems)
         return planner.plan
@@ -54,6 +57,7 @@ public struct Planner {
         self.host = host
         self.shellJob = shellJob
         self.leavesStopped = leavesStopped
+        names = (try? layers.directories.first?.fileNames()) ?? []
         let highest = images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2
         // Room below for what Apus opens in passing.
         let first = max(64, highest + 1, host.highestDescriptor + 32)

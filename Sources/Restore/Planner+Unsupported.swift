@@ -1,0 +1,40 @@
+internal import Diagnostics
+internal import Images
+internal import Objects
+internal import SystemPackage
+
+/// State in the images that Apus does not restore yet: named, never skipped.
+extension Planner {
+    mutating func refuseWhatWouldBeLost() {
+        if !images.fileLocks.isEmpty {
+            let count = images.fileLocks.count
+            refuse("\(count) file lock\(count == 1 ? "" : "s")", pid: images.fileLocks.first.map { Int32($0.pid) })
+        }
+        for remap in images.remaps {
+            let path = images.files.regular(remap.origID)?.path.string
+            refuse("a deleted file that is still open", path: path)
+        }
+        for (id, data) in images.terminalData where !data.isEmpty {
+            refuse("\(data.count) bytes that wait in terminal \(id)")
+        }
+        // A dump of Apus has none of these; one of a container by CRIU does.
+        var spaces: [String] = []
+        for (prefix, name) in [
+            ("mountpoints-", "mount"), ("netns-", "network"), ("utsns-", "host name"), ("ipcns-var-", "IPC"),
+            ("userns-", "user"), ("pidns-", "pid"),
+        ] where names.contains(where: { $0.hasPrefix(prefix) }) { spaces.append(name) }
+        if !spaces.isEmpty {
+            refuse("namespaces of its own (\(spaces.joined(separator: ", ")))", pid: images.root?.pid)
+        }
+        for task in images.tasks where task.memory?.aios.isEmpty == false {
+            refuse("an AIO context", pid: task.pid, process: task.task.commText)
+        }
+    }
+
+    private mutating func refuse(_ what: String, pid: Int32? = nil, process: String? = nil, path: String? = nil) {
+        problems.append(
+            Problem(
+                .objectUnsupported, "the images hold \(what), which Apus cannot restore yet",
+                object: .init(pid: pid, process: process, path: path), remedy: "Restore these images with CRIU"))
+    }
+}
