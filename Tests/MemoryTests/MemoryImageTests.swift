@@ -35,7 +35,8 @@ struct MemoryImageTests {
     }
 
     @Test func theHeap() throws {
-        #expect(try entry("560dc6041000-560dc6062000 rw-p 00000000 00:00 0 [heap]", "rd wr").status == 1 | 1 << 5 | 1 << 9)
+        #expect(
+            try entry("560dc6041000-560dc6062000 rw-p 00000000 00:00 0 [heap]", "rd wr").status == 1 | 1 << 5 | 1 << 9)
     }
 
     @Test func adviceAndLocks() throws {

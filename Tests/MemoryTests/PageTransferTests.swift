@@ -25,7 +25,9 @@ struct PageTransferTests {
         var runs: [StoredRun] = []
         var bytes: [UInt8] = []
         mutating func add(_ run: StoredRun) throws(Problem) { runs.append(run) }
-        mutating func take(_ bytes: UnsafeRawBufferPointer) throws(Problem) { unsafe self.bytes.append(contentsOf: bytes) }
+        mutating func take(_ bytes: UnsafeRawBufferPointer) throws(Problem) {
+            unsafe self.bytes.append(contentsOf: bytes)
+        }
     }
 
     @Test(arguments: [[], [1], [3, 1, 255], [256], [257, 2], [1000]])

@@ -8,7 +8,9 @@ struct BuildIDTests {
         let name = Array(name.utf8) + [0]
         var bytes: [UInt8] = []
         for word in [UInt32(name.count), UInt32(content.count), type] {
-            for shift in stride(from: 0, to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(shift))) }
+            for shift in stride(from: 0, to: 32, by: 8) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> UInt32(shift)))
+            }
         }
         for part in [name, content] {
             bytes += part
