@@ -73,6 +73,12 @@ let package = Package(
         .testTarget(
             name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", "Diagnostics", system, logging], swiftSettings: strict),
         .testTarget(
+            name: "ObjectsTests",
+            dependencies: ["Objects", "Images", "Linux", "Tracing", "CLinux", "Diagnostics", system], swiftSettings: strict),
+        .testTarget(
+            name: "MemoryTests",
+            dependencies: ["Memory", "Images", "Linux", "Tracing", "Diagnostics", system], swiftSettings: strict),
+        .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
             name: "RestoreTests", dependencies: ["Restore", "Images", "Linux", "Tracing", "Diagnostics", system], swiftSettings: strict),

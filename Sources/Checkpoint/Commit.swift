@@ -52,7 +52,8 @@ enum ImageSpace {
             try Files.access(".", mode: write | search, at: directory.descriptor)
         } catch {
             throw Problem(
-                .imageUnwritable, "the image directory cannot be written to", object: .init(path: directory.path.string),
+                .imageUnwritable, "the image directory cannot be written to",
+                object: .init(path: directory.path.string),
                 cause: .init(error, attempted: "faccessat(\"\(directory.path)\", W_OK)"),
                 remedy: "Name a directory that can be written to with --images-dir")
         }

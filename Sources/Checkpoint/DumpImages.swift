@@ -11,6 +11,8 @@ struct DumpImages {
     let directory: ImageDirectory
     let descriptions: Descriptions
     let counters = PageCounters()
+    /// The seccomp filters of all threads.
+    var seccompFilters = SeccompFilters()
     private var files: [FileKey: UInt32] = [:]
     private var nextPagesID: UInt32 = 1
 
@@ -117,7 +119,8 @@ struct DumpImages {
             return words
         } catch {
             throw Problem(
-                .objectUnreadable, "its auxiliary vector cannot be read (\(error.description))", object: surveyed.object,
+                .objectUnreadable, "its auxiliary vector cannot be read (\(error.description))",
+                object: surveyed.object,
                 remedy: "Run Apus as root")
         }
     }
@@ -163,7 +166,9 @@ struct DumpImages {
         try directory.write(payloads: descriptions.fifoContents, as: .fifosData)
         try directory.write(descriptions.terminals, as: .ttyInfo)
         try directory.write(descriptions.sharedMemory.inodes, as: .memfdInodes)
-        try directory.write([SeccompEntry()], as: .seccomp)
+        var seccomp = SeccompEntry()
+        seccomp.seccompFilters = seccompFilters.entries
+        try directory.write([seccomp], as: .seccomp)
         var clocks = TimensEntry()
         clocks.monotonic = Self.time(SystemClock.monotonic.now)
         clocks.boottime = Self.time(SystemClock.bootTime.now)

@@ -31,6 +31,8 @@ public struct DumpOptions: Sendable {
     public var external: [String] = []
     /// `--evasive-devices`: use any path to a device file whose own path is inaccessible.
     public var evasiveDevices = false
+    /// `--status-fd`: a zero byte is written there and the descriptor closed once the images are complete.
+    public var statusDescriptor: Int32?
 
     /// `--file-locks`: locks on files may be carried. Without it a lock is a reason to refuse.
     public var fileLocks = false

@@ -85,7 +85,8 @@ struct DumpSession {
                 continue
             }
             let ids = try identities.ids(of: process, surveyed)
-            let captured = try ProcessCapture(process: process, surveyed: surveyed, deadline: deadline).run()
+            let captured = try ProcessCapture(process: process, surveyed: surveyed, deadline: deadline)
+                .run(&images.seccompFilters)
             statistics.roundTrips += UInt64(captured.roundTrips)
             try images.write(captured, surveyed, ids)
         }
@@ -107,6 +108,11 @@ struct DumpSession {
             try place.write([entry], as: .dumpStatistics)
         } catch {
             logger.warning("the statistics cannot be written: \(error.description)")
+        }
+        if let descriptor = options.statusDescriptor {
+            // Whoever was to read it may have gone.
+            try? Files.write(descriptor, [0])
+            try? Files.close(descriptor)
         }
         options.report(statistics)
     }

@@ -4,8 +4,8 @@ internal import Logging
 internal import Memory
 internal import SystemPackage
 
-/// Settings that the images have no place for, and that a restored process does without: small enough not to refuse the dump
-/// for them, and never passed over in silence.
+/// Settings that the images have no place for, and that a restored process does without: small enough not to refuse
+/// the dump for them, and never passed over in silence.
 enum Losses {
     /// Names what a process will lack.
     static func report(_ process: SurveyedProcess, _ logger: Logger) {
@@ -17,7 +17,8 @@ enum Losses {
         let directory = ProcessDirectory(process.pid)
         let (usualFilter, usualSlack): (UInt32, UInt64) = (0x33, 50_000)
         if let filter = try? directory.coreDumpFilter(), filter != usualFilter {
-            found.append("what it writes into core dumps (coredump_filter 0x\(String(filter, radix: 16))) is not carried")
+            found.append(
+                "what it writes into core dumps (coredump_filter 0x\(String(filter, radix: 16))) is not carried")
         }
         if let slack = try? directory.timerSlack(), slack != usualSlack, slack != 0 {
             found.append("the slack of its timers (\(slack) ns) is not carried")
@@ -33,7 +34,8 @@ enum Losses {
         let names = process.areas.compactMap { area, _ in area.givenName }
         if let first = names.first {
             let more = names.count > 1 ? ", and \(names.count - 1) more" : ""
-            found.append("the names of anonymous memory (\(String(decoding: first, as: UTF8.self))\(more)) are not carried")
+            found.append(
+                "the names of anonymous memory (\(String(decoding: first, as: UTF8.self))\(more)) are not carried")
         }
         return found
     }

@@ -22,15 +22,18 @@ struct ProcessCapture {
     let surveyed: SurveyedProcess
     let deadline: Deadline
 
+    /// - Parameter filters: where seccomp filters are recorded.
     /// - Throws: the process is as it was then.
-    func run() throws(Problem) -> CapturedProcess {
+    func run(_ filters: inout SeccompFilters) throws(Problem) -> CapturedProcess {
+        let mode = surveyed.status.seccompMode ?? 0
+        if mode != 0 { for thread in process.threads { try SeccompFilters.suspend(thread.tid, of: thread.pid) } }
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
         let control = try RemoteControl(
             process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
         do throws(Problem) {
             let answers = try ask(control)
             try control.release()
-            return try capture(answers, control)
+            return try capture(answers, control, &filters)
         } catch {
             // Closing the channel is the way out where this fails too.
             try? control.release()
@@ -67,8 +70,11 @@ struct ProcessCapture {
         return answers
     }
 
-    private func capture(_ answers: Answers, _ control: RemoteControl) throws(Problem) -> CapturedProcess {
+    private func capture(
+        _ answers: Answers, _ control: RemoteControl, _ filters: inout SeccompFilters
+    ) throws(Problem) -> CapturedProcess {
         let shared = try sharedPending()
+        let mode = surveyed.status.seccompMode ?? 0
         var cores: [(tid: Int32, core: CoreEntry)] = []
         for (thread, attributes) in zip(process.threads, answers.threads) {
             let capture = ThreadCapture(
@@ -76,6 +82,7 @@ struct ProcessCapture {
                 actions: answers.actions)
             var core = try capture.core(sharedPending: PendingSignals.set(shared))
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
+            try filters.capture(thread.tid, of: thread.pid, mode: mode, into: &core.threadCore)
             cores.append((thread.tid, core))
         }
         return CapturedProcess(

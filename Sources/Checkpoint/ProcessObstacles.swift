@@ -10,10 +10,10 @@ enum ProcessObstacles {
         guard let places = process.places else { return found }
         found += namespaces(of: process)
         found += files(places, process.object)
-        if process.status.seccompMode ?? 0 != 0 {
+        if process.status.seccompMode ?? 0 != 0 && process.threads.count > 1 {
             found.append(
                 refusal(
-                    process, "it runs under seccomp filters, which cannot be carried yet",
+                    process, "several of its threads run under seccomp filters, which cannot be carried yet",
                     "Run the program without the filters: for a service of systemd, without SystemCallFilter="))
         }
         if process.status.isDumpingCore == true {
@@ -33,7 +33,8 @@ enum ProcessObstacles {
             guard let scheduling = try? Processes.scheduling(of: thread), scheduling.policy > 5 else { continue }
             found.append(
                 refusal(
-                    process, "thread \(thread) is scheduled by a policy that images have no place for (\(scheduling.policy))",
+                    process,
+                    "thread \(thread) is scheduled by a policy that images have no place for (\(scheduling.policy))",
                     "Give it another one with chrt(1) before the dump"))
         }
         return found
@@ -53,7 +54,8 @@ enum ProcessObstacles {
                     .leadsOutside,
                     session == 0
                         ? "its session leader is in another pid namespace"
-                        : "its session leader \(session)\(name(of: session)) is outside of the tree", object: process.object,
+                        : "its session leader \(session)\(name(of: session)) is outside of the tree",
+                    object: process.object,
                     remedy: "Dump and restore with --shell-job: it then joins the session of the restore. Or start the"
                         + " program with setsid")
             ]
@@ -85,7 +87,8 @@ enum ProcessObstacles {
         else {
             return [
                 Problem(
-                    .objectUnreadable, "its namespaces cannot be read", object: process.object, remedy: "Run Apus as root")
+                    .objectUnreadable, "its namespaces cannot be read", object: process.object,
+                    remedy: "Run Apus as root")
             ]
         }
         let different = own.filter { name, link in theirs[name].map { $0 != link } ?? false }.keys.sorted()
@@ -93,7 +96,8 @@ enum ProcessObstacles {
         return [
             refusal(
                 process, "it is in other namespaces than Apus (\(different.joined(separator: ", ")))",
-                "Carrying namespaces is not built yet; run Apus within them: nsenter -t \(process.pid) -a apus dump ...")
+                "Carrying namespaces is not built yet; run Apus within them: nsenter -t \(process.pid) -a apus dump ..."
+            )
         ]
     }
 

@@ -23,18 +23,21 @@ struct TaskIdentities {
 
     /// The numbers of a frozen process.
     ///
-    /// - Throws: `unsupported-object` where it shares with another process, or its threads do not share with each other.
+    /// - Throws: `unsupported-object` where it shares with another process, or its threads do not with each other.
     mutating func ids(of process: FrozenProcess, _ surveyed: SurveyedProcess) throws(Problem) -> TaskKobjIdsEntry {
         do {
             var ids = Self.own
             var shared: [String] = []
             let answers = [
-                ("its memory", try memory.id(of: process.pid)), ("its descriptors", try descriptors.id(of: process.pid)),
+                ("its memory", try memory.id(of: process.pid)),
+                ("its descriptors", try descriptors.id(of: process.pid)),
                 ("its working directory", try fileSystem.id(of: process.pid)),
                 ("its signal handlers", try handlers.id(of: process.pid)),
             ]
             for (name, answer) in answers where answer.isShared { shared.append(name) }
-            if !shared.isEmpty { throw refusal(surveyed, "it shares \(shared.joined(separator: ", ")) with another process") }
+            if !shared.isEmpty {
+                throw refusal(surveyed, "it shares \(shared.joined(separator: ", ")) with another process")
+            }
             (ids.vmID, ids.filesID) = (answers[0].1.id, answers[1].1.id)
             (ids.fsID, ids.sighandID) = (answers[2].1.id, answers[3].1.id)
             for thread in process.threads.dropFirst() {
@@ -42,7 +45,8 @@ struct TaskIdentities {
                     try Processes.compare(process.pid, thread.tid, .descriptors) == .same
                     && Processes.compare(process.pid, thread.tid, .fileSystemContext) == .same
                 if !sharesAll {
-                    throw refusal(surveyed, "its thread \(thread.tid) has descriptors or a working directory of its own")
+                    throw refusal(
+                        surveyed, "its thread \(thread.tid) has descriptors or a working directory of its own")
                 }
             }
             return ids

@@ -82,7 +82,8 @@ struct ThreadCapture {
         guard unknown != 0 else { return }
         throw Problem(
             .unsupported,
-            "thread \(thread.tid) uses registers that images have no place for (XSAVE components 0x\(String(unknown, radix: 16)))",
+            "thread \(thread.tid) uses registers that images have no place for (XSAVE components 0x"
+                + String(unknown, radix: 16) + ")",
             object: .init(pid: thread.pid, process: process), remedy: "Run the program without AMX and the like")
     }
 }

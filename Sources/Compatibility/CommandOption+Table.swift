@@ -23,7 +23,7 @@ extension CommandOption {
             "pidfile", nil, .required("file"), for: servers.union(.init(.restore)),
             does: "Write the pid of the restored root or of the service here"),
         .init(
-            "status-fd", nil, .required("fd"), for: servers.union(.init(.restore)),
+            "status-fd", nil, .required("fd"), for: servers.union(.init(.dump, .restore)),
             does: "Write a zero byte to this descriptor and close it when ready"),
         .init("display-stats", for: engines, does: "Print statistics at the end"),
         .init("config", nil, .required("file"), does: "Read options from this file as well"),

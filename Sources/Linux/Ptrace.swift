@@ -166,6 +166,34 @@ public enum Ptrace {
         }
     }
 
+    /// A seccomp filter of a stopped tracee, or nil where it has not so many.
+    ///
+    /// Needs CAP_SYS_ADMIN, and a kernel with CONFIG_CHECKPOINT_RESTORE.
+    ///
+    /// - Parameter index: 0 for the first that was installed.
+    /// - Returns: the program (an array of struct sock_filter), and SECCOMP_FILTER_FLAG_* as far as the kernel keeps them.
+    public static func seccompFilter(_ tid: Int32, index: Int) throws(Errno) -> (program: [UInt8], flags: UInt32)? {
+        let count = apus_ptrace(APUS_PTRACE_SECCOMP_GET_FILTER, tid, UInt(index), 0)
+        if count < 0 {
+            let error = Errno(rawValue: apus_errno())
+            if error == .noSuchFileOrDirectory { return nil }
+            throw error
+        }
+        // struct sock_filter has eight bytes.
+        var program = [UInt8](repeating: 0, count: count * 8)
+        let read = unsafe program.withUnsafeMutableBytes {
+            apus_ptrace(APUS_PTRACE_SECCOMP_GET_FILTER, tid, UInt(index), UInt(bitPattern: $0.baseAddress))
+        }
+        guard read == count else { throw Errno(rawValue: apus_errno()) }
+        var metadata = apus_seccomp_metadata(index: UInt64(index), flags: 0)
+        let got = unsafe withUnsafeMutablePointer(to: &metadata) {
+            apus_ptrace(
+                APUS_PTRACE_SECCOMP_GET_METADATA, tid, UInt(MemoryLayout<apus_seccomp_metadata>.size), UInt(bitPattern: $0))
+        }
+        // Before Linux 4.16 there is no such request, and no flag to be kept.
+        return (program, got < 0 ? 0 : UInt32(truncatingIfNeeded: metadata.flags))
+    }
+
     /// The restartable sequence area that the thread has registered, or nil (kernel 5.13, rseq(2)).
     public static func rseq(_ tid: Int32) throws(Errno) -> apus_rseq_configuration? {
         var configuration = apus_rseq_configuration()

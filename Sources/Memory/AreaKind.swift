@@ -60,8 +60,16 @@ struct MemoryRefusal {
 
     /// By the flags of the mapping (VmFlags of proc_pid_smaps(5)).
     private static let flagged: [(VmFlags, MemoryRefusal)] = [
-        (.hugeTLB, .init(what: "memory of huge pages", remedy: "Run the program without explicit huge pages (MAP_HUGETLB)")),
-        (.shadowStack, .init(what: "a shadow stack", remedy: "Run the program without shadow stacks (GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK)")),
+        (
+            .hugeTLB,
+            .init(what: "memory of huge pages", remedy: "Run the program without explicit huge pages (MAP_HUGETLB)")
+        ),
+        (
+            .shadowStack,
+            .init(
+                what: "a shadow stack",
+                remedy: "Run the program without shadow stacks (GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK)")
+        ),
         (
             [.faultMissing, .faultWriteProtected, .faultMinor],
             .init(what: "memory whose page faults the program handles itself (userfaultfd)", remedy: unmap)
@@ -71,19 +79,39 @@ struct MemoryRefusal {
         (.synchronous, .init(what: "persistent memory (MAP_SYNC)", remedy: unmap)),
         (.nonlinear, .init(what: "a mapping out of order (remap_file_pages)", remedy: unmap)),
         (.memoryTags, .init(what: "memory with tags", remedy: unmap)),
-        (.lockOnFault, .init(what: "memory locked as it is touched (MLOCK_ONFAULT)", remedy: "Have the program unlock it before the dump")),
-        ([.io, .pageFrames], .init(what: "memory of a device", remedy: "Have the program close the device before the dump")),
+        (
+            .lockOnFault,
+            .init(
+                what: "memory locked as it is touched (MLOCK_ONFAULT)",
+                remedy: "Have the program unlock it before the dump")
+        ),
+        (
+            [.io, .pageFrames],
+            .init(what: "memory of a device", remedy: "Have the program close the device before the dump")
+        ),
     ]
 
     /// By the name.
     private static let named: [(String, MemoryRefusal)] = [
         ("/SYSV", .init(what: "a segment of System V shared memory", remedy: "Detach it (shmdt) before the dump")),
         ("/[aio]", .init(what: "a ring of asynchronous I/O (io_setup)", remedy: "Run the program without libaio")),
-        ("/secretmem", .init(what: "secret memory (memfd_secret)", remedy: "It is hidden from everybody, and cannot be carried")),
-        ("/anon_hugepage", .init(what: "memory of huge pages", remedy: "Run the program without explicit huge pages (MAP_HUGETLB)")),
+        (
+            "/secretmem",
+            .init(what: "secret memory (memfd_secret)", remedy: "It is hidden from everybody, and cannot be carried")
+        ),
+        (
+            "/anon_hugepage",
+            .init(what: "memory of huge pages", remedy: "Run the program without explicit huge pages (MAP_HUGETLB)")
+        ),
         ("anon_inode:[io_uring]", .init(what: "a ring of io_uring", remedy: "Run the program with io_uring disabled")),
-        ("anon_inode:[perf_event]", .init(what: "a performance counter", remedy: "Stop profiling (perf) before the dump")),
-        ("socket:", .init(what: "a ring of a packet socket", remedy: "Have the program close the socket before the dump")),
+        (
+            "anon_inode:[perf_event]",
+            .init(what: "a performance counter", remedy: "Stop profiling (perf) before the dump")
+        ),
+        (
+            "socket:",
+            .init(what: "a ring of a packet socket", remedy: "Have the program close the socket before the dump")
+        ),
         ("[uprobes]", .init(what: "user-level probes", remedy: "Remove the probes before the dump")),
     ]
 
@@ -97,7 +125,8 @@ struct MemoryRefusal {
         guard let details = area.details else { return nil }
         if let (_, refusal) = flagged.first(where: { !details.flags.isDisjoint(with: $0.0) }) { return refusal }
         if let key = details.protectionKey, key != 0 {
-            return MemoryRefusal(what: "memory with a protection key (pkeys)", remedy: "Run the program without protection keys")
+            return MemoryRefusal(
+                what: "memory with a protection key (pkeys)", remedy: "Run the program without protection keys")
         }
         return nil
     }

@@ -11,7 +11,8 @@ public enum PageTransfer {
     /// - Returns: how many pages were moved.
     @discardableResult
     public static func move(
-        from source: some PageSource, to sink: inout some PageSink & ~Copyable, told: (UInt64, UInt64) -> Void = { _, _ in }
+        from source: some PageSource, to sink: inout some PageSink & ~Copyable,
+        told: (UInt64, UInt64) -> Void = { _, _ in }
     ) throws(Problem) -> UInt64 {
         let runs = try source.runs()
         let total = runs.reduce(0) { $0 + $1.size }

@@ -72,4 +72,3 @@ public final class SharedPages: PageSource {
             cause: .init(error, attempted: attempted), remedy: "Run Apus as root")
     }
 }
-

@@ -5,7 +5,9 @@ internal import SystemPackage
 enum BuildID {
     /// As images hold it: 32-bit words, little-endian. Empty where the file has none, or is no ELF file.
     static func words(of path: FilePath) -> [UInt32] {
-        guard let file = try? Files.open(path, [.readOnly, .nonBlocking]), let bytes = bytes(in: file.raw).map(Array.init) else {
+        guard let file = try? Files.open(path, [.readOnly, .nonBlocking]),
+            let bytes = bytes(in: file.raw).map(Array.init)
+        else {
             return []
         }
         return stride(from: 0, to: bytes.count, by: 4).map { start in

@@ -38,7 +38,9 @@ public enum Pipe: DescriptionKind {
                 + " dump with --external 'pipe:[\(inode)]', restore with --inherit-fd 'fd[N]:pipe:[\(inode)]'")
     }
 
-    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey {
+    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
+        -> DescriptionKey
+    {
         let id = descriptions.nextID()
         let own = try descriptions.open(seen)
         var pipe = PipeEntry()
@@ -113,7 +115,9 @@ public enum NamedPipe: DescriptionKind {
         RegularFile.obstacle(to: seen, circumstances)
     }
 
-    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey {
+    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
+        -> DescriptionKey
+    {
         let id = descriptions.nextID()
         let own = try descriptions.open(seen)
         var file = RegularFile.entry(seen, id: descriptions.nextID())

@@ -41,19 +41,22 @@ public struct ProcessAttributes: Sendable {
             for resource in 0..<16 {
                 let buffer = batch.space(16)
                 batch.call(
-                    Int(SYS_prlimit64), 0, .int(resource), 0, .address(buffer), for: "read its resource limit \(resource)")
+                    Int(SYS_prlimit64), 0, .int(resource), 0, .address(buffer),
+                    for: "read its resource limit \(resource)")
                 limits.append(buffer)
             }
             self.limits = limits
             heapEnd = batch.call(Int(SYS_brk), 0, for: "find the end of its heap")
             dumpable = batch.call(Int(SYS_prctl), .int(getDumpable), for: "read whether it may dump core")
             hugePages = batch.call(
-                Int(SYS_prctl), .int(getHugePages), 0, 0, 0, 0, expecting: Batch.anything, for: "read its use of huge pages")
+                Int(SYS_prctl), .int(getHugePages), 0, 0, 0, 0, expecting: Batch.anything,
+                for: "read its use of huge pages")
             subreaper = batch.space(8)
             batch.call(
                 Int(SYS_prctl), .int(getSubreaper), .address(subreaper), for: "read whether it adopts orphans")
             membarrier = batch.call(
-                Int(SYS_membarrier), .int(getRegistrations), 0, 0, expecting: Batch.anything, for: "read its memory barriers")
+                Int(SYS_membarrier), .int(getRegistrations), 0, 0, expecting: Batch.anything,
+                for: "read its memory barriers")
         }
 
         public func answer(_ result: BatchResult) -> ProcessAttributes {
@@ -66,7 +69,8 @@ public struct ProcessAttributes: Sendable {
             }
             return ProcessAttributes(
                 limits: entry, heapEnd: UInt64(bitPattern: result[heapEnd]),
-                dumpable: Int32(truncatingIfNeeded: result[dumpable]), hugePagesDisabled: result[hugePages] & 1 == 1 && result[hugePages] > 0,
+                dumpable: Int32(truncatingIfNeeded: result[dumpable]),
+                hugePagesDisabled: result[hugePages] & 1 == 1 && result[hugePages] > 0,
                 isSubreaper: result.integer(Int32.self, in: subreaper) != 0,
                 membarrier: UInt32(clamping: max(0, result[membarrier])))
         }

@@ -1,8 +1,8 @@
 internal import CLinux
 public import Images
-public import Tracing
 internal import Linux
 public import SystemPackage
+public import Tracing
 
 /// The restartable sequences of a thread (rseq(2)).
 public enum RestartableSequence {

@@ -39,7 +39,9 @@ public enum SharedMemoryFile: DescriptionKind {
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? { nil }
 
-    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey {
+    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
+        -> DescriptionKey
+    {
         let own = try descriptions.open(seen)
         let place = ProcessDirectory(seen.pid).path.appending("fd").appending("\(seen.number)")
         let name = Array(seen.link.dropFirst(prefix.utf8.count).dropLast(deleted.utf8.count))

@@ -33,7 +33,8 @@ public struct SignalActions: Sendable {
             for signal in 1...64 {
                 let buffer = batch.space(32)
                 batch.call(
-                    Int(SYS_rt_sigaction), .int(signal), 0, .address(buffer), 8, for: "read its action for signal \(signal)")
+                    Int(SYS_rt_sigaction), .int(signal), 0, .address(buffer), 8,
+                    for: "read its action for signal \(signal)")
                 buffers.append(buffer)
             }
             self.buffers = buffers
@@ -43,7 +44,8 @@ public struct SignalActions: Sendable {
             SignalActions(
                 actions: buffers.map { buffer in
                     Action(
-                        handler: result.integer(UInt64.self, in: buffer), flags: result.integer(UInt64.self, in: buffer, at: 8),
+                        handler: result.integer(UInt64.self, in: buffer),
+                        flags: result.integer(UInt64.self, in: buffer, at: 8),
                         restorer: result.integer(UInt64.self, in: buffer, at: 16),
                         mask: result.integer(UInt64.self, in: buffer, at: 24))
                 })

@@ -25,7 +25,9 @@ public enum TerminalFile: DescriptionKind {
                 + " program with setsid, and its input and output in files")
     }
 
-    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey {
+    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
+        -> DescriptionKey
+    {
         let id = descriptions.nextID()
         let own = try descriptions.open(seen)
         var file = RegularFile.entry(seen, id: descriptions.nextID())
@@ -106,7 +108,9 @@ public enum TerminalFile: DescriptionKind {
     /// The format has room for 19 words, and holds the 19 control characters in the bytes of the first five.
     static func packed(_ characters: [UInt8]) -> [UInt32] {
         var words = [UInt32](repeating: 0, count: 19)
-        for (index, byte) in characters.prefix(19).enumerated() { words[index / 4] |= UInt32(byte) << UInt32(index % 4 * 8) }
+        for (index, byte) in characters.prefix(19).enumerated() {
+            words[index / 4] |= UInt32(byte) << UInt32(index % 4 * 8)
+        }
         return words
     }
 

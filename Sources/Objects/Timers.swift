@@ -25,7 +25,8 @@ public enum Timers {
                 batch.call(
                     Int(SYS_timer_gettime), .signed(timer.id), .address(value), for: "read its POSIX timer \(timer.id)")
                 let overrun = batch.call(
-                    Int(SYS_timer_getoverrun), .signed(timer.id), for: "read the overruns of its POSIX timer \(timer.id)")
+                    Int(SYS_timer_getoverrun), .signed(timer.id),
+                    for: "read the overruns of its POSIX timer \(timer.id)")
                 posix.append((timer, value, overrun))
             }
             self.posix = posix

@@ -6,8 +6,8 @@ extension FrozenTree {
     /// Ends every process of the tree while it stands still: none runs another instruction of its own.
     ///
     /// Their parents learn of it as of any death. Returns when the kernel has taken them down. Were Apus itself killed
-    /// in the middle, the rest would be killed all the same: by the kernel, which is asked to before the first blow, and
-    /// by a helper where that request did not get so far.
+    /// in the middle, the rest would be killed all the same: by the kernel, which is asked to before the first blow,
+    /// and by a helper where that request did not get so far.
     public func kill(deadline: Deadline) {
         let victims = processes.filter { !$0.threads.isEmpty }
         Steps.take()

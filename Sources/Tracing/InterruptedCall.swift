@@ -22,32 +22,36 @@ public enum InterruptedCall {
 
     /// The registers with which the same thread of the same kernel goes on as if it had not been interrupted.
     public static func resumable(_ registers: user_regs_struct) -> user_regs_struct {
-        settled(registers, blocked: { registers in
-            registers.rax = restartSyscall
-            registers.rip -= 2
-        })
+        settled(
+            registers,
+            blocked: { registers in
+                registers.rax = restartSyscall
+                registers.rip -= 2
+            })
     }
 
     /// The registers for an image: the call is made again.
     ///
-    /// For a call with a time limit the kernel keeps a record of how to go on, which cannot be carried: the limit begins
-    /// anew. A program that knows no signals expects no EINTR, and a sleep may last longer but never shorter. Only where
-    /// the call had already been gone on with by that record (restart_syscall(2)), which call it was is not known any
-    /// more, and it ends with EINTR.
+    /// For a call with a time limit the kernel keeps a record of how to go on, which cannot be carried: the limit
+    /// begins anew. A program that knows no signals expects no EINTR, and a sleep may last longer but never shorter.
+    /// Only where the call had already been gone on with by that record (restart_syscall(2)), which call it was is not
+    /// known any more, and it ends with EINTR.
     public static func portable(_ registers: user_regs_struct) -> user_regs_struct {
-        settled(registers, blocked: { registers in
-            if registers.orig_rax == restartSyscall {
-                registers.rax = UInt64(bitPattern: interrupted)
-            } else {
-                registers.rax = registers.orig_rax
-                registers.rip -= 2
-            }
-        })
+        settled(
+            registers,
+            blocked: { registers in
+                if registers.orig_rax == restartSyscall {
+                    registers.rax = UInt64(bitPattern: interrupted)
+                } else {
+                    registers.rax = registers.orig_rax
+                    registers.rip -= 2
+                }
+            })
     }
 
-    /// Calls that end with EINTR when their thread is only stopped, whatever has stopped it (signal(7), "Interruption of
-    /// system calls and library functions by stop signals"): rt_sigtimedwait, epoll_wait, epoll_pwait, epoll_pwait2,
-    /// semop, semtimedop, io_getevents, io_pgetevents.
+    /// Calls that end with EINTR when their thread is only stopped, whatever has stopped it (signal(7), "Interruption
+    /// of system calls and library functions by stop signals"): rt_sigtimedwait, epoll_wait, epoll_pwait,
+    /// epoll_pwait2, semop, semtimedop, io_getevents, io_pgetevents.
     private static let endingWhenStopped: Set<UInt64> = [128, 232, 281, 441, 65, 220, 208, 333]
 
     /// The registers with which the kernel makes such a call again, unless a signal with a handler is what ended it:

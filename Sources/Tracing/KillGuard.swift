@@ -41,7 +41,9 @@ struct KillGuard: ~Copyable {
             return got
         }
         if got == 0 {
-            for victim in victims { _ = apus_syscall(Int(SYS_pidfd_send_signal), UInt(victim), UInt(SIGKILL), 0, 0, 0, 0) }
+            for victim in victims {
+                _ = apus_syscall(Int(SYS_pidfd_send_signal), UInt(victim), UInt(SIGKILL), 0, 0, 0, 0)
+            }
         }
         while true { _ = apus_syscall(Int(SYS_exit_group), 0, 0, 0, 0, 0, 0) }
     }

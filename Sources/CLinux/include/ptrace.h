@@ -28,6 +28,8 @@ enum {
 	APUS_PTRACE_PEEKSIGINFO = 0x4209,
 	APUS_PTRACE_GETSIGMASK = 0x420a,
 	APUS_PTRACE_SETSIGMASK = 0x420b,
+	APUS_PTRACE_SECCOMP_GET_FILTER = 0x420c,
+	APUS_PTRACE_SECCOMP_GET_METADATA = 0x420d,
 	APUS_PTRACE_GET_RSEQ_CONFIGURATION = 0x420f,
 };
 
@@ -44,6 +46,12 @@ struct apus_peeksiginfo {
 	uint64_t offset;
 	uint32_t flags;
 	int32_t count;
+};
+
+/// struct seccomp_metadata.
+struct apus_seccomp_metadata {
+	uint64_t index;
+	uint64_t flags;
 };
 
 struct apus_rseq_configuration {

@@ -27,6 +27,9 @@ struct Dump: ParsableCommand {
 
     @Option(help: .init("How long the whole dump may take; 0 for ever.", valueName: "seconds"))
     var timeout = 10
+
+    @Option(help: .init("Write a zero byte to this descriptor and close it once ready.", valueName: "fd"))
+    var statusFd: Int32?
 }
 
 extension Dump: Action {
@@ -64,6 +67,7 @@ extension Dump: Action {
             ?? options.timeout
         options.actionScripts = reader.paths("action-script")
         options.external = reader.external()
+        options.statusDescriptor = reader.descriptor("status-fd")
         options.evasiveDevices = reader.flag("evasive-devices")
         options.fileLocks = reader.flag("file-locks")
         options.tcpEstablished = reader.flag("tcp-established")

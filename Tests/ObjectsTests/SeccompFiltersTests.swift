@@ -1,0 +1,29 @@
+import Images
+import Testing
+
+@testable import Objects
+
+struct SeccompFiltersTests {
+    private func filter(_ byte: UInt8, flags: UInt32 = 0) -> (program: [UInt8], flags: UInt32) {
+        ([byte, 0, 0, 0, 0, 0, 0, 0], flags)
+    }
+
+    @Test func whatIsCommonIsRecordedOnce() {
+        var filters = SeccompFilters()
+        #expect(filters.record([filter(1), filter(2)]) == 1)
+        #expect(filters.record([filter(1), filter(2), filter(3)]) == 2)
+        #expect(filters.record([filter(1), filter(2)]) == 1)
+        #expect(filters.entries.count == 3)
+        #expect(!filters.entries[0].hasPrev)
+        #expect(filters.entries[1].prev == 0 && filters.entries[2].prev == 1)
+    }
+
+    @Test func equalProgramsInAnotherPlaceAreOthers() {
+        var filters = SeccompFilters()
+        #expect(filters.record([filter(1)]) == 0)
+        #expect(filters.record([filter(2), filter(1)]) == 2)
+        #expect(filters.record([filter(1, flags: 2)]) == 3)
+        #expect(filters.entries[2].prev == 1)
+        #expect(filters.entries[3].flags == 2)
+    }
+}
