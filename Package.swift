@@ -56,9 +56,13 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Restore",
-            dependencies: ["CLinux", "ImageMessages", "Images", "Linux", "Tracing", "Objects", "Memory", "Stages", "Diagnostics", system, logging],
+            dependencies: [
+                "CLinux", "ImageMessages", "Images", "Linux", "Tracing", "Objects", "Memory", "Stages", "Diagnostics",
+                system, logging,
+            ],
             swiftSettings: strict),
-        .target(name: "Compatibility", dependencies: ["Linux", "Images", "Diagnostics", system, logging],
+        .target(
+            name: "Compatibility", dependencies: ["Linux", "Images", "Diagnostics", system, logging],
             swiftSettings: strict),
         .executableTarget(
             name: "apus",
@@ -71,17 +75,20 @@ let package = Package(
         .testTarget(
             name: "ImagesTests", dependencies: ["Images", "ImageMessages", protobuf, system], swiftSettings: strict),
         .testTarget(
-            name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", "Diagnostics", system, logging], swiftSettings: strict),
+            name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", "Diagnostics", system, logging],
+            swiftSettings: strict),
         .testTarget(
             name: "ObjectsTests",
-            dependencies: ["Objects", "Images", "Linux", "Tracing", "CLinux", "Diagnostics", system], swiftSettings: strict),
+            dependencies: ["Objects", "Images", "Linux", "Tracing", "CLinux", "Diagnostics", system],
+            swiftSettings: strict),
         .testTarget(
             name: "MemoryTests",
             dependencies: ["Memory", "Images", "Linux", "Tracing", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
-            name: "RestoreTests", dependencies: ["Restore", "Images", "Linux", "Tracing", "Diagnostics", system], swiftSettings: strict),
+            name: "RestoreTests", dependencies: ["Restore", "Images", "Linux", "Tracing", "Diagnostics", system],
+            swiftSettings: strict),
         .testTarget(name: "SystemTests", dependencies: ["CLinux", "Images", "Linux", system], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -188,7 +188,8 @@ public enum Ptrace {
         var metadata = apus_seccomp_metadata(index: UInt64(index), flags: 0)
         let got = unsafe withUnsafeMutablePointer(to: &metadata) {
             apus_ptrace(
-                APUS_PTRACE_SECCOMP_GET_METADATA, tid, UInt(MemoryLayout<apus_seccomp_metadata>.size), UInt(bitPattern: $0))
+                APUS_PTRACE_SECCOMP_GET_METADATA, tid, UInt(MemoryLayout<apus_seccomp_metadata>.size),
+                UInt(bitPattern: $0))
         }
         // Before Linux 4.16 there is no such request, and no flag to be kept.
         return (program, got < 0 ? 0 : UInt32(truncatingIfNeeded: metadata.flags))

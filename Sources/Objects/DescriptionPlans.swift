@@ -66,8 +66,13 @@ public enum DescriptionPlans {
     public static func owner(of key: FileTable.Key, in images: CheckpointImages) -> FownEntry? {
         guard let entry = images.files.entries[key] else { return nil }
         let owner =
-            entry.hasReg ? entry.reg.fown : entry.hasPipe ? entry.pipe.fown : entry.hasTty ? entry.tty.fown
-            : entry.hasMemfd ? entry.memfd.fown : nil
+            entry.hasReg
+            ? entry.reg.fown
+            : entry.hasPipe
+                ? entry.pipe.fown
+                : entry.hasTty
+                    ? entry.tty.fown
+                    : entry.hasMemfd ? entry.memfd.fown : nil
         guard let owner, owner.pid != 0 || owner.signum != 0 else { return nil }
         return owner
     }

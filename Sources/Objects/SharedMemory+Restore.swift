@@ -32,7 +32,8 @@ public struct PagesFile: Resource {
 
     /// A piece of it; nil where it cannot be read.
     public func bytes(at offset: UInt64, count: UInt64) -> [UInt8]? {
-        guard let file = try? Files.open(FilePath("pages-\(id).img"), [.readOnly, .noFollow], at: directory.descriptor) else {
+        guard let file = try? Files.open(FilePath("pages-\(id).img"), [.readOnly, .noFollow], at: directory.descriptor)
+        else {
             return nil
         }
         return try? Files.read(file.raw, count: Int(count), at: offset)

@@ -39,8 +39,11 @@ enum CallFailure {
     static func text(_ argument: Batch.Argument) -> String {
         switch argument {
         case .value(let value):
-            value < 4096 ? "\(value)" : value > UInt64(Int64.max) ? "\(Int64(bitPattern: value))"
-                : "0x" + String(value, radix: 16)
+            value < 4096
+                ? "\(value)"
+                : value > UInt64(Int64.max)
+                    ? "\(Int64(bitPattern: value))"
+                    : "0x" + String(value, radix: 16)
         case .address(let buffer): "[\(buffer.count) bytes]"
         case .result(let index): "result \(index)"
         case .int32, .word: "[stored]"

@@ -140,7 +140,8 @@ extension Planner {
         }
     }
 
-    private mutating func read(_ segment: PageLayers.Segment, from start: UInt64, to end: UInt64, in batch: inout Batch) {
+    private mutating func read(_ segment: PageLayers.Segment, from start: UInt64, to end: UInt64, in batch: inout Batch)
+    {
         let file = descriptor(of: segment)
         var start = start
         while start < end {
@@ -169,8 +170,10 @@ extension Planner {
         let status = vma.kind
         let kind =
             status.contains(.systemV)
-            ? "SysV shared memory" : status.contains(.asyncIORing)
-                ? "an AIO ring" : status.contains(.guardPages)
+            ? "SysV shared memory"
+            : status.contains(.asyncIORing)
+                ? "an AIO ring"
+                : status.contains(.guardPages)
                     ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
         return Problem(
             .objectUnsupported, "it maps \(kind), which Apus cannot restore yet",

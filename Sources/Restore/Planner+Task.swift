@@ -109,7 +109,8 @@ extension Planner {
             first = number + 1
         }
         batch.call(
-            Int(SYS_close_range), .value(UInt64(first)), .value(UInt64(UInt32.max)), 0, for: "close what is not its own")
+            Int(SYS_close_range), .value(UInt64(first)), .value(UInt64(UInt32.max)), 0, for: "close what is not its own"
+        )
     }
 
     private mutating func noteTerminal(_ entry: FdinfoEntry, _ source: Int32) {

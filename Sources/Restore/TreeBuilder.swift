@@ -11,21 +11,24 @@ internal import Tracing
 /// Carries a plan out. Until `release` nothing of the restored program has run, and everything that was made goes
 /// away when the builder is abandoned, or when Apus dies: every task waits on its lifeline, and exits when it is cut.
 final class TreeBuilder {
-    private let plan: RestorePlan
-    private let deadline: Deadline
-    private let sibling: Bool
-    private var mailbox: Mailbox
+    let plan: RestorePlan
+    let deadline: Deadline
+    let sibling: Bool
+    var mailbox: Mailbox
     /// Apus' ends of the channels, by task.
-    private var channels: [Int32: OpenChannel] = [:]
-    private var started: [Int32] = []
-    private var guided: [GuidedLeave] = []
+    var channels: [Int32: OpenChannel] = [:]
+    var started: [Int32] = []
+    var guided: [GuidedLeave] = []
+    /// Where the vdso lies behind the first of the kernel's own mappings, and its length, as the root has them.
+    var vdsoOffset: UInt64 = 0
+    var vdsoSize: UInt64 = 0
     /// How many times a task was set going and waited for.
     private(set) var roundTrips = 0
     /// When all processes were made, in nanoseconds of the monotonic clock.
     private(set) var forked: UInt64 = 0
 
     /// Channels cannot be copied, and dictionaries hold what can.
-    private final class OpenChannel {
+    final class OpenChannel {
         let channel: Channel
         var gone = false
         init(_ channel: consuming Channel) { self.channel = channel }
@@ -84,7 +87,7 @@ final class TreeBuilder {
     }
 
     /// The tree has what it inherits; Apus' copies of it go. Its ends of the channels stay.
-    private func closeService() {
+    func closeService() {
         for number in [plan.firstServiceDescriptor] + plan.openings.map(\.descriptor) + plan.tasks.map(\.channel) {
             try? Files.close(number)
         }
@@ -106,101 +109,7 @@ final class TreeBuilder {
         closeService()
     }
 
-    private var root: RestorePlan.Task { plan.tasks[0] }
-
-    private func spawnRoot() throws(Problem) {
-        // Until it is told otherwise the root only reports that it is there.
-        mailbox.assign(.init(), to: root.threads[0])
-        let program = Husk.executable(
-            at: plan.area.husk, code: plan.area.code, codeLength: 4096, dataLength: plan.mailboxSize,
-            file: plan.firstServiceDescriptor, control: plan.area.mailbox + root.threads[0].controlPlace)
-        do throws(Errno) {
-            let file = try Files.memory(named: "apus-husk", flags: MemoryFileFlag.closeOnExec)
-            try Files.write(file.raw, program, at: 0)
-            _ = try? Processes.adoptOrphans(true)
-            let pid = Husk.spawn(file.raw, pid: root.pid, sibling: sibling)
-            guard pid > 0 else { throw Errno(rawValue: -pid) }
-            started = [root.pid]
-        } catch {
-            throw error == .fileExists ? PidsInUse.problem(root.pid, root.name) : spawnFailure(error)
-        }
-    }
-
-    private func spawnFailure(_ error: Errno) -> Problem {
-        Problem(
-            .restoreFailed, "the first process cannot be made with pid \(root.pid)", object: .init(pid: root.pid),
-            cause: .init(error, attempted: "clone3 with set_tid"),
-            remedy: error == .notPermitted
-                ? "Run Apus as root, or with CAP_CHECKPOINT_RESTORE in the user namespace of the pid namespace"
-                : "See that pid_max (sysctl kernel.pid_max) is above \(root.pid), and that there is enough memory")
-    }
-
-    /// Parks the kernel's own mappings, clears the rest of the root's address space, and puts the way out where the
-    /// children inherit it.
-    private func arrive() throws(Problem) {
-        try collect([root.pid: [0]])
-        let batch = try clearing()
-        mailbox.write(batch)
-        mailbox.assign(batch, to: root.threads[0])
-        try command(root)
-        try collect([root.pid: [0]])
-        try check(batch, of: root, root.threads[0])
-        guard let offset = Husk.exitOffset(inVdso: try hostVdso()) else {
-            throw Problem(
-                .noRoomForCode, "the vdso of this kernel has no room for the way out",
-                remedy: "Report the kernel's version; another kernel will do")
-        }
-        // The vdso was parked behind the mappings that the kernel puts before it.
-        let memory = try ProcessMemory(pid: root.pid)
-        Steps.take()
-        do throws(Errno) {
-            try memory.write(Husk.exit.bytes, at: plan.area.parking + (Int(vdsoOffset) + offset))
-        } catch {
-            throw Problem(
-                .memoryUnreachable, "its vdso cannot be written", object: .init(pid: root.pid),
-                cause: .init(error, attempted: "write to /proc/\(root.pid)/mem"), remedy: "Run Apus as root")
-        }
-    }
-
-    private var vdsoOffset: UInt64 = 0
-    private var vdsoSize: UInt64 = 0
-
-    private func hostVdso() throws(Problem) -> [UInt8] {
-        let memory = try ProcessMemory(pid: root.pid)
-        do throws(Errno) {
-            return try memory.read(plan.area.parking + Int(vdsoOffset), count: Int(vdsoSize))
-        } catch {
-            throw Problem(
-                .memoryUnreachable, "its vdso cannot be read", object: .init(pid: root.pid),
-                cause: .init(error, attempted: "read of /proc/\(root.pid)/mem"), remedy: "Run Apus as root")
-        }
-    }
-
-    private func clearing() throws(Problem) -> RestorePlan.PlacedBatch {
-        let areas: [MappedArea]
-        do throws(ProcfsError) { areas = try ProcessDirectory(root.pid).maps() } catch {
-            throw Problem(
-                .restoreFailed, "the mappings of the new process cannot be read (\(error))",
-                object: .init(pid: root.pid), remedy: "Mount /proc where Apus runs")
-        }
-        var batch = Batch()
-        let kernels = areas.filter { $0.name.isKernelProvided && $0.name != .vsyscall }
-        let first = kernels.first?.range.lowerBound ?? 0
-        for area in kernels {
-            let offset = area.range.lowerBound - first
-            if area.name == .vdso { (vdsoOffset, vdsoSize) = (offset, area.size) }
-            let place = plan.area.parking + Int(offset)
-            batch.call(
-                Int(SYS_mremap), .value(area.range.lowerBound), .value(area.size), .value(area.size), 3,
-                .address(place), expecting: Int64(place.raw)...Int64(place.raw), for: "park vdso and vvar")
-        }
-        let end = plan.area.mailbox + plan.mailboxSize
-        let top: UInt64 = 0x7fff_ffff_f000
-        batch.call(Int(SYS_munmap), 0, .address(plan.area.husk + 0x1000), for: "clear the address space")
-        batch.call(Int(SYS_munmap), .address(end), .value(top - end.raw), for: "clear the address space")
-        // The room of the root's own batch is not used yet.
-        return .init(batch, at: max(root.rebuild.place, root.family.place))
-    }
+    var root: RestorePlan.Task { plan.tasks[0] }
 
     /// What only Apus can do, once the tasks exist.
     private func adjust() throws(Problem) {
@@ -239,7 +148,7 @@ final class TreeBuilder {
 
     // MARK: Barriers
 
-    private func command(_ task: RestorePlan.Task) throws(Problem) {
+    func command(_ task: RestorePlan.Task) throws(Problem) {
         Steps.take()
         try channels[task.pid]?.channel.command(pid: task.pid)
     }
@@ -263,14 +172,16 @@ final class TreeBuilder {
             expected[task.pid] = makesThreads ? Set(task.threads.indices.map(UInt64.init)) : [0]
         }
         started = plan.tasks.map(\.pid)
-        try collect(expected, failing: { (task: RestorePlan.Task, token: UInt64) throws(Problem) in
-            let thread = task.threads[Int(token)]
-            try self.check(token == 0 ? task[keyPath: which] : thread.batch, of: task, thread)
-        })
+        try collect(
+            expected,
+            failing: { (task: RestorePlan.Task, token: UInt64) throws(Problem) in
+                let thread = task.threads[Int(token)]
+                try self.check(token == 0 ? task[keyPath: which] : thread.batch, of: task, thread)
+            })
     }
 
     /// Waits until every task has reported every token that is expected of it.
-    private func collect(
+    func collect(
         _ expected: [Int32: Set<UInt64>],
         failing check: (RestorePlan.Task, UInt64) throws(Problem) -> Void = { (_, _) throws(Problem) in }
     ) throws(Problem) {
@@ -316,14 +227,14 @@ final class TreeBuilder {
         }
     }
 
-    private func died(_ task: RestorePlan.Task) -> Problem {
+    func died(_ task: RestorePlan.Task) -> Problem {
         Problem(
             .restoreFailed, "it ended while it was being rebuilt",
             object: .init(pid: task.pid, process: task.name),
             remedy: "Look in the kernel log whether it was killed (out of memory?)")
     }
 
-    private func check(
+    func check(
         _ batch: RestorePlan.PlacedBatch, of task: RestorePlan.Task, _ thread: RestorePlan.Thread
     ) throws(Problem) {
         guard let (call, result) = mailbox.failure(of: batch, in: thread) else { return }
@@ -340,84 +251,6 @@ final class TreeBuilder {
         }
     }
 
-    // MARK: The end
-
-    /// Seizes the tasks that are about to get seccomp filters: from then on the filters are suspended.
-    private func suspendSeccomp() throws(Problem) {
-        for task in plan.tasks where task.isUnderSeccomp && task.state != .dead {
-            guided.append(
-                try GuidedLeave(
-                    pid: task.pid, threads: task.threads.map(\.tid), stops: task.staysStopped, suspendingSeccomp: true))
-        }
-    }
-
-    /// Prepares the release of tasks that do not leave alone.
-    func hold() throws(Problem) {
-        for task in plan.tasks where task.staysStopped && !task.isUnderSeccomp {
-            guided.append(
-                try GuidedLeave(
-                    pid: task.pid, threads: task.threads.map(\.tid), stops: true, suspendingSeccomp: false))
-        }
-        for one in guided { try one.hold() }
-    }
-
-    /// Waits until threads that share a channel are in their last wait: the first to leave closes its descriptor.
-    func settleThreads() throws(Problem) {
-        for task in plan.tasks where task.threads.count > 1 {
-            for thread in task.threads {
-                let limit = Deadline(nanoseconds: 5_000_000_000)
-                let directory = ProcessDirectory(task.pid, thread: thread.tid)
-                while !isReceiving(directory) {
-                    if limit.isPast { throw died(task) }
-                    usleep(20)
-                }
-            }
-        }
-    }
-
-    private func isReceiving(_ directory: ProcessDirectory) -> Bool {
-        guard let call = try? directory.contents(of: "syscall") else { return false }
-        return call.starts(with: Array("\(SYS_recvfrom) ".utf8))
-    }
-
-    /// Releases the whole tree: one store, and the cut of all lifelines.
-    func release() {
-        mailbox.commit()
-        Steps.take()
-        channels.removeAll()
-        Steps.take()
-        for one in guided { one.leave() }
-        awaitDeparture()
-        started = []
-        _ = try? Processes.adoptOrphans(false)
-    }
-
-    /// Waits until every task has left the trampoline and unmapped what was Apus': whoever looks at the tree once
-    /// the restore has returned finds the program and nothing else.
-    private func awaitDeparture() {
-        let limit = Deadline(nanoseconds: 2_000_000_000)
-        let end = plan.area.mailbox + plan.mailboxSize
-        let name = String(plan.area.mailbox.raw, radix: 16) + "-" + String(end.raw, radix: 16)
-        for task in plan.tasks where task.state != .dead {
-            let mapping = FilePath("/proc/\(task.pid)/map_files/\(name)")
-            while !limit.isPast, mailbox.users(of: task) > 0 || (try? Files.access(mapping, mode: 0)) != nil { usleep(10) }
-        }
-    }
-
-    /// Ends everything that was made, and waits until it is gone.
-    func abandon() {
-        closeService()
-        channels.removeAll()
-        let limit = Deadline(nanoseconds: 3_000_000_000)
-        for pid in started.reversed() {
-            while !limit.isPast {
-                if let ended = try? Processes.wait(for: pid, [.noHang, .all]), ended.pid == pid { break }
-                if (try? Processes.kill(pid, signal: 0)) == nil { break }
-                usleep(200)
-            }
-        }
-        _ = try? Processes.adoptOrphans(false)
-    }
 }
 
 @available(*, unavailable)

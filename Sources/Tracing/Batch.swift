@@ -188,7 +188,9 @@ extension [UInt8] {
     /// The integer at an offset.
     public func littleEndian<T: FixedWidthInteger>(_: T.Type, at offset: Int) -> T {
         var value: T = 0
-        for index in (0..<(T.bitWidth / 8)).reversed() { value = (value << 8) | T(truncatingIfNeeded: self[offset + index]) }
+        for index in (0..<(T.bitWidth / 8)).reversed() {
+            value = (value << 8) | T(truncatingIfNeeded: self[offset + index])
+        }
         return value
     }
 }

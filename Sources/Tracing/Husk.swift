@@ -76,5 +76,7 @@ public enum Husk {
     }
 
     /// How many bytes of a vdso are the kernel's own; behind them may stand what an earlier run left.
-    public static func vdsoLength(_ image: [UInt8]) -> Int { Int(VdsoTail(image: image, base: RemoteAddress(0)).start.raw) }
+    public static func vdsoLength(_ image: [UInt8]) -> Int {
+        Int(VdsoTail(image: image, base: RemoteAddress(0)).start.raw)
+    }
 }

@@ -74,11 +74,14 @@ struct RemoteControlTests {
     }
 
     @Test func threadsTakeTurns() throws {
-        let child = try Child(["/usr/bin/python3", "-c", """
+        let child = try Child([
+            "/usr/bin/python3", "-c",
+            """
             import threading, time
             for i in range(4): threading.Thread(target=time.sleep, args=(1000,)).start()
             time.sleep(1000)
-            """])
+            """,
+        ])
         try child.waitUntil { $0.threads().count == 5 }
         let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
         #expect(tree.root.threads.count == 5)

@@ -31,8 +31,8 @@ public enum Subprocess {
         var argv: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
         var envp: [UnsafeMutablePointer<CChar>?] = unsafe own.map { unsafe strdup($0) } + [nil]
         defer {
-            for unsafe pointer in unsafe argv { unsafe free(pointer) }
-            for unsafe pointer in unsafe envp { unsafe free(pointer) }
+            for index in unsafe argv.indices { unsafe free(argv[index]) }
+            for index in unsafe envp.indices { unsafe free(envp[index]) }
         }
         var pid: pid_t = 0
         let result = unsafe (arguments.first ?? "").withCString {

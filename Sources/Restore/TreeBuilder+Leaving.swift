@@ -1,0 +1,89 @@
+internal import CLinux
+internal import Diagnostics
+internal import Glibc
+internal import Images
+internal import Linux
+internal import SystemPackage
+internal import Tracing
+
+/// How a built tree is released, or taken back.
+extension TreeBuilder {
+    /// Seizes the tasks that are about to get seccomp filters: from then on the filters are suspended.
+    func suspendSeccomp() throws(Problem) {
+        for task in plan.tasks where task.isUnderSeccomp && task.state != .dead {
+            guided.append(
+                try GuidedLeave(
+                    pid: task.pid, threads: task.threads.map(\.tid), stops: task.staysStopped, suspendingSeccomp: true))
+        }
+    }
+
+    /// Prepares the release of tasks that do not leave alone.
+    func hold() throws(Problem) {
+        for task in plan.tasks where task.staysStopped && !task.isUnderSeccomp {
+            guided.append(
+                try GuidedLeave(
+                    pid: task.pid, threads: task.threads.map(\.tid), stops: true, suspendingSeccomp: false))
+        }
+        for one in guided { try one.hold() }
+    }
+
+    /// Waits until threads that share a channel are in their last wait: the first to leave closes its descriptor.
+    func settleThreads() throws(Problem) {
+        for task in plan.tasks where task.threads.count > 1 {
+            for thread in task.threads {
+                let limit = Deadline(nanoseconds: 5_000_000_000)
+                let directory = ProcessDirectory(task.pid, thread: thread.tid)
+                while !isReceiving(directory) {
+                    if limit.isPast { throw died(task) }
+                    usleep(20)
+                }
+            }
+        }
+    }
+
+    private func isReceiving(_ directory: ProcessDirectory) -> Bool {
+        guard let call = try? directory.contents(of: "syscall") else { return false }
+        return call.starts(with: Array("\(SYS_recvfrom) ".utf8))
+    }
+
+    /// Releases the whole tree: one store, and the cut of all lifelines.
+    func release() {
+        mailbox.commit()
+        Steps.take()
+        channels.removeAll()
+        Steps.take()
+        for one in guided { one.leave() }
+        awaitDeparture()
+        started = []
+        _ = try? Processes.adoptOrphans(false)
+    }
+
+    /// Waits until every task has left the trampoline and unmapped what was Apus': whoever looks at the tree once
+    /// the restore has returned finds the program and nothing else.
+    private func awaitDeparture() {
+        let limit = Deadline(nanoseconds: 2_000_000_000)
+        let end = plan.area.mailbox + plan.mailboxSize
+        let name = String(plan.area.mailbox.raw, radix: 16) + "-" + String(end.raw, radix: 16)
+        for task in plan.tasks where task.state != .dead {
+            let mapping = FilePath("/proc/\(task.pid)/map_files/\(name)")
+            while !limit.isPast, mailbox.users(of: task) > 0 || (try? Files.access(mapping, mode: 0)) != nil {
+                usleep(10)
+            }
+        }
+    }
+
+    /// Ends everything that was made, and waits until it is gone.
+    func abandon() {
+        closeService()
+        channels.removeAll()
+        let limit = Deadline(nanoseconds: 3_000_000_000)
+        for pid in started.reversed() {
+            while !limit.isPast {
+                if let ended = try? Processes.wait(for: pid, [.noHang, .all]), ended.pid == pid { break }
+                if (try? Processes.kill(pid, signal: 0)) == nil { break }
+                usleep(200)
+            }
+        }
+        _ = try? Processes.adoptOrphans(false)
+    }
+}
