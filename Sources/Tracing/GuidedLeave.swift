@@ -62,10 +62,7 @@ public final class GuidedLeave {
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
         for tid in threads { lead(tid) }
         Steps.take()
-        // The one that the task sent itself, to be stopped also if Apus had died by now, was taken by the stop that
-        // showed it. Pending before the first thread goes on: none comes to run.
-        if stops { try? Processes.kill(pid, signal: SIGSTOP) }
-        Steps.take()
+        // A process that stopped itself on the way is still in that group stop, and falls back into it now.
         for tid in threads { try? Ptrace.detach(tid) }
     }
 
@@ -79,7 +76,12 @@ public final class GuidedLeave {
                 // The entry into rt_sigreturn(2), then its exit.
                 if isLeaving { return }
                 isLeaving = (try? Ptrace.registers(tid))?.orig_rax == UInt64(SYS_rt_sigreturn)
-            case .stopped, .event, .signal: break
+            case .signal(let signal):
+                // The SIGSTOP that the task sent itself, to be stopped also if Apus had died by now. It takes effect;
+                // ptrace moves the thread all the same.
+                try? Ptrace.resume(tid, .toSystemCall, signal: signal)
+                continue
+            case .stopped, .event: break
             }
             try? Ptrace.resume(tid, .toSystemCall)
         }

@@ -145,7 +145,7 @@ final class Child {
 
     func vdso() throws -> Range<RemoteAddress> {
         for line in try maps().split(separator: "\n") where line.hasSuffix("[vdso]") {
-            let ends = line.split(separator: " ")[0].split(separator: "-").map { UInt64($0, radix: 16)! }
+            let ends = line.split(separator: " ")[0].split(separator: "-").map { UInt64($0, radix: 16) ?? 0 }
             return RemoteAddress(ends[0])..<RemoteAddress(ends[1])
         }
         throw Missing()
