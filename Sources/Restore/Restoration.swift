@@ -92,11 +92,14 @@ public enum Restoration {
         let patience = Deadline(nanoseconds: 500_000_000)
         while true {
             site.beginAnew()
-            let builder = try TreeBuilder(plan, site: site, sibling: options.sibling, deadline: .never)
+            let builder = try TreeBuilder(
+                plan, site: site, sibling: options.sibling, progress: options.progress, deadline: .never)
             do throws(Problem) {
                 try builder.build()
+                options.progress.finish()
                 return builder
             } catch {
+                options.progress.finish()
                 builder.abandon()
                 guard error.code == .pidInUse, !patience.isPast, PidsInUse.problems(plan).isEmpty else { throw error }
                 usleep(10_000)

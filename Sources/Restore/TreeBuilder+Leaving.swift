@@ -78,12 +78,27 @@ extension TreeBuilder {
         channels.removeAll()
         let limit = Deadline(nanoseconds: 3_000_000_000)
         for pid in started.reversed() {
-            while !limit.isPast {
+            var isKilled = false
+            // A zombie that is another's child (--restore-sibling) is not waited for.
+            let last = Deadline(nanoseconds: 4_000_000_000)
+            while !last.isPast {
                 if let ended = try? Processes.wait(for: pid, [.noHang, .all]), ended.pid == pid { break }
                 if (try? Processes.kill(pid, signal: 0)) == nil { break }
+                if limit.isPast, !isKilled {
+                    // Somebody stopped it, or it hangs in a slow file system.
+                    guard isOurs(pid) else { break }
+                    try? Processes.kill(pid, signal: SIGKILL)
+                    isKilled = true
+                }
                 usleep(200)
             }
         }
         _ = try? Processes.adoptOrphans(false)
+    }
+
+    /// Whether a process is one that this restore has made: it maps the mailbox.
+    private func isOurs(_ pid: Int32) -> Bool {
+        guard let areas = try? ProcessDirectory(pid).maps() else { return false }
+        return areas.contains { $0.range.lowerBound == plan.area.mailbox.raw }
     }
 }

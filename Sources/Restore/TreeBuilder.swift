@@ -14,6 +14,7 @@ final class TreeBuilder {
     let plan: RestorePlan
     let deadline: Deadline
     let sibling: Bool
+    private let progress: Progress
     var mailbox: Mailbox
     /// Apus' ends of the channels, by task.
     var channels: [Int32: OpenChannel] = [:]
@@ -34,10 +35,12 @@ final class TreeBuilder {
         init(_ channel: consuming Channel) { self.channel = channel }
     }
 
-    init(_ plan: RestorePlan, site: RestoreSite, sibling: Bool, deadline: Deadline) throws(Problem) {
+    init(_ plan: RestorePlan, site: RestoreSite, sibling: Bool, progress: Progress, deadline: Deadline) throws(Problem)
+    {
         self.plan = plan
         self.deadline = deadline
         self.sibling = sibling
+        self.progress = progress
         ChildSignal.prepare()
         mailbox = try Mailbox(plan)
         try TreeBuilder.inherit(mailbox.file.raw, as: plan.firstServiceDescriptor)
@@ -187,6 +190,7 @@ final class TreeBuilder {
     ) throws(Problem) {
         roundTrips += expected.count
         var expected = expected
+        let total = UInt64(expected.count)
         while let pid = expected.keys.first(where: { _ in true }) {
             var heard = false
             for (pid, tokens) in expected {
@@ -204,6 +208,7 @@ final class TreeBuilder {
                 case .nothing: break
                 }
             }
+            progress.update("rebuilding processes", done: total - UInt64(expected.count), of: total)
             if !heard { try idle(expected.keys.map { $0 }, pid) }
         }
     }
