@@ -65,8 +65,7 @@ struct RunningSubject {
         guard eventually({ lines(path).contains("ready") }) else {
             throw Failed("\(subject.name) does not get ready: \(text(path))")
         }
-        // What it has said is in the file a moment before the position of its output has moved on.
-        usleep(10_000)
+        usleep(Self.settling)
     }
 
     var dumpOptions: [String] { subject.terminal ? ["--shell-job"] : [] }
@@ -80,6 +79,7 @@ struct RunningSubject {
         guard eventually(seconds: 20, { Self.verdicts(lines(path)) > rounds }) else {
             return ["no answer to SIGUSR1"] + lines(path).dropFirst(before.count)
         }
+        usleep(Self.settling)
         // Whatever a child found wrong without being asked counts as well.
         let said = lines(path).dropFirst(before.lastIndex { $0 == "OK" || $0 == "BAD" } ?? 0)
         let failures = said.filter { $0.hasPrefix("FAIL") }
@@ -97,6 +97,9 @@ struct RunningSubject {
     }
 
     var snapshot: ProcessSnapshot { ProcessSnapshot(of: world, root: pid, terminal: subject.terminal) }
+
+    /// In microseconds: what was said is in the file a moment before the position of the output has moved on.
+    private static let settling: UInt32 = 5_000
 
     private static func verdicts(_ lines: [String]) -> Int { lines.count { $0 == "OK" || $0 == "BAD" } }
 }

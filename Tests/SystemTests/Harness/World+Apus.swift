@@ -28,6 +28,12 @@ extension World {
             ["restore", "-D", path(images), "-d", "-v4", "-o", "restore.log"] + options, environment: environment)
     }
 
+    /// Removes the directory `images` of the folder, which holds files only.
+    func removeImages() {
+        for name in names(in: path("images")) { _ = unsafe unlink(path("images/\(name)")) }
+        _ = unsafe rmdir(path("images"))
+    }
+
     /// The last lines of the log of a dump or a restore, for a test that failed.
     func log(_ images: String, _ name: String) -> String {
         lines(path("\(images)/\(name).log")).suffix(25).joined(separator: "\n")
