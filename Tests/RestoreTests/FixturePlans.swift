@@ -1,6 +1,7 @@
 import Diagnostics
 import Images
 import Linux
+import Objects
 import SystemPackage
 
 @testable import Restore
