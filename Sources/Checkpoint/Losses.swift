@@ -27,6 +27,10 @@ enum Losses {
             if let mask = try? Processes.affinity(of: thread), let all = allProcessors, !mask.starts(with: all) {
                 found.append("thread \(thread) is bound to some of the processors, which is not carried")
             }
+            // SCHED_FLAG_RESET_ON_FORK
+            if let scheduling = try? Processes.scheduling(of: thread), scheduling.flags & 1 != 0 {
+                found.append("that the children of thread \(thread) get the usual scheduling (SCHED_RESET_ON_FORK) is not carried")
+            }
             if let priority = try? Processes.ioPriority(of: thread), priority != 0 {
                 found.append("the I/O priority of thread \(thread) is not carried")
             }

@@ -13,6 +13,8 @@ struct CapturedProcess {
     /// By thread, the leader first; the leader's with the task-wide part.
     let cores: [(tid: Int32, core: CoreEntry)]
     let attributes: ProcessAttributes
+    /// What it will do without after a restore, in words.
+    let losses: [String]
     let roundTrips: Int
 }
 
@@ -25,6 +27,7 @@ struct ProcessCapture {
     /// - Parameter filters: where seccomp filters are recorded.
     /// - Throws: the process is as it was then.
     func run(_ filters: inout SeccompFilters) throws(Problem) -> CapturedProcess {
+        try refuseDispatch()
         let mode = surveyed.status.seccompMode ?? 0
         if mode != 0 { for thread in process.threads { try SeccompFilters.suspend(thread.tid, of: thread.pid) } }
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
@@ -33,6 +36,11 @@ struct ProcessCapture {
         do throws(Problem) {
             let answers = try ask(control)
             try control.release()
+            if answers.peculiarities.hasSegments {
+                throw Problem(
+                    .unsupported, "it has segments of its own (modify_ldt(2)), which images have no place for",
+                    object: surveyed.object, remedy: "Programs of 16 and 32 bits need them: end what runs these")
+            }
             return try capture(answers, control, &filters)
         } catch {
             // Closing the channel is the way out where this fails too.
@@ -45,6 +53,7 @@ struct ProcessCapture {
         var actions: SignalActions
         var timers: TaskTimersEntry
         var attributes: ProcessAttributes
+        var peculiarities: ProcessAttributes.Peculiarities
         var threads: [ThreadAttributes]
     }
 
@@ -54,12 +63,13 @@ struct ProcessCapture {
         let actions = SignalActions.Questions(&batch)
         let timers = Timers.Questions(surveyed.timers, &batch)
         let attributes = ProcessAttributes.Questions(&batch)
+        let peculiarities = ProcessAttributes.Peculiarities.Questions(&batch)
         let leader = ThreadAttributes.Questions(&batch)
         let result = try control.run(batch)
         try result.check()
         var answers = Answers(
             actions: actions.answer(result), timers: timers.answer(result), attributes: attributes.answer(result),
-            threads: [leader.answer(result)])
+            peculiarities: peculiarities.answer(result), threads: [leader.answer(result)])
         for thread in process.threads.dropFirst() {
             var batch = Batch()
             let questions = ThreadAttributes.Questions(&batch)
@@ -86,7 +96,17 @@ struct ProcessCapture {
             cores.append((thread.tid, core))
         }
         return CapturedProcess(
-            pid: process.pid, cores: cores, attributes: answers.attributes, roundTrips: control.roundTrips)
+            pid: process.pid, cores: cores, attributes: answers.attributes, losses: answers.peculiarities.losses,
+            roundTrips: control.roundTrips)
+    }
+
+    /// A thread whose system calls are dispatched to itself (PR_SET_SYSCALL_USER_DISPATCH) could not even be asked.
+    private func refuseDispatch() throws(Problem) {
+        for thread in process.threads where (try? Ptrace.dispatchesSystemCalls(thread.tid)) == true {
+            throw Problem(
+                .unsupported, "thread \(thread.tid) has its system calls dispatched to itself (syscall user dispatch)",
+                object: surveyed.object, remedy: "Programs for other systems run so: dump before one is started")
+        }
     }
 
     private func sharedPending() throws(Problem) -> [[UInt8]] {
@@ -141,6 +161,6 @@ struct ProcessCapture {
         let attributes = ProcessAttributes(
             limits: TaskRlimitsEntry(), heapEnd: 0, dumpable: 0, hugePagesDisabled: false, isSubreaper: false,
             membarrier: 0)
-        return CapturedProcess(pid: surveyed.pid, cores: [(surveyed.pid, entry)], attributes: attributes, roundTrips: 0)
+        return CapturedProcess(pid: surveyed.pid, cores: [(surveyed.pid, entry)], attributes: attributes, losses: [], roundTrips: 0)
     }
 }

@@ -207,6 +207,21 @@ public enum Ptrace {
         return configuration.address == 0 ? nil : configuration
     }
 
+    /// Whether a thread has its system calls dispatched to itself (Linux 6.4; "Syscall User Dispatch" of the kernel's
+    /// administration guide).
+    ///
+    /// - Throws: EIO where the kernel cannot tell.
+    public static func dispatchesSystemCalls(_ tid: Int32) throws(Errno) -> Bool {
+        // struct ptrace_sud_config: mode, selector, offset, length.
+        var configuration: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        let getConfiguration = 0x4211
+        let result = unsafe withUnsafeMutablePointer(to: &configuration) {
+            apus_ptrace(getConfiguration, tid, 32, UInt(bitPattern: $0))
+        }
+        if result == -1 { throw Errno(rawValue: apus_errno()) }
+        return configuration.0 != 0
+    }
+
     /// What wait4(2) told of a tracee.
     public enum Change: Sendable, Equatable {
         /// It ended; the status as wait(2) encodes it.

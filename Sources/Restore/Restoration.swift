@@ -18,7 +18,8 @@ public enum Restoration {
         let began = Deadline.now()
         defer { Steps.report() }
         let directory = try ImageDirectory(opening: options.imagesDirectory)
-        let images = try CheckpointImages(reading: directory)
+        var images = try CheckpointImages(reading: directory)
+        if options.detached { forgetParentDeath(&images, logger) }
         let layers = try PageLayers(of: directory)
         let host = try RestoreHost.current()
         let plan = try Planner.plan(
@@ -36,6 +37,21 @@ public enum Restoration {
             return 0
         }
         return try restore(plan, site, options, logger: logger, began: began)
+    }
+
+    /// The parent that the root had is not in the images; its new one is Apus, whose leaving must not be the death that
+    /// the root asked to be told of (PR_SET_PDEATHSIG of prctl(2)).
+    private static func forgetParentDeath(_ images: inout CheckpointImages, _ logger: Logger) {
+        guard !images.tasks.isEmpty else { return }
+        // Those that nothing dies of may come.
+        let harmless: Set<Int32> = [0, SIGCHLD, SIGCONT, SIGURG, SIGWINCH]
+        for number in images.tasks[0].threads.indices {
+            let signal = Int32(bitPattern: images.tasks[0].threads[number].core.threadCore.pdeathSig)
+            if harmless.contains(signal) { continue }
+            images.tasks[0].threads[number].core.threadCore.pdeathSig = 0
+            logger.warning(
+                "process \(images.tasks[0].pid): it is no longer sent a signal when its parent ends: detached, it has none")
+        }
     }
 
     private static func restore(

@@ -143,8 +143,9 @@ extension ImageDirectory {
         let pids: ClosedRange<UInt32> = 1...4_194_304
         var known: Set<UInt32> = []
         for entry in entries {
-            // A dead task has no threads any more: 0 stands in their place.
-            let threads = entry.threads.isEmpty || entry.threads == [0] ? [entry.pid] : entry.threads
+            // A dead task has no threads any more: CRIU 4 writes 0 in their place, CRIU 3 what happened to be in memory.
+            // Whether the task is dead is in its core image, which is held against this one when it is read.
+            let threads = entry.threads.count <= 1 ? [entry.pid] : entry.threads
             guard threads.contains(entry.pid) else { throw invalid("process \(entry.pid) is not among its threads") }
             for tid in threads {
                 guard pids.contains(tid) else { throw invalid("\(tid) is no process id") }

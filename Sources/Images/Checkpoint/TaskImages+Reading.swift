@@ -24,6 +24,10 @@ extension TaskImages {
             threads = [ThreadImages(tid: pid, core: core)]
             return
         }
+        guard entry.threads.isEmpty || entry.threads.contains(entry.pid) else {
+            throw .image(
+                .imageInvalid, directory.corePath(pid), "the task lives, but the tree has it not among its threads")
+        }
         try readShared(directory, inventory)
         try OldLayout.complete(&core, pid: UInt64(entry.pid), in: directory)
         threads = [ThreadImages(tid: pid, core: core)]

@@ -1,0 +1,91 @@
+import Glibc
+import Testing
+
+/// The images are CRIU's format: what one of the two tools dumps, the other restores.
+@Suite(
+    "CRIU and Apus restore each other's images", .serialized, .enabled(if: geteuid() == 0, "needs root"),
+    .enabled(if: Criu.obstacle == nil, Comment(rawValue: Criu.obstacle ?? "")))
+struct CriuInteropTests {
+    /// One tool dumps, the other restores.
+    struct Direction: CustomTestStringConvertible {
+        let dumper: Tool
+        let restorer: Tool
+        var testDescription: String { "\(dumper) to \(restorer)" }
+
+        static let both = [
+            Direction(dumper: .apus, restorer: .criu), Direction(dumper: .criu, restorer: .apus),
+        ]
+    }
+
+    /// What CRIU does not carry even between its own dump and its own restore, so that nothing can be learned from it.
+    static let beyondCriu: Set<String> = []
+
+    static let subjects = Subject.all.filter { !beyondCriu.contains($0.name) }
+
+    @Test(arguments: Direction.both, subjects)
+    func checksItself(_ direction: Direction, _ subject: Subject) throws {
+        try withWorld { world in
+            let running = try RunningSubject(subject, in: world)
+            try world.requireDump(by: direction.dumper, running.pid, to: "images", running.dumpOptions)
+            if subject.terminal {
+                _ = try world.requireJob(
+                    by: direction.restorer, "images", output: "\(subject.name).out", running.pid, named: subject.name)
+            } else {
+                try world.requireRestore(by: direction.restorer, "images", running.dumpOptions)
+            }
+            #expect(running.check() == [])
+        }
+    }
+
+    /// From tool to tool and back: what CRIU has restored from Apus' images is dumped by Apus again, and the other way round.
+    @Test func thereAndBack() throws {
+        try withWorld { world in
+            let script = try CountingScript(in: world)
+            let pid = try world.start(["bash", script.path], output: script.output)
+            #expect(script.goesOn(in: world))
+            for (round, tools) in (Direction.both + Direction.both).enumerated() {
+                try world.requireDump(by: tools.dumper, pid, to: "images-\(round)")
+                #expect(world.processes == [])
+                try world.requireRestore(by: tools.restorer, "images-\(round)")
+                #expect(script.goesOn(in: world), "\(tools.testDescription), round \(round)")
+            }
+            #expect(script.mistakes(in: world) == [])
+        }
+    }
+
+    @Test(arguments: Direction.both)
+    func aPipeline(_ direction: Direction) throws {
+        try withWorld { world in
+            try write(
+                "seq 0 1000000 | while read n; do echo $n; sleep 0.02; done\n", to: world.path("pipeline.sh"))
+            let script = try CountingScript(in: world)
+            let pid = try world.start(["bash", world.path("pipeline.sh")], output: script.output)
+            #expect(script.goesOn(in: world))
+            try world.requireDump(by: direction.dumper, pid, to: "images")
+            #expect(world.processes == [])
+            try world.requireRestore(by: direction.restorer, "images")
+            #expect(script.goesOn(in: world))
+            #expect(script.mistakes(in: world) == [])
+        }
+    }
+
+    /// The job of a terminal becomes the job of another one.
+    @Test(arguments: Direction.both)
+    func inATerminal(_ direction: Direction) throws {
+        try withWorld { world in
+            let script = try CountingScript(in: world)
+            let job = try world.job(["bash", script.path], output: script.output)
+            let pid = try #require(job.pid)
+            #expect(script.goesOn(in: world))
+            try world.requireDump(by: direction.dumper, pid, to: "images", ["--shell-job"])
+            #expect(eventually { job.status == 128 + Int(SIGKILL) })
+            let restored = try world.requireJob(
+                by: direction.restorer, "images", output: script.output, pid, named: "bash")
+            #expect(script.goesOn(in: world))
+            #expect(script.mistakes(in: world) == [])
+            restored.type([3])
+            #expect(eventually { restored.status != nil })
+            #expect(eventually { world.processes.isEmpty })
+        }
+    }
+}
