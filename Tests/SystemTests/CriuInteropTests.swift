@@ -17,8 +17,15 @@ struct CriuInteropTests {
         ]
     }
 
-    /// What CRIU does not carry even between its own dump and its own restore, so that nothing can be learned from it.
-    static let beyondCriu: Set<String> = []
+    /// What CRIU 3.17 loses between its own dump and its own restore too, by how the subjects complain of it.
+    static let lostByCriu = [
+        "attributes": ["huge pages are no longer disabled", "new privileges are possible", "coredump_filter"],
+        "credentials": ["credentials of 5 were", "service: ambient capability", "service: 2 failures"],
+        "files": ["directory: flags 0x8000, not 0x18000"],
+        "memory": ["zero in children: flags were"],
+    ]
+    /// Its waits are ended, or never answered, after a dump and a restore by CRIU 3.17 alone.
+    static let beyondCriu: Set<String> = ["waits"]
 
     static let subjects = Subject.all.filter { !beyondCriu.contains($0.name) }
 
@@ -33,7 +40,8 @@ struct CriuInteropTests {
             } else {
                 try world.requireRestore(by: direction.restorer, "images", running.dumpOptions)
             }
-            #expect(running.check() == [])
+            let lost = Self.lostByCriu[subject.name] ?? []
+            #expect(running.check().filter { line in !lost.contains { line.hasPrefix("FAIL \($0)") } } == [])
         }
     }
 

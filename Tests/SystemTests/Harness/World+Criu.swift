@@ -30,19 +30,19 @@ enum Tool: String, CustomTestStringConvertible {
 }
 
 extension World {
-    /// Dumps the tree of `pid` with one of the tools, after which it has gone.
+    /// Dumps the tree of `pid` with one of the tools, after which it has gone. With time enough for an emulated machine.
     func requireDump(by tool: Tool, _ pid: Int32, to images: String, _ options: [String] = []) throws {
         _ = unsafe mkdir(path(images), 0o755)
-        let arguments = ["dump", "-t", "\(pid)", "-D", path(images), "-v4", "-o", "dump.log"] + options
-        let dump = try command([tool.path] + arguments).run(seconds: 60)
-        if dump.status != 0 { throw Failed("dump by \(tool): \(dump)\n\(errors(images, "dump"))") }
+        let arguments = ["dump", "-t", "\(pid)", "-D", path(images), "-v4", "-o", "dump.log", "--timeout", "100"]
+        let dump = try command([tool.path] + arguments + options).run(seconds: 120)
+        if dump.status != 0 { throw Failed("dump by \(tool): status \(dump.status)\n\(errors(images, "dump"))") }
         guard eventually(seconds: 5, { !isAlive(pid) }) else { throw Failed("still there after the dump by \(tool)") }
     }
 
     /// Restores with one of the tools, detached.
     func requireRestore(by tool: Tool, _ images: String, _ options: [String] = []) throws {
-        let restore = try command(Self.restoring(by: tool, path(images)) + ["-d"] + options).run(seconds: 60)
-        if restore.status != 0 { throw Failed("restore by \(tool): \(restore)\n\(errors(images, "restore"))") }
+        let restore = try command(Self.restoring(by: tool, path(images)) + ["-d"] + options).run(seconds: 120)
+        if restore.status != 0 { throw Failed("restore by \(tool): status \(restore.status)\n\(errors(images, "restore"))") }
     }
 
     /// Restores with one of the tools as the job of a new terminal, whose output is appended to `output`.
