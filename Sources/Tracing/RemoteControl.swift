@@ -77,6 +77,14 @@ public final class RemoteControl {
                 remedy: "Run Apus as root, or with CAP_SYS_PTRACE in the process's user namespace")
         }
         let tail = VdsoTail(image: image, base: vdso.lowerBound)
+        // Nothing but Apus' own code is there. To overwrite it would take the way back from the thread.
+        let place = tail.start..<vdso.upperBound
+        if let thread = process.threads.first(where: { place.contains(RemoteAddress($0.registers.rip)) }) {
+            throw Problem(
+                .targetHealing, "thread \(thread.tid) is on its way back from an earlier Apus that was killed",
+                object: .init(pid: process.pid),
+                remedy: process.groupStop == nil ? "Try again" : "Continue the stopped process (kill -CONT), then try again")
+        }
         guard tail.count >= CaveLayout.size else {
             throw Problem(
                 .noRoomForCode, "its vdso has \(tail.count) unused bytes where Apus needs \(CaveLayout.size)",
@@ -345,6 +353,8 @@ extension RemoteControl: Sendable {}
 
 extension Problem.Code {
     public static let foreignArchitecture: Self = "foreign-architecture"
+    /// A process that puts itself in order after the end of an Apus that had borrowed it.
+    public static let targetHealing: Self = "target-healing"
     public static let noRoomForCode: Self = "no-room-for-code"
     public static let remoteCallFailed: Self = "remote-call-failed"
 }
