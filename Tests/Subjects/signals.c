@@ -105,7 +105,7 @@ int main(void)
 	set(SIGPIPE, 0, SIG_IGN, set_of(0));
 	set(SIGTTOU, 0, SIG_IGN, set_of(0));
 	set(SIGQUIT, 0, SIG_DFL, set_of(SIGUSR1, 0));
-	mask = set_of(SIGUSR1, SIGUSR2, SIGHUP, SIGURG, SIGRTMIN + 3, SIGRTMIN + 5, SIGRTMAX, 0);
+	mask = set_of(SIGUSR1, ANSWER, SIGHUP, SIGURG, SIGRTMIN + 3, SIGRTMIN + 5, SIGRTMAX, 0);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	for (int i = 1; i <= 64; i++)
 		sigaction(i, NULL, &expected[i]);

@@ -3,7 +3,7 @@
  *
  * A subject blocks SIGUSR1 (subject_begin), sets its state up, and calls subject_rounds with the function that checks
  * that state. It then says "ready", and at each SIGUSR1 one "FAIL what" line for each difference and at last "OK" or "BAD".
- * SIGTERM ends it. Children are told by the same signal (ask_child) and answer with SIGUSR2 and the number of failures,
+ * SIGTERM ends it. Children are told by the same signal (ask_child) and answer by a signal with the number of failures,
  * so that the answer needs no object that is itself under test.
  */
 #ifndef SUBJECT_H
@@ -27,6 +27,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* How a child answers: a real-time signal, of which several can be pending. */
+#define ANSWER (SIGRTMIN + 7)
 
 /* What the kernel adds to the flags of every file opened by a 64-bit program; zero in the C library's headers. */
 #define KERNEL_LARGEFILE 0100000
@@ -92,7 +95,7 @@ static sigset_t set_of(int first, ...)
 static void subject_begin(void)
 {
 	struct sigaction action = { .sa_handler = on_told };
-	sigset_t set = set_of(SIGUSR1, SIGUSR2, 0);
+	sigset_t set = set_of(SIGUSR1, ANSWER, 0);
 
 	sigaction(SIGUSR1, &action, NULL);
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -127,7 +130,7 @@ static void subject_rounds(void (*check)(void))
 	}
 }
 
-/* A child's rounds: the failures go to the parent as the value of SIGUSR2. */
+/* A child's rounds: the failures go to the parent as the value of its answer. */
 static void child_rounds(void (*check)(void))
 {
 	for (;;) {
@@ -135,18 +138,18 @@ static void child_rounds(void (*check)(void))
 		round_number++;
 		failures = 0;
 		check();
-		sigqueue(getppid(), SIGUSR2, (union sigval){ .sival_int = failures });
+		sigqueue(getppid(), ANSWER, (union sigval){ .sival_int = failures });
 	}
 }
 
-/* Waits at most five seconds for SIGUSR2; the sender's pid, its value in *value; 0 when nothing came. */
+/* Waits at most five seconds for an answer; the sender's pid, its value in *value; 0 when nothing came. */
 static pid_t answer(int *value)
 {
-	sigset_t set = set_of(SIGUSR2, 0);
+	sigset_t set = set_of(ANSWER, 0);
 	struct timespec limit = { .tv_sec = 5 };
 	siginfo_t info;
 
-	if (sigtimedwait(&set, &info, &limit) != SIGUSR2)
+	if (sigtimedwait(&set, &info, &limit) != ANSWER)
 		return 0;
 	*value = info.si_value.sival_int;
 	return info.si_pid;
@@ -155,7 +158,7 @@ static pid_t answer(int *value)
 /* A child that is set up says so, as its answer number 0. */
 static void child_is_ready(void)
 {
-	sigqueue(getppid(), SIGUSR2, (union sigval){ .sival_int = 0 });
+	sigqueue(getppid(), ANSWER, (union sigval){ .sival_int = 0 });
 }
 
 static void need_child(pid_t pid)

@@ -92,7 +92,7 @@ static void *body(void *argument)
 	fill(local, sizeof(local), number + 1);
 	snprintf(self->name, sizeof(self->name), "thread number %d", number);
 	prctl(PR_SET_NAME, self->name);
-	self->mask = set_of(SIGUSR1, SIGUSR2, SIGRTMIN + 4, SIGRTMIN + 10 + number, 0);
+	self->mask = set_of(SIGUSR1, ANSWER, SIGRTMIN + 4, SIGRTMIN + 10 + number, 0);
 	pthread_sigmask(SIG_SETMASK, &self->mask, NULL);
 	NEED(sigaltstack(&stack, NULL) == 0);
 	if (number == 2)

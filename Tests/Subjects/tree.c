@@ -114,7 +114,7 @@ static void start_orphan(void)
 
 int main(void)
 {
-	sigset_t set = set_of(SIGUSR2, 0);
+	sigset_t set = set_of(ANSWER, 0);
 	siginfo_t info;
 
 	subject_begin();
@@ -125,7 +125,7 @@ int main(void)
 	in_group = start(join_sister);
 	parent = getpid();
 	start_orphan();
-	NEED(sigwaitinfo(&set, &info) == SIGUSR2);
+	NEED(sigwaitinfo(&set, &info) == ANSWER);
 	orphan = info.si_pid;
 	remember();
 	stopped = fork();

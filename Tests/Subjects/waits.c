@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 				int content = waits[i].wait();
 				if (!content)
 					say("FAIL %s ended with errno %d", waits[i].name, errno);
-				sigqueue(getppid(), SIGUSR2, (union sigval){ .sival_int = !content });
+				sigqueue(getppid(), ANSWER, (union sigval){ .sival_int = !content });
 			}
 		}
 	}
