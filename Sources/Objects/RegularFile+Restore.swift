@@ -48,6 +48,9 @@ public struct NamedFile: Resource {
         var found: [Problem] = []
         if entry.hasMode, UInt32(status.mode) & Self.typeBits != entry.mode & Self.typeBits {
             found.append(changed("is \(Self.kind(UInt32(status.mode))) now and was \(Self.kind(entry.mode))"))
+        } else if status.kind == .fifo || status.kind == .socket {
+            // Opening it could wait for ever.
+            found.append(changed("is \(Self.kind(UInt32(status.mode))) now"))
         } else if entry.hasSize, status.kind == .regular, status.size != entry.size {
             found.append(changed("has \(status.size) bytes now and had \(entry.size)"))
         }

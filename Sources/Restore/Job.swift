@@ -34,6 +34,7 @@ struct Job {
                 try Job.withoutBackgroundStops { () throws(Errno) in try Terminal.setForegroundGroup(own, group) }
             }
         } catch {
+            takeTerminalBack()
             throw Problem(
                 .noTerminal, "the terminal cannot be given to the tree", object: .init(fd: own),
                 cause: .init(error, attempted: "ioctl(TCSETS, TIOCSPGRP)"),
@@ -92,7 +93,7 @@ struct Job {
         }
     }
 
-    private func takeTerminalBack() {
+    func takeTerminalBack() {
         guard let terminal else { return }
         try? Job.withoutBackgroundStops { () throws(Errno) in
             try Terminal.setForegroundGroup(terminal.descriptor, getpgrp())

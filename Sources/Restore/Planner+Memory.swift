@@ -19,6 +19,9 @@ extension Planner {
     /// mmap(2) flags that are carried over as they are.
     private static let carriedFlags = UInt32(MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE)
     private static let noReplace: UInt32 = 0x100000
+    /// RANDOM, SEQUENTIAL, DONTFORK, MERGEABLE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, WIPEONFORK (madvise(2)): what stays
+    /// with a mapping. The others do something at once, to the content of a shared file for one.
+    private static let carriedAdvice = [1, 2, 10, 12, 14, 15, 16, 18]
     private static let largestRead: UInt64 = 0x4000_0000
 
     mutating func composeMemory(of task: TaskImages, in batch: inout Batch) {
@@ -69,13 +72,6 @@ extension Planner {
         let status = vma.kind
         guard status.isDisjoint(with: .unsupported) else {
             problems.append(unsupported(vma, of: task))
-            return false
-        }
-        guard vma.start < vma.end, vma.start % 4096 == 0, vma.end % 4096 == 0 else {
-            problems.append(
-                Problem(
-                    .imageUnsuitable, "the images hold a mapping \(range(vma)) that no kernel could have made",
-                    object: .init(pid: task.pid), remedy: "Copy the images again"))
             return false
         }
         var flags = vma.flags & Self.carriedFlags
@@ -155,7 +151,7 @@ extension Planner {
     }
 
     private func advise(_ vma: VmaEntry, in batch: inout Batch) {
-        for advice in 0..<64 where vma.hasMadv && vma.madv & (1 << UInt64(advice)) != 0 {
+        for advice in Self.carriedAdvice where vma.hasMadv && vma.madv & (1 << UInt64(advice)) != 0 {
             batch.call(
                 Int(SYS_madvise), .value(vma.start), .value(vma.end - vma.start), .int(advice),
                 for: "advise \(range(vma))")

@@ -3,6 +3,7 @@ internal import Diagnostics
 internal import Glibc
 internal import Images
 internal import Linux
+internal import Objects
 internal import SystemPackage
 internal import Tracing
 
@@ -27,6 +28,8 @@ extension Planner {
         composeTimers(task, in: &finish)
         composeThread(index, 0, in: &finish)
         drain(in: &finish)
+        // Ignored, it would have its children's ends taken note of without a word, and zombies must stay zombies.
+        composeActions(task, only: SIGCHLD, in: &finish)
         queue(task.task.signalsS, toProcess: task.pid, in: &finish)
         if let leader = task.threads.first { queue(leader, in: &finish, pid: task.pid) }
         plan.tasks[index].finish = placed(finish)
@@ -40,9 +43,16 @@ extension Planner {
         plan.tasks[index].cleanup = placed(cleanup)
     }
 
-    private func joinGroup(_ task: TaskImages, _ members: [Int32: Int], in batch: inout Batch) {
+    private mutating func joinGroup(_ task: TaskImages, _ members: [Int32: Int], in batch: inout Batch) {
         // A session's leader is its group's for ever.
-        guard session(of: task, members) != task.pid, let group = group(of: task, members) else { return }
+        guard session(of: task, members) != task.pid else { return }
+        guard let group = group(of: task, members) else {
+            return problems.append(
+                Problem(
+                    .sessionOutside, "the leader of its process group, \(task.processGroup), is not in the images",
+                    object: .init(pid: task.pid, process: task.task.commText),
+                    remedy: "Restore the images with CRIU; Apus cannot place such a process yet"))
+        }
         batch.call(Int(SYS_setpgid), 0, .signed(group), for: "join process group \(group)")
     }
 
@@ -61,6 +71,11 @@ extension Planner {
             let limits = batch.buffer([UInt8](repeating: 0, count: 16))
             batch.call(Int(SYS_prlimit64), 0, .int(4), .address(limits), 0)
             let mask = batch.buffer([UInt8](repeating: 0, count: 8))
+            // Apus may have been started with the signal ignored (nohup).
+            let action = batch.buffer([UInt8](repeating: 0, count: 32))
+            batch.call(
+                Int(SYS_rt_sigaction), .value(UInt64(status & 0x7f)), .address(action), 0, 8,
+                expecting: Batch.anything)
             batch.call(Int(SYS_kill), .signed(task.pid), .value(UInt64(status & 0x7f)))
             batch.call(Int(SYS_rt_sigprocmask), 2, .address(mask), 0, 8, for: "end by signal \(status & 0x7f)")
         }
@@ -123,10 +138,13 @@ extension Planner {
     }
 
     /// The handlers of all signals. SIGKILL and SIGSTOP have none, and the images leave them out.
-    private func composeActions(_ task: TaskImages, in batch: inout Batch) {
+    private func composeActions(_ task: TaskImages, only: Int32? = nil, in batch: inout Batch) {
         let entries = task.task.sigactions
         let numbers = (1...64).filter { entries.count > 62 || ($0 != Int(SIGKILL) && $0 != Int(SIGSTOP)) }
-        for (number, entry) in zip(numbers, entries) where number != Int(SIGKILL) && number != Int(SIGSTOP) {
+        for (number, entry) in zip(numbers, entries)
+        where number != Int(SIGKILL) && number != Int(SIGSTOP)
+            && (only == nil ? number != SIGCHLD : number == Int(only ?? 0))
+        {
             var bytes: [UInt8] = []
             for value in [entry.sigaction, entry.flags, entry.restorer, entry.mask] {
                 bytes.append(littleEndian: value)
@@ -164,7 +182,7 @@ extension Planner {
         }
     }
 
-    private func composeTimers(_ task: TaskImages, in batch: inout Batch) {
+    private mutating func composeTimers(_ task: TaskImages, in batch: inout Batch) {
         let timers = task.task.timers
         for (kind, timer) in [timers.real, timers.virt, timers.prof].enumerated()
         where timer.vsec != 0 || timer.vusec != 0 {
@@ -173,37 +191,58 @@ extension Planner {
             let value = batch.buffer(bytes)
             batch.call(Int(SYS_setitimer), .int(kind), .address(value), 0, for: "set interval timer \(kind)")
         }
-        composePosixTimers(timers.posix, in: &batch)
+        composePosixTimers(task, in: &batch)
     }
 
-    /// The kernel numbers the timers of a new process from 0 on, so each gets its number when those below have been
-    /// made, and the ones that the program had deleted are deleted again.
-    private func composePosixTimers(_ timers: [PosixTimerEntry], in batch: inout Batch) {
-        let wanted = Dictionary(timers.map { ($0.itID, $0) }) { first, _ in first }
-        guard let highest = wanted.keys.max(), highest < 65536 else { return }
-        for id in 0...highest {
-            let entry = wanted[id]
-            var event: [UInt8] = []
-            event.append(littleEndian: entry?.sivalPtr ?? 0)
-            event.append(littleEndian: entry?.siSigno ?? 0)
-            // SIGEV_NONE for one that is only a place holder.
-            event.append(littleEndian: entry?.itSigevNotify ?? 1)
-            event.append(littleEndian: entry?.notifyThreadID ?? 0)
-            event += [UInt8](repeating: 0, count: 64 - event.count)
-            let block = batch.buffer(event)
-            let number = batch.space(4)
-            batch.call(
-                Int(SYS_timer_create), .value(UInt64(entry?.clockID ?? 1)), .address(block), .address(number),
-                for: "make POSIX timer \(id)")
-            guard let entry else {
-                batch.call(Int(SYS_timer_delete), .int32(number), for: "delete POSIX timer \(id)")
-                continue
-            }
-            var times: [UInt8] = []
-            for value in [entry.isec, entry.insec, entry.vsec, entry.vnsec] { times.append(littleEndian: value) }
-            let value = batch.buffer(times)
-            batch.call(Int(SYS_timer_settime), .int32(number), 0, .address(value), 0, for: "arm POSIX timer \(id)")
+    /// Timers get their numbers by PR_TIMER_CREATE_RESTORE_IDS (Linux 6.15). Before, the kernel numbers the timers of
+    /// a new process from 0 on: each gets its number when those below have been made, and the ones that the program
+    /// had deleted are deleted again.
+    private mutating func composePosixTimers(_ task: TaskImages, in batch: inout Batch) {
+        let timers = task.task.timers.posix
+        guard let highest = timers.map(\.itID).max() else { return }
+        let chooseNumbers = 77
+        if host.choosesTimerNumbers {
+            batch.call(Int(SYS_prctl), .int(chooseNumbers), 1, 0, 0, 0, for: "choose the numbers of timers")
+            for timer in timers { make(timer, number: timer.itID, in: &batch) }
+            batch.call(Int(SYS_prctl), .int(chooseNumbers), 0, 0, 0, 0)
+            return
         }
+        guard highest < 4096 else {
+            return problems.append(
+                Problem(
+                    .objectUnsupported,
+                    "it has a POSIX timer numbered \(highest), which this kernel cannot be told to give",
+                    object: .init(pid: task.pid, process: task.task.commText),
+                    remedy: "Restore it on Linux 6.15 or later"))
+        }
+        let wanted = Dictionary(timers.map { ($0.itID, $0) }) { first, _ in first }
+        for id in 0...highest { make(wanted[id], number: id, in: &batch) }
+    }
+
+    /// Makes one timer, or a place holder that is deleted at once.
+    private func make(_ entry: PosixTimerEntry?, number id: UInt32, in batch: inout Batch) {
+        var event: [UInt8] = []
+        event.append(littleEndian: entry?.sivalPtr ?? 0)
+        event.append(littleEndian: entry?.siSigno ?? 0)
+        // SIGEV_NONE for one that is only a place holder.
+        event.append(littleEndian: entry?.itSigevNotify ?? 1)
+        event.append(littleEndian: entry?.notifyThreadID ?? 0)
+        event += [UInt8](repeating: 0, count: 64 - event.count)
+        let block = batch.buffer(event)
+        var wanted: [UInt8] = []
+        wanted.append(littleEndian: id)
+        let number = batch.buffer(wanted)
+        batch.call(
+            Int(SYS_timer_create), .value(UInt64(entry?.clockID ?? 1)), .address(block), .address(number),
+            for: "make POSIX timer \(id)")
+        guard let entry else {
+            batch.call(Int(SYS_timer_delete), .int32(number), for: "delete POSIX timer \(id)")
+            return
+        }
+        var times: [UInt8] = []
+        for value in [entry.isec, entry.insec, entry.vsec, entry.vnsec] { times.append(littleEndian: value) }
+        let value = batch.buffer(times)
+        batch.call(Int(SYS_timer_settime), .int32(number), 0, .address(value), 0, for: "arm POSIX timer \(id)")
     }
 
     // MARK: Signals

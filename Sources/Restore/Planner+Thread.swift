@@ -52,7 +52,8 @@ extension Planner {
         composeScheduling(core, in: &batch)
         composeAlternateStack(core, in: &batch)
         if core.hasCreds { composeCredentials(core.creds, of: task, in: &batch) }
-        if number == 0, let memory = task.memory, memory.hasDumpable, memory.dumpable != 2 {
+        // Every thread, behind its own change of user: the last one to change resets it for all.
+        if let memory = task.memory, memory.hasDumpable, memory.dumpable != 2 {
             batch.call(Int(SYS_prctl), 4, .int(Int(memory.dumpable)), for: "set whether it may be dumped")
         }
         if core.pdeathSig != 0 {
@@ -81,7 +82,14 @@ extension Planner {
         // From the newest to the oldest, each names the one before it.
         var chain: [SeccompFilter] = []
         var next: Int? = Int(core.seccompFilter)
-        while let index = next, images.seccompFilters.indices.contains(index), chain.count < 1024 {
+        while let index = next {
+            // A chain that is broken or turns in a circle would restore weaker filters than there were.
+            guard images.seccompFilters.indices.contains(index), chain.count <= images.seccompFilters.count else {
+                return problems.append(
+                    Problem(
+                        .imageUnsuitable, "its seccomp filters do not form a chain",
+                        object: .init(pid: task.pid, process: task.task.commText), remedy: "Copy the images again"))
+            }
             chain.append(images.seccompFilters[index])
             next = images.seccompFilters[index].hasPrev ? Int(images.seccompFilters[index].prev) : nil
         }
@@ -99,7 +107,8 @@ extension Planner {
     }
 
     private func composeScheduling(_ core: ThreadCoreEntry, in batch: inout Batch) {
-        if core.schedPolicy != 0 {
+        // Also what is the default: Apus itself may have been started with another.
+        if core.hasSchedPolicy {
             var bytes: [UInt8] = []
             bytes.append(littleEndian: core.schedPrio)
             let parameter = batch.buffer(bytes)
@@ -107,7 +116,7 @@ extension Planner {
                 Int(SYS_sched_setscheduler), 0, .value(UInt64(core.schedPolicy)), .address(parameter),
                 for: "set scheduling policy \(core.schedPolicy), priority \(core.schedPrio)")
         }
-        if core.schedNice != 0 {
+        if core.hasSchedNice {
             batch.call(
                 Int(SYS_setpriority), 0, 0, .signed(core.schedNice), for: "set its nice value to \(core.schedNice)")
         }

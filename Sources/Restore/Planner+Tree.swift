@@ -40,7 +40,8 @@ extension Planner {
 
     func group(of task: TaskImages, _ members: [Int32: Int]) -> Int32? {
         if members[task.processGroup] != nil { return task.processGroup }
-        return shellJob ? host.processGroup : nil
+        // Outside with its session: the caller's group takes its place.
+        return shellJob && members[task.session] == nil ? host.processGroup : nil
     }
 
     private mutating func composeFamily(_ index: Int, _ members: [Int32: Int]) {

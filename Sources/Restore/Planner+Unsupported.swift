@@ -26,8 +26,26 @@ extension Planner {
         if !spaces.isEmpty {
             refuse("namespaces of its own (\(spaces.joined(separator: ", ")))", pid: images.root?.pid)
         }
+        refuseSharedTables()
         for task in images.tasks where task.memory?.aios.isEmpty == false {
             refuse("an AIO context", pid: task.pid, process: task.task.commText)
+        }
+    }
+
+    /// Tasks that share an address space, a descriptor table or a working directory without being threads.
+    private mutating func refuseSharedTables() {
+        let tables: [(String, KeyPath<TaskKobjIdsEntry, UInt32>)] = [
+            ("an address space", \.vmID), ("a descriptor table", \.filesID), ("a working directory", \.fsID),
+            ("signal handlers", \.sighandID),
+        ]
+        for (name, id) in tables {
+            var seen: Set<UInt32> = []
+            for task in images.tasks {
+                guard let ids = task.ids, ids[keyPath: id] != 0 else { continue }
+                if !seen.insert(ids[keyPath: id]).inserted {
+                    refuse("\(name) that two processes share", pid: task.pid, process: task.task.commText)
+                }
+            }
         }
     }
 

@@ -42,15 +42,31 @@ public struct Planner {
     public static func plan(
         _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool
     ) throws(Problems) -> RestorePlan {
-        var planner = try Planner(images, layers, host, shellJob, leavesStopped)
-        planner.refuseWhatWouldBeLost()
-        planner.composeTasks()
-        try Problems.throwIfAny(planner.problems)
-        return planner.plan
+        try Problems.throwIfAny(Planner.impossibilities(images))
+        var room = RestorePlan.Area.prelude + 0x2000 + estimate(images)
+        while true {
+            var planner = try Planner(images, layers, host, shellJob, leavesStopped, room: room)
+            planner.refuseWhatWouldBeLost()
+            planner.composeTasks()
+            try Problems.throwIfAny(planner.problems)
+            let used = RestorePlan.Area.prelude + 0x1000 + planner.plan.mailboxSize
+            if used <= room { return planner.plan }
+            room = used
+        }
+    }
+
+    /// About how many bytes the batches will take: some hundred for each thing in the images.
+    private static func estimate(_ images: CheckpointImages) -> Int {
+        192
+            * images.tasks.reduce(0) { sum, task in
+                sum + 512 + 4 * (task.memory?.vmas.count ?? 0) + 2 * (task.pagemap?.runs.count ?? 0)
+                    + 2 * task.descriptors.count + 128 * task.threads.count
+            }
     }
 
     private init(
-        _ images: CheckpointImages, _ layers: PageLayers, _ host: RestoreHost, _ shellJob: Bool, _ leavesStopped: Bool
+        _ images: CheckpointImages, _ layers: PageLayers, _ host: RestoreHost, _ shellJob: Bool, _ leavesStopped: Bool,
+        room: Int
     ) throws(Problems) {
         self.images = images
         self.layers = layers
@@ -59,19 +75,14 @@ public struct Planner {
         self.leavesStopped = leavesStopped
         names = (try? layers.directories.first?.fileNames()) ?? []
         let highest = images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2
-        // Room below for what Apus opens in passing.
-        let first = max(64, highest + 1, host.highestDescriptor + 32)
-        let vmas = images.tasks.compactMap(\.memory).flatMap(\.vmas)
-        // The mailbox's size is not known yet; its upper bound is: some hundred bytes for each thing in the images.
-        let things = images.tasks.reduce(0) { sum, task in
-            sum + 512 + 4 * (task.memory?.vmas.count ?? 0) + 2 * (task.pagemap?.runs.count ?? 0)
-                + 2 * task.descriptors.count + 128 * task.threads.count
-        }
-        let size = RestorePlan.Area.prelude + 0x2000 + things * 192
-        guard let base = AddressHole.find(of: UInt64(size), outside: vmas, from: host.lowestAddress) else {
+        // Room below for what Apus opens in passing: both ends of every pipe, one of every memfd.
+        let passing = Int32(clamping: 2 * images.files.entries.count)
+        let first = max(64, highest + 1, host.highestDescriptor + 32 + passing)
+        let vmas = images.tasks.compactMap(\.memory).flatMap(\.vmas).filter { !$0.kind.contains(.vsyscall) }
+        guard let base = AddressHole.find(of: UInt64(room), outside: vmas, from: host.lowestAddress) else {
             throw Problems(
                 Problem(
-                    .imageUnsuitable, "the tasks leave no \(size) bytes of address space free at a common place",
+                    .imageUnsuitable, "the tasks leave no \(room) bytes of address space free at a common place",
                     remedy: "Report this with the output of `apus show`"))
         }
         plan = RestorePlan(area: .init(base: base))

@@ -1,6 +1,6 @@
-internal import Diagnostics
+public import Diagnostics
 internal import Glibc
-internal import Images
+public import Images
 internal import Linux
 public import Logging
 internal import Objects
@@ -50,8 +50,24 @@ public enum Restoration {
             if harmless.contains(signal) { continue }
             images.tasks[0].threads[number].core.threadCore.pdeathSig = 0
             logger.warning(
-                "process \(images.tasks[0].pid): it is no longer sent a signal when its parent ends: detached, it has none")
+                "process \(images.tasks[0].pid): it is no longer sent a signal when its parent ends: detached, it has none"
+            )
         }
+    }
+
+    /// Whether the images in a directory could be restored by this version on a host like this one: asked by a dump
+    /// before it ends the original. Nothing is made, and whether files and pids are there is not asked.
+    public static func verify(_ directory: ImageDirectory, shellJob: Bool) throws(Problems) {
+        let images = try CheckpointImages(reading: directory)
+        let layers: PageLayers
+        let host: RestoreHost
+        do throws(Problem) {
+            layers = try PageLayers(of: directory)
+            host = try RestoreHost.current()
+        } catch {
+            throw Problems(error)
+        }
+        _ = try Planner.plan(images, pages: layers, host: host, shellJob: shellJob, leavesStopped: false)
     }
 
     private static func restore(
@@ -60,7 +76,7 @@ public enum Restoration {
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: options.imagesDirectory)
         try scripts.run(.preRestore)
         let builder = try build(plan, site, options)
-        let job: Job
+        var job: Job?
         var pidFile: WrittenFile?
         do throws(Problem) {
             logger.info("All processes are rebuilt (\(builder.roundTrips) round trips)")
@@ -72,11 +88,12 @@ public enum Restoration {
             try builder.hold()
         } catch {
             builder.abandon()
+            job?.takeTerminalBack()
             pidFile?.remove()
             throw error
         }
         builder.release()
-        job.announceSize(plan)
+        job?.announceSize(plan)
         logger.info("The tree is released")
         var statistics = Statistics()
         statistics.roundTrips = UInt64(builder.roundTrips)
@@ -97,7 +114,7 @@ public enum Restoration {
         }
         Steps.report()
         if let command = options.execCommand { return try Job.become(command) }
-        return options.detached ? 0 : job.wait()
+        return options.detached ? 0 : job?.wait() ?? 0
     }
 
     /// Builds the tree. A pid whose process has just gone stays taken for some microseconds more, after it has
@@ -113,6 +130,8 @@ public enum Restoration {
             do throws(Problem) {
                 try builder.build()
                 options.progress.finish()
+                // What the tree has inherited Apus must not hold: the end of a pipe would never be seen.
+                site.beginAnew()
                 return builder
             } catch {
                 options.progress.finish()

@@ -22,6 +22,8 @@ public struct RestoreHost: Sendable {
     public var processGroup: Int32
     /// The highest descriptor that Apus has open: what the tree inherits goes above.
     public var highestDescriptor: Int32
+    /// The kernel can be told the numbers of POSIX timers (PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15).
+    public var choosesTimerNumbers = false
     /// The lowest address that may be mapped (vm.mmap_min_addr).
     public var lowestAddress: UInt64
 
@@ -57,12 +59,15 @@ public struct RestoreHost: Sendable {
                 .hostUnknown, "this kernel gives programs no vdso",
                 remedy: "Boot without vdso=0: restored programs need it for their clocks")
         }
-        return RestoreHost(
+        var host = RestoreHost(
             extendedState: .current, vdso: bytes, vvar: vvar.map(\.size),
             vdsoOffset: vdso.range.lowerBound - first.range.lowerBound,
             lastCapability: number(in: "/proc/sys/kernel/cap_last_cap") ?? 40, session: getsid(0),
             processGroup: getpgrp(), highestDescriptor: (try? own.descriptors().max()) ?? 1023,
             lowestAddress: UInt64(max(number(in: "/proc/sys/vm/mmap_min_addr") ?? 65536, 65536)))
+        let (chooseNumbers, ask): (UInt, UInt) = (77, 2)
+        host.choosesTimerNumbers = apus_syscall(Int(SYS_prctl), chooseNumbers, ask, 0, 0, 0, 0) >= 0
+        return host
     }
 
     private static func number(in path: String) -> Int32? {

@@ -109,6 +109,7 @@ final class TreeBuilder {
         try awaitZombies()
         try suspendSeccomp()
         try barrier(\.finish, tasks: plan.tasks.filter { $0.state != .dead })
+        try setOwners()
         closeService()
     }
 
@@ -132,6 +133,10 @@ final class TreeBuilder {
                     remedy: "Run Apus with CAP_SYS_RESOURCE, or start it with the same oom_score_adj")
             }
         }
+    }
+
+    /// To whom descriptions send signals: processes, groups and threads exist by now.
+    private func setOwners() throws(Problem) {
         for opening in plan.openings {
             guard let owner = opening.owner else { continue }
             do throws(Errno) {
@@ -224,6 +229,11 @@ final class TreeBuilder {
             channels[pid].map { Files.PollEntry($0.channel.raw, .readable) }
         }
         _ = try? Files.poll(&entries, timeout: 20_000_000)
+        for pid in waitingFor {
+            guard let task = plan.tasks.first(where: { $0.pid == pid }), task.state != .dead else { continue }
+            let state = (try? ProcessDirectory(pid).stat())?.state
+            if state == nil || state == .zombie { throw died(task) }
+        }
         if let ended = try? Processes.wait(for: root.pid, [.noHang, .all]), ended.pid == root.pid,
             root.state != .dead
         {

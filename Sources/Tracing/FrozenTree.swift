@@ -2,7 +2,7 @@
 public final class FrozenProcess {
     public let pid: Int32
     /// The parent within the tree; for the root the parent outside.
-    public let parent: Int32
+    public internal(set) var parent: Int32
     /// The live threads, the leader first if it lives. Empty for a zombie.
     public internal(set) var threads: [Tracee] = []
     /// The process has exited and waits for its parent to notice (`state` Z in /proc/PID/stat).

@@ -19,11 +19,15 @@ public final class RemoteControl {
     public let memory: ProcessMemory
     private let cave: CaveLayout
     private let original: [UInt8]
-    private let deadline: Deadline
+    private var deadline: Deadline
 
     private var mailbox = RemoteAddress(0)
     private var channel: Channel?
     private var entered = false
+    /// Descriptors of the channel that are open in the process: its own end, and at first the other.
+    private var theirs: [UInt32] = []
+    /// The leader is on the trampoline, and not stopped.
+    private var isRunning = false
 
     /// How many times a thread was set going and waited for.
     public private(set) var roundTrips = 0
@@ -83,7 +87,8 @@ public final class RemoteControl {
             throw Problem(
                 .targetHealing, "thread \(thread.tid) is on its way back from an earlier Apus that was killed",
                 object: .init(pid: process.pid),
-                remedy: process.groupStop == nil ? "Try again" : "Continue the stopped process (kill -CONT), then try again")
+                remedy: process.groupStop == nil
+                    ? "Try again" : "Continue the stopped process (kill -CONT), then try again")
         }
         guard tail.count >= CaveLayout.size else {
             throw Problem(
@@ -118,8 +123,10 @@ public final class RemoteControl {
         first.call(Int(SYS_close), .value(UInt64(other)))
         let base = mailbox + Layout.batch
         try write(first.encoded(at: base), at: base)
+        isRunning = true
         try start(leader, slot: 0, batch: base, count: 1)
         try awaitReport(slot: 0)
+        theirs.removeLast()
     }
 
     private func makeMailbox() throws(Problem) {
@@ -150,6 +157,7 @@ public final class RemoteControl {
             throw refused("socketpair", result, "Raise its limit of open files (prlimit --nofile) and try again")
         }
         let pair = try read(descriptors, count: 8)
+        theirs = [pair.littleEndian(UInt32.self, at: 0), pair.littleEndian(UInt32.self, at: 4)]
         channel = try Channel(takingFrom: process.pid, pair.littleEndian(Int32.self, at: 4))
     }
 
@@ -179,13 +187,21 @@ public final class RemoteControl {
         registers.r15 = undo.descriptors.raw
         registers.orig_rax = UInt64.max
         Steps.take()
-        try leader.assume(registers, mask: UInt64.max)
+        try leader.assume(registers, mask: UInt64.max, through: wayBack(of: leader, slot: 0))
         try leader.resume(.toSystemCall)
         try leader.waitForSystemCallStop(deadline)
         try leader.resume(.toSystemCall)
         try leader.waitForSystemCallStop(deadline)
         roundTrips += 2
         return Int64(bitPattern: try leader.currentRegisters().rax)
+    }
+
+    /// Registers with which a thread becomes what it was by itself, once `save` has been called for it.
+    private func wayBack(of thread: Tracee, slot: Int) -> user_regs_struct {
+        var registers = thread.registers
+        registers.rip = (cave.resume(slot) + Trampoline.resumeRegistersOffset).raw
+        registers.orig_rax = UInt64.max
+        return registers
     }
 
     /// Stores where a thread goes on when it leaves by itself.
@@ -221,7 +237,7 @@ public final class RemoteControl {
         registers.orig_rax = UInt64.max
         Steps.take()
         if slot != 0 { try setUsers(2) }
-        try thread.assume(registers, mask: UInt64.max)
+        try thread.assume(registers, mask: UInt64.max, through: wayBack(of: thread, slot: slot))
         try thread.resume(.run)
     }
 
@@ -267,7 +283,8 @@ public final class RemoteControl {
         try awaitReport(slot: 1, on: thread)
         try thread.interrupt(deadline)
         Steps.take()
-        try thread.assume(thread.registers, mask: thread.signalMask)
+        try thread.assume(
+            thread.registers, mask: thread.signalMask, through: wayBack(of: thread, slot: 1))
         try setUsers(1)
         return try collect(batch, at: base, slot: 1)
     }
@@ -283,7 +300,7 @@ public final class RemoteControl {
                 try tracee.dealWithInterruption()
                 throw refused("recvfrom", -Int64(ECONNRESET), "Try again")
             }
-            if deadline.isPast || Cancellation.requested {
+            if deadline.isOver {
                 throw TreeFreezer.timeout(pid: process.pid, tid: tracee.tid)
             }
         }
@@ -300,20 +317,25 @@ public final class RemoteControl {
     /// Puts the process back as it was: descriptors, mappings, registers, signal mask. It stays stopped.
     public func release() throws(Problem) {
         guard entered else { return }
-        if channel != nil { try leader.interrupt(deadline) }
+        // Putting things back has its own time, and no wish to stop ends it.
+        deadline = Deadline(nanoseconds: 2_000_000_000)
+        if isRunning { try leader.interrupt(deadline) }
+        isRunning = false
+        var undo = Undo()
+        undo.mailbox = mailbox
+        while let descriptor = theirs.last {
+            _ = try single(Int(SYS_close), [UInt64(descriptor)], undo: undo)
+            theirs.removeLast()
+        }
         if mailbox.raw != 0 {
-            if channel != nil {
-                var undo = Undo()
-                undo.mailbox = mailbox
-                _ = try single(Int(SYS_close), [UInt64(try ownEnd())], undo: undo)
-            }
             _ = try single(Int(SYS_munmap), [mailbox.raw, UInt64(Self.mailboxSize)], undo: Undo())
+            mailbox = RemoteAddress(0)
         }
         // From a stop within the handling of signals the kernel restarts an interrupted system call itself, and
         // gives a signal that came meanwhile the last word on it.
         try leader.interruptBeforeUserMode(deadline)
         Steps.take()
-        try leader.assume(leader.registers, mask: leader.signalMask)
+        try leader.assume(leader.registers, mask: leader.signalMask, through: wayBack(of: leader, slot: 0))
         try write(original, at: cave.base)
         channel = nil
         entered = false

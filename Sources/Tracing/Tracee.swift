@@ -88,15 +88,40 @@ public final class Tracee {
         guard state == .stopped else { return }
         Steps.take()
         if heldStop { _ = apus_syscall(Int(SYS_kill), UInt(pid), UInt(SIGSTOP), 0, 0, 0, 0) }
-        do throws(Errno) { try Ptrace.detach(tid) } catch { if error != .noSuchProcess { throw error } }
+        do throws(Errno) { try Ptrace.detach(tid) } catch {
+            if error != .noSuchProcess { throw error }
+            detachRunning()
+        }
         state = .gone
+    }
+
+    /// A thread that something went wrong with may still be running: it is stopped, to be let go of.
+    private func detachRunning() {
+        guard (try? Ptrace.interrupt(tid)) != nil else { return }
+        let limit = Deadline(nanoseconds: 500_000_000)
+        while !limit.isPast {
+            guard let change = try? nextChange(blocking: false) else {
+                ChildSignal.wait(atMost: 1_000_000)
+                continue
+            }
+            if case .ended = change { return }
+            if (try? Ptrace.detach(tid)) != nil { return }
+        }
     }
 
     // MARK: Borrowing the thread
 
-    /// Sets registers and mask of the stopped thread, in one step: what they were is in `registers`, `signalMask`.
-    func assume(_ registers: user_regs_struct, mask: UInt64) throws(Problem) {
+    /// Gives the stopped thread registers and a signal mask. They cannot be set in one step, and Apus may die between
+    /// the two: so it passes through `wayBack`, registers from which the thread becomes what it was by itself,
+    /// whatever its mask, and with a stack pointer on which a signal handler may run.
+    func assume(
+        _ registers: user_regs_struct, mask: UInt64, through wayBack: user_regs_struct
+    ) throws(Problem) {
+        Steps.take()
+        try attempt("PTRACE_SETREGSET") { () throws(Errno) in try Ptrace.setRegisters(tid, wayBack) }
+        Steps.take()
         try attempt("PTRACE_SETSIGMASK") { () throws(Errno) in try Ptrace.setSignalMask(tid, mask) }
+        Steps.take()
         try attempt("PTRACE_SETREGSET") { () throws(Errno) in try Ptrace.setRegisters(tid, registers) }
     }
 
@@ -185,7 +210,7 @@ public final class Tracee {
         while true {
             let change = try attempt("wait4") { () throws(Errno) in try nextChange(blocking: false) }
             if let change { return change }
-            if deadline.isPast { throw TreeFreezer.timeout(pid: pid, tid: tid) }
+            if deadline.isOver { throw TreeFreezer.timeout(pid: pid, tid: tid) }
             ChildSignal.wait(atMost: deadline.remaining(atMost: 5_000_000))
         }
     }

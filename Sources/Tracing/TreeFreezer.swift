@@ -88,7 +88,7 @@ public struct TreeFreezer {
             }
         }
         if foundNew { return true }
-        prune()
+        try prune()
         return false
     }
 
@@ -135,7 +135,7 @@ public struct TreeFreezer {
             }
             moving = rest
             if moving.isEmpty { return }
-            if deadline.isPast || Cancellation.requested {
+            if deadline.isOver {
                 throw Self.timeout(pid: moving[0].pid, tid: moving[0].tid)
             }
             if Deadline.now() - began > 2_000_000 { try helpVforkParents() }
@@ -157,7 +157,7 @@ public struct TreeFreezer {
     }
 
     /// Drops what has ended, and finds the zombies.
-    private func prune() {
+    private func prune() throws(Problem) {
         for process in tree.processes {
             process.threads.removeAll { $0.isGone }
             process.threads.sort { a, b in a.tid == process.pid || (b.tid != process.pid && a.tid < b.tid) }
@@ -166,6 +166,17 @@ public struct TreeFreezer {
         let root = tree.root
         tree.processes.removeAll { process in
             process !== root && process.threads.isEmpty && !process.isZombie
+        }
+        let members = Set(tree.processes.map(\.pid))
+        for process in tree.processes where process !== root {
+            // Its parent may have ended meanwhile, and left it to another.
+            process.parent = ProcessState(of: process.pid)?.parent ?? process.parent
+            if !members.contains(process.parent) {
+                throw Problem(
+                    .freezeDiverges, "its parent ended during the freeze and left it to process \(process.parent)",
+                    object: .init(pid: process.pid),
+                    remedy: "Everything runs on as before; try again, or dump that process's tree by itself")
+            }
         }
     }
 
