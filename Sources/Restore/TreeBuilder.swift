@@ -19,6 +19,7 @@ final class TreeBuilder {
     /// Apus' ends of the channels, by task.
     var channels: [Int32: OpenChannel] = [:]
     var started: [Int32] = []
+    private var heardFrom: Set<Int32> = []
     var guided: [GuidedLeave] = []
     /// Where the vdso lies behind the first of the kernel's own mappings, and its length, as the root has them.
     var vdsoOffset: UInt64 = 0
@@ -205,6 +206,7 @@ final class TreeBuilder {
                 switch open.channel.report(atMost: patience) {
                 case .token(let token):
                     heard = true
+                    heardFrom.insert(pid)
                     try check(task, token)
                     var rest = tokens
                     rest.remove(token)
@@ -231,6 +233,8 @@ final class TreeBuilder {
         _ = try? Files.poll(&entries, timeout: 20_000_000)
         for pid in waitingFor {
             guard let task = plan.tasks.first(where: { $0.pid == pid }), task.state != .dead else { continue }
+            // One that has not reported yet may not have been made.
+            guard heardFrom.contains(pid) else { continue }
             let state = (try? ProcessDirectory(pid).stat())?.state
             if state == nil || state == .zombie { throw died(task) }
         }
