@@ -44,9 +44,27 @@ struct CommittedDump: ~Copyable {
     }
 }
 
+extension ImageSpace {
+    /// An older dump of the same process is replaced, one of another process is not.
+    private static func checkOlder(_ directory: ImageDirectory, _ pid: Int32) throws(Problem) {
+        // What cannot be read is no dump that anybody could miss.
+        guard let manifest = try? directory.manifest(), !manifest.files.isEmpty,
+            let root = try? directory.first(.pstree), root.pid != UInt32(bitPattern: pid)
+        else { return }
+        throw Problem(
+            .imageExists, "the image directory holds the dump of another process, \(root.pid)",
+            object: .init(path: directory.path.string),
+            remedy: "Name another directory with --images-dir, or remove the older dump")
+    }
+}
+
 /// Whether images can be written at all: asked before a process is frozen.
 enum ImageSpace {
-    static func check(_ directory: ImageDirectory) throws(Problem) {
+    /// - Throws: `image-unwritable`; `image-busy` where another dump or a restore is at work there; `image-exists` where
+    ///   the complete dump of another process would be lost.
+    static func check(_ directory: ImageDirectory, _ options: DumpOptions) throws(Problem) {
+        try directory.lock(exclusively: true)
+        try checkOlder(directory, options.pid)
         do throws(Errno) {
             let (write, search): (Int32, Int32) = (2, 1)
             try Files.access(".", mode: write | search, at: directory.descriptor)

@@ -1,4 +1,5 @@
 public import Diagnostics
+public import Images
 public import SystemPackage
 
 /// What the user asked of a dump, already validated.
@@ -40,6 +41,8 @@ public struct DumpOptions: Sendable {
     public var tcpEstablished = false
     /// `--ext-unix-sk`: unix sockets whose peer lies outside may be carried. Without it one is a reason to refuse.
     public var externalUnixSockets = false
+    /// Asked about the finished images before they are declared complete: whether they can be restored.
+    public var verify: @Sendable (ImageDirectory) throws -> Void = { _ in }
     /// Told how far the work has come, where it may take longer than a second.
     public var progress = Progress.silent
     /// Told what the dump cost, once it is committed.

@@ -15,6 +15,8 @@ struct DumpSession {
     private let deadline: Deadline
     private var clock = PhaseClock()
     private var statistics = Statistics()
+    /// From here on there is something to take back.
+    private var hasBegunWriting = false
 
     init(_ options: DumpOptions, _ logger: Logger) {
         self.options = options
@@ -26,7 +28,8 @@ struct DumpSession {
     mutating func run() throws {
         defer { Steps.report() }
         let directory = try ImageDirectory(opening: options.imagesDirectory)
-        try ImageSpace.check(directory)
+        try ImageSpace.check(directory, options)
+        let work = try options.workDirectory.map { try ImageDirectory(opening: $0) }
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: directory.path)
         try scripts.run(.preDump, pid: options.pid)
         // Whatever cannot be carried is found while the tree still runs.
@@ -42,11 +45,27 @@ struct DumpSession {
         } catch {
             tree.thaw()
             // What cannot be removed either is worthless without the manifest, which is the last to be written.
-            try? directory.clear()
+            if hasBegunWriting { try? directory.clear() }
             logger.info("the tree runs on as before")
-            throw error
+            throw Self.reassuring(error)
         }
-        try report(directory)
+        try report(work ?? directory)
+    }
+
+    /// Tells who reads of a failure that nothing has happened to the processes.
+    private static func reassuring(_ error: any Error) -> any Error {
+        let note = "The processes run on as before"
+        switch error {
+        case var problem as Problem:
+            problem.remedy += problem.remedy.isEmpty ? note : ". \(note)"
+            return problem
+        case let problems as Problems:
+            guard var last = problems.all.last else { return problems }
+            last.remedy += ". \(note)"
+            let all = Array(problems.all.dropLast()) + [last]
+            return Problems(all[0], Array(all.dropFirst()))
+        default: return error
+        }
     }
 
     /// Everything between the freeze and the commit.
@@ -58,6 +77,7 @@ struct DumpSession {
         try Problems.throwIfAny(survey.obstacles)
         survey.processes.forEach { Losses.report($0, logger) }
         clock.mark("second survey", logger)
+        hasBegunWriting = true
         try directory.clear()
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
         var images = DumpImages(directory, Descriptions(circumstances))
@@ -71,6 +91,8 @@ struct DumpSession {
         statistics.dump?.pagesScanned = images.counters.scanned
         statistics.dump?.pagesWritten = images.counters.written
         try images.writeCommon(treeEntries(tree, survey))
+        try options.verify(directory)
+        clock.mark("verify", logger)
         let complete = try CompleteImages(directory, deadline)
         clock.mark("commit", logger)
         return try complete.accepted(by: scripts, root: options.pid)
@@ -100,11 +122,10 @@ struct DumpSession {
     }
 
     /// Tells what it cost. The dump stands already: what fails here is no failure of it.
-    private func report(_ directory: ImageDirectory) throws {
+    private func report(_ place: ImageDirectory) throws {
         options.progress.finish()
         var entry = StatsEntry()
         entry.dump = StatisticsImage.entry(statistics)
-        let place = options.workDirectory.flatMap { try? ImageDirectory(opening: $0) } ?? directory
         do throws(Problem) {
             try place.write([entry], as: .dumpStatistics)
         } catch {

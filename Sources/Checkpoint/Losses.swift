@@ -29,7 +29,9 @@ enum Losses {
             }
             // SCHED_FLAG_RESET_ON_FORK
             if let scheduling = try? Processes.scheduling(of: thread), scheduling.flags & 1 != 0 {
-                found.append("that the children of thread \(thread) get the usual scheduling (SCHED_RESET_ON_FORK) is not carried")
+                found.append(
+                    "that the children of thread \(thread) get the usual scheduling (SCHED_RESET_ON_FORK) is not carried"
+                )
             }
             if let priority = try? Processes.ioPriority(of: thread), priority != 0 {
                 found.append("the I/O priority of thread \(thread) is not carried")

@@ -161,6 +161,7 @@ struct ProcessCapture {
         let attributes = ProcessAttributes(
             limits: TaskRlimitsEntry(), heapEnd: 0, dumpable: 0, hugePagesDisabled: false, isSubreaper: false,
             membarrier: 0)
-        return CapturedProcess(pid: surveyed.pid, cores: [(surveyed.pid, entry)], attributes: attributes, losses: [], roundTrips: 0)
+        return CapturedProcess(
+            pid: surveyed.pid, cores: [(surveyed.pid, entry)], attributes: attributes, losses: [], roundTrips: 0)
     }
 }

@@ -44,39 +44,35 @@ enum ProcessObstacles {
         Problem(.unsupported, summary, object: process.object, remedy: remedy)
     }
 
-    /// Sessions and process groups: their leaders must be in the tree, or have ended.
+    /// Sessions and process groups: their leaders must be in the tree.
     private static func families(of process: SurveyedProcess, _ circumstances: Circumstances) -> [Problem] {
-        if circumstances.shellJob { return [] }
         let session = process.stat.session
-        if isOutside(session, circumstances) {
+        let isInside = circumstances.pids.contains(session)
+        if !isInside && circumstances.shellJob { return [] }
+        if !isInside {
             return [
                 Problem(
                     .leadsOutside,
                     session == 0
                         ? "its session leader is in another pid namespace"
-                        : "its session leader \(session)\(name(of: session)) is outside of the tree",
+                        : "its session leader \(session)\(name(of: session)) is not in the tree",
                     object: process.object,
                     remedy: "Dump and restore with --shell-job: it then joins the session of the restore. Or start the"
                         + " program with setsid")
             ]
         }
         let group = process.stat.processGroup
-        guard isOutside(group, circumstances) else { return [] }
+        guard !circumstances.pids.contains(group) else { return [] }
         return [
             Problem(
-                .leadsOutside, "the leader of its process group, \(group)\(name(of: group)), is outside of the tree",
-                object: process.object, remedy: "Name a parent of both, or dump and restore with --shell-job")
+                .leadsOutside, "the leader of its process group, \(group)\(name(of: group)), is not in the tree",
+                object: process.object,
+                remedy: "Name a parent of both; a group whose leader has ended cannot be made again")
         ]
     }
 
-    private static func isOutside(_ leader: Int32, _ circumstances: Circumstances) -> Bool {
-        if circumstances.pids.contains(leader) { return false }
-        // Who leads a session or group and has ended leaves the number behind, and it cannot be given to another.
-        return leader == 0 || (try? ProcessDirectory(leader).stat()) != nil
-    }
-
     private static func name(of pid: Int32) -> String {
-        guard let stat = try? ProcessDirectory(pid).stat() else { return "" }
+        guard let stat = try? ProcessDirectory(pid).stat() else { return ", which has ended," }
         return " (\(String(decoding: stat.name, as: UTF8.self)))"
     }
 

@@ -5,7 +5,6 @@ public enum DescriptionKinds {
     /// In the order in which they are asked: whoever needs to look closer comes first.
     public static let all: [any DescriptionKind.Type] = [
         TerminalFile.self,
-        NamedPipe.self,
         Pipe.self,
         SharedMemoryFile.self,
         RegularFile.self,

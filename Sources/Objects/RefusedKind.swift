@@ -53,6 +53,7 @@ struct RefusedKind {
             "Its content is hidden from the kernel's own eyes, and cannot be carried"),
         RefusedKind(
             "memory of huge pages", link: "/anon_hugepage", "Run the program without explicit huge pages (MAP_HUGETLB)"),
+        RefusedKind("a named pipe (FIFO)", closing) { $0.status.kind == .fifo && $0.hasPath },
         RefusedKind("a namespace", closing) { seen in
             ["mnt:[", "net:[", "pid:[", "uts:[", "ipc:[", "user:[", "cgroup:[", "time:["].contains {
                 seen.linkBegins(with: $0)

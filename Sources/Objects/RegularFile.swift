@@ -24,6 +24,12 @@ public enum RegularFile: DescriptionKind {
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if externalName(seen, circumstances) != nil { return nil }
+        let parts = seen.path.components.map(\.string)
+        if parts.count > 1, parts[0] == "proc", let pid = Int32(parts[1]), circumstances.pids.contains(pid) {
+            return Problem(
+                .unsupported, "a file of /proc about a process of the tree cannot be carried yet", object: seen.object,
+                remedy: "Close it in the program before the dump")
+        }
         let obstacle = obstacle(
             to: seen.path, seen.status, seen.object, followLinks: !seen.info.flags.contains(.noFollow))
         guard obstacle != nil, circumstances.evasiveDevices else { return obstacle }

@@ -24,6 +24,10 @@ extension Problem.Code {
     public static let imageVersion: Self = "image-version"
     /// Images of a processor of another kind.
     public static let imageArchitecture: Self = "image-architecture"
+    /// Somebody else works in the image directory.
+    public static let imageBusy: Self = "image-busy"
+    /// The image directory holds another dump, which would be lost.
+    public static let imageExists: Self = "image-exists"
     /// The chain of parent directories is broken, too long or a loop.
     public static let imageParent: Self = "image-parent"
 }

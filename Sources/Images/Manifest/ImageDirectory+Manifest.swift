@@ -28,7 +28,7 @@ extension ImageDirectory {
     /// - Throws: `image-unwritable`.
     public func clear() throws(Problem) {
         let images = try fileNames().filter(Self.isImage)
-        for name in [Manifest.fileName] + images {
+        for name in [Manifest.fileName, Manifest.fileName + ".tmp"] + images {
             do throws(Errno) {
                 try Posix.remove(name, in: descriptor)
             } catch {

@@ -3,6 +3,7 @@ internal import Checkpoint
 internal import Compatibility
 internal import Diagnostics
 internal import Logging
+internal import Restore
 internal import SystemPackage
 
 /// `apus dump`.
@@ -73,6 +74,9 @@ extension Dump: Action {
         options.tcpEstablished = reader.flag("tcp-established")
         options.externalUnixSockets = reader.flag("ext-unix-sk")
         let display = reader.flag("display-stats")
+        let shellJob = options.shellJob
+        // What only the caller of the restore will provide cannot be verified here.
+        if options.external.isEmpty { options.verify = { try Restoration.verify($0, shellJob: shellJob) } }
         options.progress = session.progress
         options.report = { session.succeed($0, display: display, message: "Dumping finished successfully") }
         try reader.finish()
