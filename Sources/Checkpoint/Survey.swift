@@ -14,6 +14,7 @@ struct Survey {
     private(set) var obstacles: [Problem] = []
 
     private let options: DumpOptions
+    private var isRunning = false
     private var mappedFiles: [FileIdentity: NamedFile] = [:]
 
     private struct FileIdentity: Hashable {
@@ -35,8 +36,11 @@ struct Survey {
 
     private init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
         self.options = options
+        isRunning = true
+        try RootObstacles.check(root)
         var pending = [root]
         while let pid = pending.popLast() {
+            try RootObstacles.checkMember(pid, of: root)
             guard add(pid) else { continue }
             pending += ((try? Procfs.live.children(of: pid)) ?? []).reversed()
         }
@@ -97,7 +101,12 @@ struct Survey {
                     files[area.range.lowerBound] = try file(of: area, pid, name)
                 }
             } catch {
-                obstacles.append(error)
+                // One reason that holds for all mappings, or for all of one file, is told once.
+                let isKnown = obstacles.contains {
+                    $0.code == error.code && $0.summary == error.summary && $0.object.pid == error.object.pid
+                        && ($0.object.path == error.object.path || error.cause?.errno == .notPermitted)
+                }
+                if !isKnown { obstacles.append(error) }
             }
         }
         var descriptors: [SeenDescriptor] = []
@@ -191,6 +200,10 @@ struct Survey {
                 circumstances.pipeEnds[seen.status.inode, default: []].formUnion(Pipe.end(seen))
                 holders[seen.status.inode] = seen
             }
+        }
+        // Who else holds a pipe is looked for once, while nothing stands still.
+        if isRunning && !holders.isEmpty {
+            circumstances.pipesLeadingOut = PipeHolders.outside(of: circumstances.pids, among: Set(holders.keys))
         }
         for (inode, ends) in circumstances.pipeEnds where ends != [.reading, .writing] {
             guard let seen = holders[inode] else { continue }

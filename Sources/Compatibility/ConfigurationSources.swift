@@ -79,6 +79,8 @@ extension ConfigurationSources {
                 given += file.given
                 problems += file.problems
             case .failure(.noSuchFileOrDirectory) where mayBeAbsent, .failure(.notDirectory) where mayBeAbsent: break
+            // A default file that its owner keeps to himself was not meant for this user.
+            case .failure(.permissionDenied) where mayBeAbsent: break
             case .failure(let error):
                 problems.append(
                     Problem(

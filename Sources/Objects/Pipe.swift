@@ -31,9 +31,12 @@ public enum Pipe: DescriptionKind {
         if circumstances.external.contains("pipe:[\(inode)]") || circumstances.external.contains("pipe[\(inode)]") {
             return nil
         }
-        let other = circumstances.pipeEnds[inode] == .reading ? "writing" : "reading"
+        let held = circumstances.pipeEnds[inode] ?? []
+        let what =
+            held == .reading
+            ? "the writing end of the pipe" : held == .writing ? "the reading end of the pipe" : "the pipe"
         return Problem(
-            .leadsOutside, "the \(other) end of the pipe is held by a process outside of the tree", object: seen.object,
+            .leadsOutside, "\(what) is held by a process outside of the tree", object: seen.object,
             remedy: "Dump the whole pipeline by naming the process that started it, or provide the pipe at the restore:"
                 + " dump with --external 'pipe:[\(inode)]', restore with --inherit-fd 'fd[N]:pipe:[\(inode)]'")
     }
@@ -67,6 +70,10 @@ public enum Pipe: DescriptionKind {
             let capacity = try Files.pipeCapacity(descriptor)
             let queued = try Files.readableBytes(descriptor)
             var bytes: [UInt8] = []
+            if queued > 0 && seen.info.flags.contains(.direct) {
+                // The bounds of the packets would be lost.
+                throw .notSupported
+            }
             if queued > 0 {
                 let copy = try Files.pipe(.nonBlocking)
                 try Files.setPipeCapacity(copy.second.raw, capacity)
@@ -81,6 +88,11 @@ public enum Pipe: DescriptionKind {
             entry.size = UInt32(capacity)
             return (entry, bytes)
         } catch {
+            if error == .notSupported {
+                throw Problem(
+                    .unsupported, "packets are queued in the pipe (O_DIRECT)", object: seen.object,
+                    remedy: "Let their reader take them before the dump")
+            }
             throw descriptions.unreadable(seen, error, "tee")
         }
     }
