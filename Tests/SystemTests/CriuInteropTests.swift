@@ -22,6 +22,7 @@ struct CriuInteropTests {
         "attributes": ["huge pages are no longer disabled", "new privileges are possible", "coredump_filter"],
         "credentials": ["credentials of 5 were", "service: ambient capability", "service: 2 failures"],
         "files": ["directory: flags 0x8000, not 0x18000"],
+        "timers": ["interval timer 1: 0 s left"],
         "memory": ["zero in children: flags were"],
     ]
     /// Its waits are ended, or never answered, after a dump and a restore by CRIU 3.17 alone.
@@ -34,8 +35,11 @@ struct CriuInteropTests {
         try withWorld { world in
             let running = try RunningSubject(subject, in: world)
             try world.requireDump(by: direction.dumper, running.pid, to: "images", running.dumpOptions)
+            // The terminal lasts as long as its job is known here.
+            var job: Job?
+            defer { withExtendedLifetime(job) {} }
             if subject.terminal {
-                _ = try world.requireJob(
+                job = try world.requireJob(
                     by: direction.restorer, "images", output: "\(subject.name).out", running.pid, named: subject.name)
             } else {
                 try world.requireRestore(by: direction.restorer, "images", running.dumpOptions)

@@ -47,7 +47,10 @@ extension World {
 
     /// Restores with one of the tools as the job of a new terminal, whose output is appended to `output`.
     func requireJob(by tool: Tool, _ images: String, output: String, _ pid: Int32, named name: String) throws -> Job {
-        let job = try job(Self.restoring(by: tool, path(images)) + ["--shell-job"], output: output)
+        // On a slow machine Apus would show its progress among what the job prints.
+        let quietly = ["sh", "-c", "exec \"$@\" 2>>'\(path("errors"))'", "sh"]
+        let arguments = Self.restoring(by: tool, path(images)) + ["--shell-job"]
+        let job = try job(quietly + arguments, output: output)
         guard eventually(seconds: 30, { isReleased(pid, named: name) }) else {
             throw Failed("restore by \(tool): \(errors(images, "restore"))")
         }
