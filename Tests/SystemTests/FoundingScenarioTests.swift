@@ -59,6 +59,21 @@ struct FoundingScenarioTests {
         }
     }
 
+    /// While Apus waits for the tree, it holds nothing of it: who reads a pipe sees its end when all writers have gone.
+    @Test func thePipesOfAJobEnd() throws {
+        try withWorld { world in
+            try write("x=$(sleep 1; echo hello); echo got $x; exit 5\n", to: world.path("script.sh"))
+            let job = try world.job(["bash", world.path("script.sh")], output: "out")
+            let pid = try #require(job.pid)
+            usleep(300_000)
+            try world.requireDump(pid, to: "images", ["--shell-job"])
+            let restored = try world.job(
+                [Place.apus, "restore", "-D", world.path("images"), "--shell-job", "-o", "restore.log"], output: "out")
+            #expect(eventually { restored.status == 5 }, "status \(restored.status ?? -1)")
+            #expect(text(world.path("out")).contains("got hello"))
+        }
+    }
+
     @Test func leaveRunning() throws {
         try withWorld { world in
             let script = try CountingScript(in: world)
