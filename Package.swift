@@ -87,7 +87,8 @@ let package = Package(
         .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
-            name: "RestoreTests", dependencies: ["Restore", "Objects", "Images", "Linux", "Tracing", "Diagnostics", system],
+            name: "RestoreTests",
+            dependencies: ["Restore", "Objects", "Images", "Linux", "Tracing", "Diagnostics", system],
             swiftSettings: strict),
         .testTarget(name: "SystemTests", dependencies: ["CLinux", "Images", "Linux", system], swiftSettings: strict),
     ],

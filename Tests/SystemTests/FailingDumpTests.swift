@@ -148,7 +148,9 @@ struct FailingDumpTests {
             ["dump", "-t", "\(running.pid)", "-D", images, "-W", running.world.folder, "-o", "dump.log", "-v4"]
                 + options)
         #expect(finished.status == 1, "\(finished)")
-        #expect(finished.errors.lowercased().contains(naming.lowercased()), "the error does not name \(naming): \(finished)")
+        #expect(
+            finished.errors.lowercased().contains(naming.lowercased()), "the error does not name \(naming): \(finished)"
+        )
         #expect(text(running.world.path("dump.log")).contains("Error"))
         #expect(running.changes(since: before) == [])
         #expect(running.check() == [])

@@ -181,7 +181,11 @@ struct FailingRestoreTests {
         let finished = try world.restore("images", options)
         #expect(finished.status == 1, "\(comment) \(finished)")
         #expect(finished.errors.lowercased().contains("error"), "\(comment) \(finished)")
-        for name in naming { #expect(finished.errors.lowercased().contains(name.lowercased()), "the error does not name \(name): \(finished)") }
+        for name in naming {
+            #expect(
+                finished.errors.lowercased().contains(name.lowercased()), "the error does not name \(name): \(finished)"
+            )
+        }
         #expect(eventually(seconds: 1) { world.processes == left }, "left behind: \(world.processes) \(comment)")
         let after = listing(world.folder).filter { !$0.contains(".log ") && !$0.contains("stats-") }
         #expect(after == files, "\(comment)")

@@ -42,7 +42,9 @@ extension World {
     /// Restores with one of the tools, detached.
     func requireRestore(by tool: Tool, _ images: String, _ options: [String] = []) throws {
         let restore = try command(Self.restoring(by: tool, path(images)) + ["-d"] + options).run(seconds: 120)
-        if restore.status != 0 { throw Failed("restore by \(tool): status \(restore.status)\n\(errors(images, "restore"))") }
+        if restore.status != 0 {
+            throw Failed("restore by \(tool): status \(restore.status)\n\(errors(images, "restore"))")
+        }
     }
 
     /// Restores with one of the tools as the job of a new terminal, whose output is appended to `output`.
