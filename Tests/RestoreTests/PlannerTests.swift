@@ -142,4 +142,80 @@ import Tracing
         }
         #expect(problems?.all.contains { $0.code == "image-unsuitable" } == true)
     }
+
+    @Test(
+        arguments: [
+            { (task: inout TaskImages) in task.memory?.vmas[0].end = UInt64.max & ~4095 },
+            { (task: inout TaskImages) in task.memory?.vmas[0].start = 1 << 63 },
+            { (task: inout TaskImages) in task.memory?.vmas[0].pgoff = UInt64.max },
+            { (task: inout TaskImages) in task.threads[0].core.threadInfo.gpregs.sp = 64 },
+            { (task: inout TaskImages) in
+                task.threads[0].core.threadCore.sas.ssFlags = 0
+                task.threads[0].core.threadCore.sas.ssSp = UInt64.max - 10
+                task.threads[0].core.threadCore.sas.ssSize = 4096
+            },
+            { (task: inout TaskImages) in task.descriptors[0].fd = UInt32(Int32.max) },
+        ] as [@Sendable (inout TaskImages) -> Void])
+    func numbersThatWouldOverflowAreRefused(_ forge: @Sendable (inout TaskImages) -> Void) throws {
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("registers") { images, _ in forge(&images.tasks[0]) }
+        }
+        #expect(problems?.all.contains { $0.code == "image-unsuitable" } == true)
+    }
+
+    @Test func adviceThatActsAtOnceIsNotFollowed() throws {
+        let plan = try FixturePlans.plan("registers") { images, _ in
+            let index = images.tasks[0].memory?.vmas.firstIndex { $0.kind.contains(.privateAnonymous) } ?? 0
+            images.tasks[0].memory?.vmas[index].madv = (1 << 9) | (1 << 4) | (1 << 10)
+        }
+        let advice = calls(plan.tasks[0].rebuild, "madvise").map { $0.arguments[2] }
+        #expect(advice.contains(.value(10)))
+        #expect(!advice.contains(.value(9)) && !advice.contains(.value(4)))
+    }
+
+    @Test func aChainOfFiltersThatTurnsInACircleIsRefused() throws {
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("attributes") { images, _ in
+                images.seccompFilters[0].prev = 0
+            }
+        }
+        #expect(problems?.all.contains { $0.summary.contains("chain") } == true)
+    }
+
+    @Test func tablesThatProcessesShareAreRefused() throws {
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("count") { images, _ in
+                let shared = images.tasks[0].ids?.filesID ?? 0
+                images.tasks[1].ids?.filesID = shared
+            }
+        }
+        #expect(problems?.all.contains { $0.summary.contains("descriptor table") } == true)
+    }
+
+    @Test func aGroupWithoutItsLeaderIsRefused() throws {
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("count") { images, _ in images.tasks[1].processGroup = 999 }
+        }
+        #expect(problems?.all.map(\.code) == ["session-outside"])
+    }
+
+    @Test func timersGetTheirNumbersOnEveryKernel() throws {
+        func timers(_ chooses: Bool) throws -> [String] {
+            let plan = try FixturePlans.plan("registers") { images, host in
+                host.choosesTimerNumbers = chooses
+                var timer = PosixTimerEntry()
+                timer.itID = 2
+                timer.vsec = 5
+                images.tasks[0].core.tc.timers.posix = [timer]
+            }
+            return plan.tasks[0].finish.batch.calls.map { SystemCallName.of($0.number) }.filter {
+                $0.hasPrefix("timer_")
+            }
+        }
+        #expect(try timers(true) == ["timer_create", "timer_settime"])
+        #expect(
+            try timers(false) == [
+                "timer_create", "timer_delete", "timer_create", "timer_delete", "timer_create", "timer_settime",
+            ])
+    }
 }
