@@ -27,7 +27,8 @@ extension ProcessAttributes {
             public init(_ batch: inout Batch) {
                 settings = Peculiarities.settings.map { setting in
                     batch.call(
-                        Int(SYS_prctl), .int(setting.number), 0, 0, 0, 0, expecting: Batch.anything, for: "read a setting")
+                        Int(SYS_prctl), .int(setting.number), 0, 0, 0, 0, expecting: Batch.anything,
+                        for: "read a setting")
                 }
                 counter = batch.space(8)
                 batch.call(
