@@ -188,7 +188,7 @@ _apus_dump() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -R --leave-running -s --leave-stopped --evasive-devices -h --help)
     repeating_options=(--action-script --external)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups -t --tree --timeout)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups -t --tree --timeout --status-fd)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -226,6 +226,9 @@ _apus_dump() {
         return
         ;;
     '--timeout')
+        return
+        ;;
+    '--status-fd')
         return
         ;;
     esac

@@ -23,7 +23,7 @@ function __apus_parse_tokens -S
         __apus_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'dump'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'evasive-devices' 'timeout=' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'evasive-devices' 'timeout=' 'status-fd=' 'h/help'
         case 'restore'
             __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'dry-run' 'h/help'
         case 'check'
@@ -112,6 +112,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" leave-stopped s' -s 's' -l 'leave-stopped' -d 'Leave the processes stopped.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" evasive-devices' -l 'evasive-devices' -d 'Use any path to a device file whose own path cannot be used.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" timeout' -l 'timeout' -d 'How long the whole dump may take; 0 for ever.' -rfka ''
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" W work-dir' -s 'W' -l 'work-dir' -d 'Where logs, statistics and pid files go; the images directory if not given.' -rfa '(__apus_complete_directories)'
