@@ -23,6 +23,8 @@ public final class Tracee {
     enum State { case running, stopped, gone }
     private(set) var state = State.running
     private var heldStop = false
+    /// The mask that Apus has given the thread, where it has.
+    private var borrowedMask: UInt64?
 
     /// Seizes a thread and asks it to stop; `waitUntilStopped` completes the work.
     ///
@@ -112,15 +114,19 @@ public final class Tracee {
     // MARK: Borrowing the thread
 
     /// Gives the stopped thread registers and a signal mask. They cannot be set in one step, and Apus may die between
-    /// the two: so it passes through `wayBack`, registers from which the thread becomes what it was by itself,
-    /// whatever its mask, and with a stack pointer on which a signal handler may run.
+    /// the two: so a change of mask passes through `wayBack`, registers from which the thread becomes what it was by
+    /// itself, whatever its mask, and with a stack pointer on which a signal handler may run. The mask changes only
+    /// while the process holds nothing of Apus'; in between, registers replace registers that undo what is held.
     func assume(
         _ registers: user_regs_struct, mask: UInt64, through wayBack: user_regs_struct
     ) throws(Problem) {
-        Steps.take()
-        try attempt("PTRACE_SETREGSET") { () throws(Errno) in try Ptrace.setRegisters(tid, wayBack) }
-        Steps.take()
-        try attempt("PTRACE_SETSIGMASK") { () throws(Errno) in try Ptrace.setSignalMask(tid, mask) }
+        if mask != (borrowedMask ?? signalMask) {
+            Steps.take()
+            try attempt("PTRACE_SETREGSET") { () throws(Errno) in try Ptrace.setRegisters(tid, wayBack) }
+            Steps.take()
+            try attempt("PTRACE_SETSIGMASK") { () throws(Errno) in try Ptrace.setSignalMask(tid, mask) }
+            borrowedMask = mask
+        }
         Steps.take()
         try attempt("PTRACE_SETREGSET") { () throws(Errno) in try Ptrace.setRegisters(tid, registers) }
     }
