@@ -196,10 +196,17 @@ public final class RemoteControl {
         return Int64(bitPattern: try leader.currentRegisters().rax)
     }
 
-    /// Registers with which a thread becomes what it was by itself, once `save` has been called for it.
+    /// Registers with which a thread becomes what it was by itself, once `save` has been called for it. A thread that
+    /// is counted among the users of the mailbox counts itself out on the way, and unmaps it if it is the last.
     private func wayBack(of thread: Tracee, slot: Int) -> user_regs_struct {
         var registers = thread.registers
-        registers.rip = (cave.resume(slot) + Trampoline.resumeRegistersOffset).raw
+        registers.rip = (cave.resume(slot) + (slot == 0 ? Trampoline.resumeRegistersOffset : 0)).raw
+        if slot != 0 {
+            registers.rax = UInt64(SYS_munmap)
+            registers.rdi = mailbox.raw
+            registers.rsi = UInt64(Self.mailboxSize)
+            registers.r9 = (mailbox + Layout.users).raw
+        }
         registers.orig_rax = UInt64.max
         return registers
     }
@@ -235,9 +242,9 @@ public final class RemoteControl {
         registers.rip = cave.core.raw
         registers.r12 = control.raw
         registers.orig_rax = UInt64.max
-        Steps.take()
-        if slot != 0 { try setUsers(2) }
-        try thread.assume(registers, mask: UInt64.max, through: wayBack(of: thread, slot: slot))
+        try thread.assume(registers, mask: UInt64.max, through: wayBack(of: thread, slot: slot)) { () throws(Problem) in
+            if slot != 0 { try setUsers(2) }
+        }
         try thread.resume(.run)
     }
 

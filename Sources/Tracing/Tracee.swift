@@ -118,10 +118,13 @@ public final class Tracee {
     /// itself, whatever its mask, and with a stack pointer on which a signal handler may run. The mask changes only
     /// while the process holds nothing of Apus'; in between, registers replace registers that undo what is held.
     func assume(
-        _ registers: user_regs_struct, mask: UInt64, through wayBack: user_regs_struct
+        _ registers: user_regs_struct, mask: UInt64, through wayBack: user_regs_struct,
+        counting: () throws(Problem) -> Void = { () throws(Problem) in }
     ) throws(Problem) {
         if mask != (borrowedMask ?? signalMask) {
             Steps.take()
+            // As close as can be to the registers with which the thread counts itself out again.
+            try counting()
             try attempt("PTRACE_SETREGSET") { () throws(Errno) in try Ptrace.setRegisters(tid, wayBack) }
             Steps.take()
             try attempt("PTRACE_SETSIGMASK") { () throws(Errno) in try Ptrace.setSignalMask(tid, mask) }
