@@ -148,16 +148,7 @@ public final class Tracee {
     func interrupt(_ deadline: Deadline) throws(Problem) {
         Steps.take()
         try attempt("PTRACE_INTERRUPT") { () throws(Errno) in try Ptrace.interrupt(tid) }
-        while true {
-            switch try waitForChange(deadline) {
-            case .stopped: return
-            case .systemCall, .event: try resume(.run)
-            case .signal(let signal):
-                try hold(signal)
-                try resume(.run)
-            case .ended(let status): throw died(status)
-            }
-        }
+        try waitForStop(deadline)
     }
 
     /// From a stop at a system call's exit to one that lies within the handling of signals, where the kernel looks
@@ -166,16 +157,7 @@ public final class Tracee {
         Steps.take()
         try attempt("PTRACE_INTERRUPT") { () throws(Errno) in try Ptrace.interrupt(tid) }
         try resume(.run)
-        while true {
-            switch try waitForChange(deadline) {
-            case .stopped: return
-            case .systemCall, .event: try resume(.run)
-            case .signal(let signal):
-                try hold(signal)
-                try resume(.run)
-            case .ended(let status): throw died(status)
-            }
-        }
+        try waitForStop(deadline)
     }
 
     /// Lets a stopped child of vfork(2) go on until it has called execve(2) or has ended, and asks it to stop again:
@@ -197,6 +179,20 @@ public final class Tracee {
             case .ended:
                 state = .gone
                 return
+            }
+        }
+    }
+
+    /// Waits for the stop that PTRACE_INTERRUPT asked for, and lets pass what comes before it.
+    private func waitForStop(_ deadline: Deadline) throws(Problem) {
+        while true {
+            switch try waitForChange(deadline) {
+            case .stopped: return
+            case .systemCall, .event: try resume(.run)
+            case .signal(let signal):
+                try hold(signal)
+                try resume(.run)
+            case .ended(let status): throw died(status)
             }
         }
     }
