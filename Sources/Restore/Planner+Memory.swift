@@ -22,7 +22,6 @@ extension Planner {
     /// RANDOM, SEQUENTIAL, DONTFORK, MERGEABLE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, WIPEONFORK (madvise(2)): what stays
     /// with a mapping. The others do something at once, to the content of a shared file for one.
     private static let carriedAdvice = [1, 2, 10, 12, 14, 15, 16, 18]
-    private static let largestRead: UInt64 = 0x4000_0000
 
     mutating func composeMemory(of task: TaskImages, in batch: inout Batch) {
         guard let memory = task.memory else { return }
@@ -50,7 +49,7 @@ extension Planner {
         describe(memory, of: task, in: &batch)
     }
 
-    private func overlaps(_ segments: [PageLayers.Segment], _ start: UInt64, _ end: UInt64) -> Bool {
+    func overlaps(_ segments: [PageLayers.Segment], _ start: UInt64, _ end: UInt64) -> Bool {
         // The first segment that ends behind the start; they are sorted.
         var (low, high) = (0, segments.count)
         while low < high {
@@ -61,14 +60,14 @@ extension Planner {
         return low < segments.count && segments[low].address < end
     }
 
-    private func range(_ vma: VmaEntry) -> String {
+    func range(_ vma: VmaEntry) -> String {
         String(vma.start, radix: 16) + "-" + String(vma.end, radix: 16)
     }
 
     /// Adds one mapping.
     ///
     /// - Returns: whether it is mapped writable for the time being and has to be protected later.
-    private mutating func map(_ vma: VmaEntry, writable: Bool, of task: TaskImages, in batch: inout Batch) -> Bool {
+    mutating func map(_ vma: VmaEntry, writable: Bool, of task: TaskImages, in batch: inout Batch) -> Bool {
         let status = vma.kind
         guard status.isDisjoint(with: .unsupported) else {
             problems.append(unsupported(vma, of: task))
@@ -106,51 +105,13 @@ extension Planner {
     }
 
     /// How far into a shared memory object any task maps it.
-    private func sharedMemorySize(_ id: UInt64) -> UInt64 {
+    func sharedMemorySize(_ id: UInt64) -> UInt64 {
         images.tasks.compactMap(\.memory).flatMap(\.vmas)
             .filter { $0.shmid == id && $0.kind.contains(.sharedAnonymous) }
             .map { $0.pgoff + ($0.end - $0.start) }.max() ?? 0
     }
 
-    /// Reads the stored pages into the mappings; those of the kernel's own mappings are left out.
-    private mutating func fill(_ segments: [PageLayers.Segment], _ vmas: [VmaEntry], in batch: inout Batch) {
-        var index = 0
-        let sorted = vmas.sorted { $0.start < $1.start }
-        for segment in segments {
-            var start = segment.address
-            let end = segment.address + segment.pages * Pagemap.pageSize
-            while index < sorted.count, sorted[index].end <= start { index += 1 }
-            var cursor = index
-            while start < end, cursor < sorted.count, sorted[cursor].start < end {
-                // Neighbouring mappings are filled in one go.
-                start = max(start, sorted[cursor].start)
-                var stop = min(end, sorted[cursor].end)
-                while stop < end, cursor + 1 < sorted.count, sorted[cursor + 1].start == stop {
-                    cursor += 1
-                    stop = min(end, sorted[cursor].end)
-                }
-                read(segment, from: start, to: stop, in: &batch)
-                start = stop
-                cursor += 1
-            }
-        }
-    }
-
-    private mutating func read(_ segment: PageLayers.Segment, from start: UInt64, to end: UInt64, in batch: inout Batch)
-    {
-        let file = descriptor(of: segment)
-        var start = start
-        while start < end {
-            let count = min(end - start, Self.largestRead)
-            batch.call(
-                Int(SYS_pread64), .signed(file), .value(start), .value(count),
-                .value(segment.fileOffset + (start - segment.address)), expecting: Int64(count)...Int64(count),
-                for: "read \(count / Pagemap.pageSize) pages at \(String(start, radix: 16))")
-            start += count
-        }
-    }
-
-    private func advise(_ vma: VmaEntry, in batch: inout Batch) {
+    func advise(_ vma: VmaEntry, in batch: inout Batch) {
         for advice in Self.carriedAdvice where vma.hasMadv && vma.madv & (1 << UInt64(advice)) != 0 {
             batch.call(
                 Int(SYS_madvise), .value(vma.start), .value(vma.end - vma.start), .int(advice),
@@ -162,7 +123,7 @@ extension Planner {
         }
     }
 
-    private func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {
+    func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {
         let status = vma.kind
         let kind =
             status.contains(.systemV)
@@ -177,60 +138,9 @@ extension Planner {
             remedy: "Restore these images with CRIU")
     }
 
-    // MARK: What the kernel gives
-
-    /// Moves vvar and vdso from where they are parked to where the program knows them.
-    private mutating func placeVdso(_ memory: MmEntry, of task: TaskImages, in batch: inout Batch) {
-        let vvars = memory.vmas.filter { $0.kind.contains(.vvar) }
-        let total = host.vvar.reduce(0, +)
-        guard let vdso = memory.vmas.first(where: { $0.kind.contains(.vdso) }),
-            let vvar = vvars.first, vvars.reduce(0, { $0 + ($1.end - $1.start) }) == total,
-            vdso.end - vdso.start == UInt64(host.vdso.count), vdso.start &- vvar.start == host.vdsoOffset,
-            hasSameVdso(vdso, of: task)
-        else {
-            return problems.append(
-                Problem(
-                    .vdsoDiffers, "it was dumped on a kernel whose vdso is another",
-                    object: .init(pid: task.pid, process: task.task.commText),
-                    remedy: "Restore it on a host with the same kernel; `uname -r` of both must agree"))
-        }
-        var offset: UInt64 = 0
-        for length in host.vvar {
-            move(from: plan.area.parking.raw + offset, to: vvar.start + offset, length, in: &batch)
-            offset += length
-        }
-        move(from: plan.area.parking.raw + host.vdsoOffset, to: vdso.start, UInt64(host.vdso.count), in: &batch)
-    }
-
-    private func move(from: UInt64, to: UInt64, _ length: UInt64, in batch: inout Batch) {
-        let moveToFixed: UInt64 = 3  // MREMAP_MAYMOVE | MREMAP_FIXED
-        batch.call(
-            Int(SYS_mremap), .value(from), .value(length), .value(length), .value(moveToFixed), .value(to),
-            expecting: Int64(to)...Int64(to), for: "put vdso or vvar at \(String(to, radix: 16))")
-    }
-
-    /// Whether the vdso in the images, where they hold its pages, is this kernel's.
-    private func hasSameVdso(_ vma: VmaEntry, of task: TaskImages) -> Bool {
-        guard let segments = try? layers.segments(id: UInt64(task.pid)) else { return false }
-        let own = Husk.vdsoLength(host.vdso)
-        for segment in segments where segment.address < vma.end {
-            let end = segment.address + segment.pages * Pagemap.pageSize
-            let (start, stop) = (max(segment.address, vma.start), min(end, vma.end, vma.start + UInt64(own)))
-            guard start < stop else { continue }
-            let file = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
-            let offset = Int(start - vma.start)
-            guard
-                let bytes = file.bytes(
-                    at: segment.fileOffset + (start - segment.address), count: stop - start),
-                bytes == Array(host.vdso[offset..<offset + bytes.count])
-            else { return false }
-        }
-        return true
-    }
-
     /// What `/proc/PID/{cmdline,environ,auxv,exe}`, the heap and the name of the stack depend on
     /// (PR_SET_MM_MAP, prctl(2)).
-    private mutating func describe(_ memory: MmEntry, of task: TaskImages, in batch: inout Batch) {
+    mutating func describe(_ memory: MmEntry, of task: TaskImages, in batch: inout Batch) {
         guard let executable = descriptor(.init(.reg, memory.exeFileID)) else { return }
         var vector = memory.mmSavedAuxv
         // Old dumps store the whole of the kernel's array; it may have been longer than this kernel's.
@@ -252,8 +162,4 @@ extension Planner {
             Int(SYS_prctl), .int(setMemory), .int(setMap), .address(block), .int(map.count), 0,
             for: "describe its memory to the kernel (executable, arguments, heap)")
     }
-}
-
-extension Problem.Code {
-    static let vdsoDiffers: Self = "vdso-differs"
 }

@@ -1,0 +1,64 @@
+internal import CLinux
+internal import Diagnostics
+internal import Glibc
+internal import Images
+internal import Linux
+internal import Objects
+internal import SystemPackage
+internal import Tracing
+
+/// What a process has open, and where it is.
+extension Planner {
+    mutating func composeDirectories(_ task: TaskImages, in batch: inout Batch) {
+        guard let fs = task.fs else { return }
+        if let root = images.files.regular(fs.rootID), root.path.string != "/",
+            let descriptor = descriptor(.init(.reg, fs.rootID))
+        {
+            let dot = batch.string(Array(".".utf8))
+            batch.call(Int(SYS_fchdir), .signed(descriptor), for: "go to its root directory \(root.path)")
+            batch.call(Int(SYS_chroot), .address(dot), for: "change its root directory to \(root.path)")
+        }
+        if let descriptor = descriptor(.init(.reg, fs.cwdID)) {
+            batch.call(
+                Int(SYS_fchdir), .signed(descriptor),
+                for: "go to its working directory \(images.files.regular(fs.cwdID)?.path.string ?? "")")
+        }
+        if fs.hasUmask { batch.call(Int(SYS_umask), .value(UInt64(fs.umask)), for: "set its umask") }
+    }
+
+    /// Every descriptor gets its number; whatever else the husk had is closed, but for the channel.
+    mutating func composeDescriptors(_ index: Int, in batch: inout Batch) {
+        let task = images.tasks[index]
+        var kept: [Int32] = [plan.tasks[index].channel]
+        for entry in task.descriptors {
+            let number = Int32(bitPattern: entry.fd)
+            guard let source = descriptor(.init(entry.type, entry.id)) else { continue }
+            kept.append(number)
+            noteTerminal(entry, source)
+            let flags = entry.flags & 1 == 0 ? 0 : UInt64(O_CLOEXEC)
+            batch.call(
+                Int(SYS_dup3), .signed(source), .signed(number), .value(flags), for: "open descriptor \(number)")
+        }
+        var first: UInt32 = 0
+        for number in kept.sorted().map(UInt32.init) {
+            if number > first {
+                batch.call(
+                    Int(SYS_close_range), .value(UInt64(first)), .value(UInt64(number - 1)), 0,
+                    for: "close what is not its own")
+            }
+            first = number + 1
+        }
+        batch.call(
+            Int(SYS_close_range), .value(UInt64(first)), .value(UInt64(UInt32.max)), 0, for: "close what is not its own"
+        )
+    }
+
+    private mutating func noteTerminal(_ entry: FdinfoEntry, _ source: Int32) {
+        guard entry.type == .tty, let file = images.files[entry], file.hasTty,
+            let info = images.terminals[file.tty.ttyInfoID], !plan.terminals.contains(where: { $0.info.id == info.id })
+        else { return }
+        plan.terminals.append(.init(descriptor: source, info: info))
+        let group = Int32(bitPattern: info.pgrp)
+        if images.tasks.contains(where: { $0.processGroup == group && $0.pid == group }) { plan.foreground = group }
+    }
+}

@@ -1,0 +1,91 @@
+internal import CLinux
+internal import Diagnostics
+internal import Glibc
+internal import Images
+internal import Linux
+internal import Objects
+internal import SystemPackage
+internal import Tracing
+
+/// The way out: the signal frame by which a thread enters the restored program.
+extension Planner {
+    /// Copies the signal frame by which the thread leaves to where the kernel would put one: on the alternate stack
+    /// if there is one that is not in use, else below the red zone of the stack. What is there is dead by the rules
+    /// of signals.
+    mutating func composeFrame(_ index: Int, _ number: Int, in batch: inout Batch) {
+        let task = images.tasks[index]
+        let thread = task.threads[number]
+        let core = thread.core.threadCore
+        let info = thread.core.threadInfo
+        guard let area = ExtendedState.area(info.fpregs, layout: host.extendedState) else {
+            let missing = ExtendedState.missingFeatures(info.fpregs, layout: host.extendedState)
+            return problems.append(
+                Problem(
+                    .processorDiffers,
+                    "thread \(thread.tid) uses registers that this processor lacks (XSAVE features 0x"
+                        + String(missing, radix: 16) + ")",
+                    object: .init(pid: task.pid, process: task.task.commText),
+                    remedy: "Restore it on a host whose processor has them"))
+        }
+        let sp = info.gpregs.sp
+        let stack = core.sas
+        let hasAlternate = core.hasSas && stack.ssFlags & 2 == 0 && stack.ssSize > 0
+        let isOnAlternate = hasAlternate && sp > stack.ssSp && sp <= stack.ssSp + stack.ssSize
+        let top =
+            hasAlternate && !isOnAlternate && stack.ssSize >= UInt64(area.count + 1024)
+            ? stack.ssSp + stack.ssSize : sp - SignalFrame.redZone
+        let mask = core.hasBlkSigset ? core.blkSigset : task.task.blkSigset
+        let frame = SignalFrame(
+            below: RemoteAddress(top), registers: Self.registers(info.gpregs), signalMask: mask, extendedState: area,
+            features: host.extendedState.features)
+        guard isWritable(frame.address.raw..<top, task) else {
+            return problems.append(
+                Problem(
+                    .imageUnsuitable,
+                    "thread \(thread.tid) has no room for a signal frame below its stack pointer",
+                    object: .init(pid: task.pid, process: task.task.commText, address: sp),
+                    remedy: "Dump it at another moment: it would not survive a signal either"))
+        }
+        let bytes = batch.buffer(frame.bytes, alignment: 64)
+        let vectors = batch.space(32)
+        batch.store(addressOf: bytes, in: vectors)
+        batch.store(frame.bytes.count, in: vectors, at: 8)
+        batch.store(Int(frame.address.raw), in: vectors, at: 16)
+        batch.store(frame.bytes.count, in: vectors, at: 24)
+        let (source, target) = (vectors.part(0, 16), vectors.part(16, 16))
+        batch.call(
+            Int(SYS_process_vm_writev), .signed(task.pid), .address(source), 1, .address(target), 1, 0,
+            expecting: Int64(frame.bytes.count)...Int64(frame.bytes.count), for: "prepare the way out")
+        plan.tasks[index].threads[number].frame = frame.address
+        if let vdso = task.memory?.vmas.first(where: { $0.kind.contains(.vdso) }),
+            let offset = Husk.exitOffset(inVdso: host.vdso)
+        {
+            plan.tasks[index].threads[number].leave = RemoteAddress(vdso.start) + (offset + Husk.exit.entry)
+        }
+    }
+
+    func isWritable(_ range: Range<UInt64>, _ task: TaskImages) -> Bool {
+        guard let vmas = task.memory?.vmas else { return false }
+        return vmas.contains { vma in
+            vma.start <= range.lowerBound && range.upperBound <= vma.end && vma.prot & UInt32(PROT_WRITE) != 0
+        }
+    }
+
+    private static func registers(_ r: UserX86RegsEntry) -> SignalFrame.Registers {
+        var registers = SignalFrame.Registers()
+        (registers.r8, registers.r9, registers.r10, registers.r11) = (r.r8, r.r9, r.r10, r.r11)
+        (registers.r12, registers.r13, registers.r14, registers.r15) = (r.r12, r.r13, r.r14, r.r15)
+        (registers.rdi, registers.rsi, registers.rbp, registers.rbx) = (r.di, r.si, r.bp, r.bx)
+        (registers.rdx, registers.rax, registers.rcx, registers.rsp) = (r.dx, r.ax, r.cx, r.sp)
+        (registers.rip, registers.flags) = (r.ip, r.flags)
+        registers.cs = UInt16(truncatingIfNeeded: r.cs)
+        registers.ss = UInt16(truncatingIfNeeded: r.ss)
+        registers.fs = UInt16(truncatingIfNeeded: r.fs)
+        registers.gs = UInt16(truncatingIfNeeded: r.gs)
+        return registers
+    }
+}
+
+extension Problem.Code {
+    static let processorDiffers: Self = "processor-differs"
+}
