@@ -18,7 +18,8 @@ struct CompleteImages: ~Copyable {
                 remedy: "Give it more time with --timeout SECONDS (0 for no limit)")
         }
         Steps.take()
-        try directory.commit(toolVersion: "0.1.0", created: Int64(SystemClock.realTime.now / 1_000_000_000))
+        try directory.commit(
+            toolVersion: ToolVersion.current, created: Int64(SystemClock.realTime.now / 1_000_000_000))
         Steps.take()
     }
 

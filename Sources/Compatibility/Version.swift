@@ -1,7 +1,9 @@
+internal import Diagnostics
+
 /// The versions that Apus has and claims.
 public enum Version {
     /// The version of Apus.
-    public static let apus = "0.1.0"
+    public static let apus = ToolVersion.current
     /// The version of CRIU whose command line and images this version of Apus answers to.
     public static let criu = "4.2"
 

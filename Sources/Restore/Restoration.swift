@@ -18,6 +18,9 @@ public enum Restoration {
         let began = Deadline.now()
         defer { Steps.report() }
         let directory = try ImageDirectory(opening: options.imagesDirectory)
+        // A dump into it meanwhile would change what is being read.
+        try directory.lock(exclusively: false)
+        defer { directory.unlock() }
         var images = try CheckpointImages(reading: directory)
         if options.detached { forgetParentDeath(&images, logger) }
         let layers = try PageLayers(of: directory)
@@ -93,6 +96,7 @@ public enum Restoration {
             throw error
         }
         builder.release()
+        site.images.unlock()
         job?.announceSize(plan)
         logger.info("The tree is released")
         var statistics = Statistics()

@@ -14,6 +14,16 @@ struct FailingRestoreTests {
         }
     }
 
+    /// A dump that writes where the restore reads.
+    @Test func theImagesAreBeingWritten() throws {
+        try withDump(of: "counter") { world, _ in
+            let script = "exec 9<'\(world.path("images"))'; flock -x 9; exec sleep 1000"
+            let writer = try world.start(["sh", "-c", script], output: "writer.out")
+            try #require(eventually { world.isReleased(writer, named: "sleep") })
+            try expectFailure(world, naming: ["image directory", world.path("images")], left: [writer])
+        }
+    }
+
     @Test func aFileIsMissing() throws {
         try withDump(of: "files") { world, _ in
             try world.succeed("rm", world.path("files/shared"))

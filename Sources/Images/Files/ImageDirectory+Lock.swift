@@ -22,4 +22,8 @@ extension ImageDirectory {
             cause: .init(error, attempted: "flock(\"\(path)\")"),
             remedy: "Wait for its end, or name another directory with --images-dir")
     }
+
+    /// Gives the lock back before the directory is closed: who waits for the end of a restored program no longer reads
+    /// its images, and it may be dumped into the same directory again.
+    public func unlock() { _ = flock(descriptor, LOCK_UN) }
 }
