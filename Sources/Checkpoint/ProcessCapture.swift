@@ -28,8 +28,7 @@ struct ProcessCapture {
     /// - Throws: the process is as it was then.
     func run(_ filters: inout SeccompFilters) throws(Problem) -> CapturedProcess {
         try refuseDispatch()
-        let mode = surveyed.status.seccompMode ?? 0
-        if mode != 0 { for thread in process.threads { try SeccompFilters.suspend(thread.tid, of: thread.pid) } }
+        try suspendFilters()
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
         let control = try RemoteControl(
             process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
@@ -84,20 +83,26 @@ struct ProcessCapture {
         _ answers: Answers, _ control: RemoteControl, _ filters: inout SeccompFilters
     ) throws(Problem) -> CapturedProcess {
         let shared = try sharedPending()
-        let mode = surveyed.status.seccompMode ?? 0
         var cores: [(tid: Int32, core: CoreEntry)] = []
         for (thread, attributes) in zip(process.threads, answers.threads) {
             let capture = ThreadCapture(
                 thread: thread, process: surveyed.name, memory: control.memory, attributes: attributes,
                 actions: answers.actions)
-            var core = try capture.core(sharedPending: PendingSignals.set(shared))
+            var core = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
-            try filters.capture(thread.tid, of: thread.pid, mode: mode, into: &core.threadCore)
             cores.append((thread.tid, core))
         }
         return CapturedProcess(
             pid: process.pid, cores: cores, attributes: answers.attributes, losses: answers.peculiarities.losses,
             roundTrips: control.roundTrips)
+    }
+
+    /// Where filters could not be suspended at the freeze already, threads that have some are refused.
+    private func suspendFilters() throws(Problem) {
+        for thread in process.threads where !thread.suspendsSeccomp {
+            let status = try? ProcessDirectory(thread.pid, thread: thread.tid).status()
+            if status?.seccompMode ?? 0 != 0 { try SeccompFilters.suspend(thread.tid, of: thread.pid) }
+        }
     }
 
     /// A thread whose system calls are dispatched to itself (PR_SET_SYSCALL_USER_DISPATCH) could not even be asked.

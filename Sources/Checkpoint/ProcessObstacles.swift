@@ -10,12 +10,6 @@ enum ProcessObstacles {
         guard let places = process.places else { return found }
         found += namespaces(of: process)
         found += files(places, process.object)
-        if process.status.seccompMode ?? 0 != 0 && process.threads.count > 1 {
-            found.append(
-                refusal(
-                    process, "several of its threads run under seccomp filters, which cannot be carried yet",
-                    "Run the program without the filters: for a service of systemd, without SystemCallFilter="))
-        }
         if process.status.isDumpingCore == true {
             found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))
         }

@@ -15,7 +15,9 @@ struct ThreadCapture {
     let actions: SignalActions
 
     /// The core image; of the leader without its task-wide part.
-    func core(sharedPending: UInt64) throws(Problem) -> CoreEntry {
+    ///
+    /// - Parameter filters: where seccomp filters are recorded.
+    func core(sharedPending: UInt64, _ filters: inout SeccompFilters) throws(Problem) -> CoreEntry {
         do {
             let own = try Ptrace.pendingSignals(thread.tid, in: .thread)
             let pending = PendingSignals.set(own) | sharedPending
@@ -31,7 +33,7 @@ struct ThreadCapture {
             entry.threadInfo.gpregs = Registers.entry(registers)
             entry.threadInfo.fpregs = ExtendedState.message(try Ptrace.extendedState(thread.tid))
             entry.threadInfo.tls = Registers.unusedSegments
-            entry.threadCore = try threadCore(own, rseq)
+            entry.threadCore = try threadCore(own, rseq, &filters)
             try checkExtendedState(entry.threadInfo.fpregs)
             return entry
         } catch let error as Problem {
@@ -52,7 +54,9 @@ struct ThreadCapture {
             remedy: "Run Apus as root")
     }
 
-    private func threadCore(_ pending: [[UInt8]], _ rseq: RseqEntry?) throws -> ThreadCoreEntry {
+    private func threadCore(
+        _ pending: [[UInt8]], _ rseq: RseqEntry?, _ filters: inout SeccompFilters
+    ) throws -> ThreadCoreEntry {
         let directory = ProcessDirectory(thread.pid, thread: thread.tid)
         let status = try directory.status()
         let scheduling = try Processes.scheduling(of: thread.tid)
@@ -72,6 +76,7 @@ struct ThreadCapture {
         entry.commBytes = try directory.name()
         if let rseq { entry.rseqEntry = rseq }
         entry.cgSet = 1
+        try filters.capture(thread.tid, of: thread.pid, mode: status.seccompMode ?? 0, into: &entry)
         return entry
     }
 

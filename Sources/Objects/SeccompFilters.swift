@@ -2,6 +2,7 @@ public import Diagnostics
 public import Images
 internal import Linux
 internal import SystemPackage
+internal import Tracing
 
 /// The seccomp filters of a tree (seccomp(2)): a thread has a chain of them, each added in front of those before, and
 /// children and threads inherit the chain. What is common is recorded once.
@@ -54,7 +55,24 @@ public struct SeccompFilters: Sendable {
         case 1: core.seccompMode = .strict
         default:
             core.seccompMode = .filter
-            core.seccompFilter = record(try Self.chain(tid, of: pid))
+            let chain = try Self.chain(tid, of: pid)
+            if chain.contains(where: { Self.asksSupervisor($0.program) }) {
+                throw Problem(
+                    .unsupported, "thread \(tid) has a seccomp filter that asks a supervisor (SECCOMP_RET_USER_NOTIF)",
+                    object: .init(pid: pid),
+                    remedy: "The connection to the supervisor cannot be carried: run the program without it")
+            }
+            core.seccompFilter = record(chain)
+        }
+    }
+
+    /// Whether a program (struct sock_filter of linux/filter.h: code, jump if true, jump if false, operand) can return
+    /// SECCOMP_RET_USER_NOTIF.
+    static func asksSupervisor(_ program: [UInt8]) -> Bool {
+        let (returnsConstant, notify): (UInt16, UInt32) = (0x06, 0x7fc0_0000)
+        return stride(from: 0, to: program.count - 7, by: 8).contains { start in
+            program.littleEndian(UInt16.self, at: start) == returnsConstant
+                && program.littleEndian(UInt32.self, at: start + 4) & 0xffff_0000 == notify
         }
     }
 

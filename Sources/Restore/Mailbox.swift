@@ -35,16 +35,19 @@ struct Mailbox: ~Copyable {
 
     private func write(_ task: RestorePlan.Task) {
         region.store(task.channel, at: task.channelPlace)
-        region.store(Int32(task.threads.count), at: task.usersPlace)
-        for batch in [task.family, task.rebuild, task.finish, task.cleanup] { write(batch) }
+        region.store(Int32(task.lastingThreads.count), at: task.usersPlace)
+        for batch in [task.family, task.rebuild, task.threadMaking, task.sharedFilters, task.finish, task.cleanup] {
+            write(batch)
+        }
         for (index, thread) in task.threads.enumerated() {
             if index > 0 { write(thread.batch) }
-            let first = index == 0 ? task.family : thread.batch
+            // One that is told later what to do has nothing to do at first but to report.
+            let first = index == 0 ? task.family : task.goesStepwise ? .init() : thread.batch
             var block = ControlBlock()
             block.records = address(first.place)
             block.count = first.batch.calls.count
             block.cleanup = address(task.cleanup.place)
-            block.cleanupCount = index == 0 ? task.cleanup.batch.calls.count : 0
+            block.cleanupCount = index == task.firstLasting ? task.cleanup.batch.calls.count : 0
             block.commit = address(RestorePlan.commitPlace)
             block.channel = address(task.channelPlace)
             block.frame = thread.frame

@@ -38,7 +38,7 @@ extension Planner {
         let frame = SignalFrame(
             below: RemoteAddress(top), registers: Self.registers(info.gpregs), signalMask: mask, extendedState: area,
             features: host.extendedState.features)
-        guard isWritable(frame.address.raw..<top, task) else {
+        guard ways[index].isWritable(frame.address.raw..<top) else {
             return problems.append(
                 Problem(
                     .imageUnsuitable,
@@ -54,21 +54,10 @@ extension Planner {
         batch.store(frame.bytes.count, in: vectors, at: 24)
         let (source, target) = (vectors.part(0, 16), vectors.part(16, 16))
         batch.call(
-            Int(SYS_process_vm_writev), .signed(task.pid), .address(source), 1, .address(target), 1, 0,
+            Int(SYS_process_vm_writev), .signed(thread.tid), .address(source), 1, .address(target), 1, 0,
             expecting: Int64(frame.bytes.count)...Int64(frame.bytes.count), for: "prepare the way out")
         plan.tasks[index].threads[number].frame = frame.address
-        if let vdso = task.memory?.vmas.first(where: { $0.kind.contains(.vdso) }),
-            let offset = Husk.exitOffset(inVdso: host.vdso)
-        {
-            plan.tasks[index].threads[number].leave = RemoteAddress(vdso.start) + (offset + Husk.exit.entry)
-        }
-    }
-
-    func isWritable(_ range: Range<UInt64>, _ task: TaskImages) -> Bool {
-        guard let vmas = task.memory?.vmas else { return false }
-        return vmas.contains { vma in
-            vma.start <= range.lowerBound && range.upperBound <= vma.end && vma.prot & UInt32(PROT_WRITE) != 0
-        }
+        if let leave = ways[index].leave { plan.tasks[index].threads[number].leave = leave }
     }
 
     private static func registers(_ r: UserX86RegsEntry) -> SignalFrame.Registers {
@@ -83,6 +72,39 @@ extension Planner {
         registers.fs = UInt16(truncatingIfNeeded: r.fs)
         registers.gs = UInt16(truncatingIfNeeded: r.gs)
         return registers
+    }
+}
+
+/// What the ways out of all threads of a task have in common: looked up once, for a task may have thousands of threads
+/// and each of them mappings of its own.
+struct WaysOut {
+    /// Where one may write, in order; what lies side by side is one.
+    private var writable: [Range<UInt64>] = []
+    /// The code by which threads leave, in the vdso; nil where there is none.
+    private(set) var leave: RemoteAddress?
+
+    init(_ task: TaskImages, _ host: RestoreHost) {
+        for vma in task.memory?.vmas ?? [] {
+            if vma.prot & UInt32(PROT_WRITE) != 0 {
+                if let last = writable.last, last.upperBound == vma.start {
+                    writable[writable.count - 1] = last.lowerBound..<vma.end
+                } else {
+                    writable.append(vma.start..<vma.end)
+                }
+            }
+            if leave == nil, vma.kind.contains(.vdso), let offset = Husk.exitOffset(inVdso: host.vdso) {
+                leave = RemoteAddress(vma.start) + (offset + Husk.exit.entry)
+            }
+        }
+    }
+
+    func isWritable(_ range: Range<UInt64>) -> Bool {
+        var (low, high) = (0, writable.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if writable[middle].upperBound < range.upperBound { low = middle + 1 } else { high = middle }
+        }
+        return low < writable.count && writable[low].lowerBound <= range.lowerBound
     }
 }
 

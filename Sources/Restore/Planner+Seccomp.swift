@@ -1,55 +1,90 @@
 internal import CLinux
 internal import Diagnostics
-internal import Glibc
 internal import Images
-internal import Linux
 internal import Objects
-internal import SystemPackage
 internal import Tracing
 
-/// What system calls a thread may make.
+/// What system calls a thread may make (seccomp(2)).
+///
+/// Filters are installed first of all that a thread does for itself, while it may: Apus has them suspended until the
+/// thread is released. What all threads of a process have in common is installed once, by one of them for all, so that
+/// it is one filter and not as many as there are threads: a later SECCOMP_FILTER_FLAG_TSYNC of the program itself asks
+/// for that.
 extension Planner {
-    /// Installs the filters first of all, while the thread may: they are suspended until it is released.
-    mutating func composeSeccomp(_ index: Int, _ number: Int, in batch: inout Batch) {
+    /// Finds out whether threads of a task run under seccomp, and which filters they share.
+    mutating func noteSeccomp(_ index: Int) {
         let task = images.tasks[index]
-        let core = task.threads[number].core.threadCore
-        guard core.hasSeccompMode, core.seccompMode != .disabled else { return }
-        if task.threads.count > 1 {
-            return problems.append(
-                Problem(
-                    .objectUnsupported, "it has several threads under seccomp, which Apus cannot restore yet",
-                    object: .init(pid: task.pid, process: task.task.commText),
-                    remedy: "Restore these images with CRIU"))
-        }
+        let threads = task.threads.dropFirst(plan.tasks[index].firstLasting)
+        let modes = threads.map { $0.core.threadCore.hasSeccompMode ? $0.core.threadCore.seccompMode : .disabled }
+        guard modes.contains(where: { $0 != .disabled }) else { return }
         plan.tasks[index].isUnderSeccomp = true
-        if core.seccompMode == .strict {
-            batch.call(Int(SYS_seccomp), 0, 0, 0, for: "enter strict seccomp mode")
-            return
-        }
-        // From the newest to the oldest, each names the one before it.
-        var chain: [SeccompFilter] = []
-        var next: Int? = Int(core.seccompFilter)
-        while let index = next {
-            // A chain that is broken or turns in a circle would restore weaker filters than there were.
-            guard images.seccompFilters.indices.contains(index), chain.count <= images.seccompFilters.count else {
+        var chains: [[Int]] = []
+        for (thread, mode) in zip(threads, modes) where mode == .filter {
+            guard let chain = chain(from: Int(thread.core.threadCore.seccompFilter)) else {
                 return problems.append(
                     Problem(
                         .imageUnsuitable, "its seccomp filters do not form a chain",
                         object: .init(pid: task.pid, process: task.task.commText), remedy: "Copy the images again"))
             }
-            chain.append(images.seccompFilters[index])
+            chains.append(chain)
+        }
+        guard chains.count > 1, chains.count == threads.count else { return }
+        sharedFilters[index] = Array(
+            chains.dropFirst().reduce(chains[0][...]) { common, chain in
+                common.prefix(zip(common, chain).prefix { $0 == $1 }.count)
+            })
+    }
+
+    /// A chain by the indices of its filters, the first installed first: from the newest to the oldest, each names the
+    /// one before it.
+    ///
+    /// - Returns: nil for one that is broken or turns in a circle, which would restore weaker filters than there were.
+    private func chain(from newest: Int) -> [Int]? {
+        var chain: [Int] = []
+        var next: Int? = newest
+        while let index = next {
+            guard images.seccompFilters.indices.contains(index), chain.count <= images.seccompFilters.count else {
+                return nil
+            }
+            chain.append(index)
             next = images.seccompFilters[index].hasPrev ? Int(images.seccompFilters[index].prev) : nil
         }
-        for filter in chain.reversed() {
-            let program = batch.buffer(filter.program)
-            var description: [UInt8] = []
-            description.append(littleEndian: UInt16(truncatingIfNeeded: filter.program.count / 8))
-            description += [UInt8](repeating: 0, count: 14)
-            let block = batch.buffer(description)
-            batch.store(addressOf: program, in: block, at: 8)
-            // SECCOMP_FILTER_FLAG_LOG and SPEC_ALLOW belong to the filter; the others to the moment.
-            let flags = filter.hasFlags ? filter.flags & 6 : 0
-            batch.call(Int(SYS_seccomp), 1, .value(UInt64(flags)), .address(block), for: "install a seccomp filter")
+        return chain.reversed()
+    }
+
+    /// Installs what a thread has beyond what all of its process have.
+    mutating func composeSeccomp(_ index: Int, _ number: Int, in batch: inout Batch) {
+        let core = images.tasks[index].threads[number].core.threadCore
+        guard core.hasSeccompMode else { return }
+        switch core.seccompMode {
+        case .disabled: return
+        case .strict: batch.call(Int(SYS_seccomp), 0, 0, 0, for: "enter strict seccomp mode")
+        case .filter:
+            guard let chain = chain(from: Int(core.seccompFilter)) else { return }
+            for filter in chain.dropFirst(sharedFilters[index]?.count ?? 0) { install(filter, flags: 0, in: &batch) }
         }
+    }
+
+    mutating func composeSharedFilters(_ index: Int) {
+        let forAllThreads: UInt32 = 1  // SECCOMP_FILTER_FLAG_TSYNC
+        var batch = Batch()
+        for filter in sharedFilters[index] ?? [] { install(filter, flags: forAllThreads, in: &batch) }
+        plan.tasks[index].sharedFilters = placed(batch)
+    }
+
+    private func install(_ index: Int, flags: UInt32, in batch: inout Batch) {
+        let filter = images.seccompFilters[index]
+        let program = batch.buffer(filter.program)
+        var description: [UInt8] = []
+        description.append(littleEndian: UInt16(truncatingIfNeeded: filter.program.count / 8))
+        description += [UInt8](repeating: 0, count: 14)
+        let block = batch.buffer(description)
+        batch.store(addressOf: program, in: block, at: 8)
+        // SECCOMP_FILTER_FLAG_LOG and SPEC_ALLOW belong to the filter; the others to the moment.
+        let own = filter.hasFlags ? filter.flags & 6 : 0
+        // With TSYNC, a result above zero is the thread that could not follow.
+        batch.call(
+            Int(SYS_seccomp), 1, .value(UInt64(own | flags)), .address(block), expecting: 0...0,
+            for: "install a seccomp filter")
     }
 }

@@ -23,15 +23,17 @@ extension Planner {
 
         // Threads come with the last batch: they wait on the channel that they share with the leader, and a command
         // for it would reach any of them. They come before the leader gives its capabilities up.
+        noteSeccomp(index)
         var finish = Batch()
         composeThreads(index, in: &finish)
         composeTimers(task, in: &finish)
-        composeThread(index, 0, in: &finish)
+        let speaker = plan.tasks[index].firstLasting
+        composeThread(index, speaker, in: &finish)
         drain(in: &finish)
         // Ignored, it would have its children's ends taken note of without a word, and zombies must stay zombies.
         composeActions(task, only: SIGCHLD, in: &finish)
         queue(task.task.signalsS, toProcess: task.pid, in: &finish)
-        if let leader = task.threads.first { queue(leader, in: &finish, pid: task.pid) }
+        if task.threads.indices.contains(speaker) { queue(task.threads[speaker], in: &finish, pid: task.pid) }
         plan.tasks[index].finish = placed(finish)
 
         var cleanup = Batch()

@@ -10,20 +10,39 @@ internal import Tracing
 /// What a thread is, in the order in which it is made.
 extension Planner {
     /// Adds the making of all threads but the leader. A new thread finds everything else in its place.
-    mutating func composeThreads(_ index: Int, in batch: inout Batch) {
+    mutating func composeThreads(_ index: Int, in finish: inout Batch) {
         let task = images.tasks[index]
-        for number in task.threads.indices.dropFirst() {
+        let speaker = plan.tasks[index].firstLasting
+        for number in task.threads.indices.dropFirst(speaker + 1) {
             var own = Batch()
             composeThread(index, number, in: &own)
             queue(task.threads[number], in: &own, pid: task.pid)
             plan.tasks[index].threads[number].batch = placed(own)
-            let tid = task.threads[number].tid
+        }
+        guard plan.tasks[index].goesStepwise else { return addClones(index, in: &finish) }
+        var making = Batch()
+        addClones(index, in: &making)
+        if plan.tasks[index].leaderEnds { composeEnd(of: task, in: &making) }
+        plan.tasks[index].threadMaking = placed(making)
+        composeSharedFilters(index)
+    }
+
+    private func addClones(_ index: Int, in batch: inout Batch) {
+        for thread in plan.tasks[index].threads.dropFirst() {
             // CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_THREAD, CLONE_SYSVSEM
             addClone(
-                of: tid, flags: 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0,
-                control: address(plan.tasks[index].threads[number].controlPlace), purpose: "make thread \(tid)",
-                in: &batch)
+                of: thread.tid, flags: 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0,
+                control: address(thread.controlPlace), purpose: "make thread \(thread.tid)", in: &batch)
         }
+    }
+
+    /// Ends the first thread of a process whose others live on. Nothing is cleared or woken at its end: that has
+    /// happened long ago.
+    private func composeEnd(of task: TaskImages, in batch: inout Batch) {
+        let core = task.core.threadCore
+        if core.hasCreds { composeCredentials(core.creds, of: task, in: &batch) }
+        let status = task.task.exitCode
+        batch.call(Int(SYS_exit), .value(UInt64(status >> 8 & 0xff)), for: "end the first thread")
     }
 
     mutating func composeThread(_ index: Int, _ number: Int, in batch: inout Batch) {
@@ -53,10 +72,7 @@ extension Planner {
         composeScheduling(core, in: &batch)
         composeAlternateStack(core, in: &batch)
         if core.hasCreds { composeCredentials(core.creds, of: task, in: &batch) }
-        // Every thread, behind its own change of user: the last one to change resets it for all.
-        if let memory = task.memory, memory.hasDumpable, memory.dumpable != 2 {
-            batch.call(Int(SYS_prctl), 4, .int(Int(memory.dumpable)), for: "set whether it may be dumped")
-        }
+        composeDumpable(task, in: &batch)
         if core.pdeathSig != 0 {
             batch.call(Int(SYS_prctl), 1, .value(UInt64(core.pdeathSig)), for: "set its parent-death signal")
         }

@@ -11,6 +11,7 @@ extension Planner {
         var members: [Int32: Int] = [:]
         for (index, task) in images.tasks.enumerated() { members[task.pid] = index }
         for task in images.tasks { begin(task, parent: members[task.parent]) }
+        ways = images.tasks.map { WaysOut($0, host) }
         for index in images.tasks.indices { composeFamily(index, members) }
         for index in images.tasks.indices { composeTask(index, members) }
     }

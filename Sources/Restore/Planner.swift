@@ -21,6 +21,10 @@ public struct Planner {
     var files: [FileTable.Key: Int32] = [:]
     var pages: [PagesKey: Int32] = [:]
     var sharedMemory: [UInt64: Int32] = [:]
+    /// By task.
+    var ways: [WaysOut] = []
+    /// By task: the seccomp filters that all its threads have in common, the first installed first.
+    var sharedFilters: [Int: [Int]] = [:]
     private var nextDescriptor: Int32
     private var mailboxEnd = 64
 

@@ -33,8 +33,11 @@ public enum Restoration {
             inherited: Dictionary(options.inherited.map { ($0.key, $0.descriptor) }) { _, last in last },
             shellJob: options.shellJob)
         raiseLimitOfFiles()
+        let rights = HostRights.current()
+        rights?.losses(images).forEach { logger.warning("\($0)") }
         try Problems.throwIfAny(
-            plan.openings.flatMap { $0.resource.obstacles(at: site) }.uniqued() + PidsInUse.problems(plan))
+            (rights?.problems(images) ?? []) + plan.openings.flatMap { $0.resource.obstacles(at: site) }.uniqued()
+                + PidsInUse.problems(plan))
         if options.dryRun {
             options.showPlan(plan.description)
             return 0

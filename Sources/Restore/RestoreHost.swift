@@ -17,6 +17,10 @@ public struct RestoreHost: Sendable {
     public var vdsoOffset: UInt64
     /// The highest capability that the kernel knows.
     public var lastCapability: Int32
+    /// The capabilities that Apus has to give, its permitted set: capability n in bit n.
+    public var capabilities: UInt64 = (1 << 41) - 1
+    /// fs.suid_dumpable: what a change of user makes of the permission to dump a process.
+    public var dumpableAfterChangeOfUser: Int32 = 0
     /// The session and the process group of Apus.
     public var session: Int32
     public var processGroup: Int32
@@ -65,6 +69,8 @@ public struct RestoreHost: Sendable {
             lastCapability: number(in: "/proc/sys/kernel/cap_last_cap") ?? 40, session: getsid(0),
             processGroup: getpgrp(), highestDescriptor: (try? own.descriptors().max()) ?? 1023,
             lowestAddress: UInt64(max(number(in: "/proc/sys/vm/mmap_min_addr") ?? 65536, 65536)))
+        if let own = try? own.status().capabilities { host.capabilities = own.permitted }
+        host.dumpableAfterChangeOfUser = number(in: "/proc/sys/fs/suid_dumpable") ?? 0
         let (chooseNumbers, ask): (UInt, UInt) = (77, 2)
         host.choosesTimerNumbers = apus_syscall(Int(SYS_prctl), chooseNumbers, ask, 0, 0, 0, 0) >= 0
         return host

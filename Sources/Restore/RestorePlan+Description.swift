@@ -24,9 +24,11 @@ extension RestorePlan: CustomStringConvertible {
             text += "\nProcess \(task.pid) (\(task.name))"
             text += task.parent.map { ", made by \(tasks[$0].pid)" } ?? ", the root"
             text += task.state == .dead ? ", ends again at once\n" : task.state == .stopped ? ", left stopped\n" : "\n"
-            for (barrier, batch) in zip(RestorePlan.barriers, [task.family, task.rebuild, task.finish]) {
-                text += Self.describe(barrier, batch)
-            }
+            let steps = [
+                ("family", task.family), ("rebuild", task.rebuild), ("threads", task.threadMaking),
+                ("filters", task.sharedFilters), ("finish", task.finish),
+            ]
+            for (barrier, batch) in steps { text += Self.describe(barrier, batch) }
             for thread in task.threads.dropFirst() { text += Self.describe("thread \(thread.tid)", thread.batch) }
         }
         text += "\nThen all processes are released at once.\n"

@@ -63,10 +63,26 @@ public struct RestorePlan: Sendable {
         public var cleanup: PlacedBatch
         /// It was stopped at the dump, or shall be after the restore.
         public var staysStopped = false
-        /// Its thread runs under seccomp: Apus suspends the filters until the program itself runs.
+        /// Some of its threads run under seccomp: Apus suspends the filters until the program itself runs.
         public var isUnderSeccomp = false
+        /// The first thread had ended while others lived: it makes them, and ends again.
+        public var leaderEnds = false
+        /// Makes the threads, where they cannot do all their work at once (`goesStepwise`).
+        public var threadMaking = PlacedBatch()
+        /// The filters that all its threads have in common: installed by one of them for all.
+        public var sharedFilters = PlacedBatch()
         /// What is written from outside once the task exists.
         public var outOfMemoryAdjustment: Int32
+
+        /// Its threads wait once they are made, and are told one by one to go on: filters must not come before Apus has
+        /// suspended them, nor children set parent-death signals before a first thread that ends has ended.
+        public var goesStepwise: Bool { threads.count > 1 && (isUnderSeccomp || leaderEnds) }
+
+        /// The index of the first thread that lives on: it speaks for the process once all are made.
+        public var firstLasting: Int { leaderEnds ? 1 : 0 }
+
+        /// The threads that the restored process has.
+        public var lastingThreads: ArraySlice<Thread> { threads[firstLasting...] }
     }
 
     /// One thread.

@@ -8,12 +8,12 @@ internal import Tracing
 
 /// How a built tree is released, or taken back.
 extension TreeBuilder {
-    /// Seizes the tasks that are about to get seccomp filters: from then on the filters are suspended.
+    /// Seizes the tasks that are about to get seccomp filters: from then on the filters are suspended. Those of a process
+    /// with several threads have been made by now, and wait.
     func suspendSeccomp() throws(Problem) {
         for task in plan.tasks where task.isUnderSeccomp && task.state != .dead {
             guided.append(
-                try GuidedLeave(
-                    pid: task.pid, threads: task.threads.map(\.tid), stops: task.staysStopped, suspendingSeccomp: true))
+                try GuidedLeave(pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: true))
         }
     }
 
@@ -21,16 +21,15 @@ extension TreeBuilder {
     func hold() throws(Problem) {
         for task in plan.tasks where task.staysStopped && !task.isUnderSeccomp {
             guided.append(
-                try GuidedLeave(
-                    pid: task.pid, threads: task.threads.map(\.tid), stops: true, suspendingSeccomp: false))
+                try GuidedLeave(pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: false))
         }
         for one in guided { try one.hold() }
     }
 
     /// Waits until threads that share a channel are in their last wait: the first to leave closes its descriptor.
     func settleThreads() throws(Problem) {
-        for task in plan.tasks where task.threads.count > 1 {
-            for thread in task.threads {
+        for task in plan.tasks where task.lastingThreads.count > 1 {
+            for thread in task.lastingThreads {
                 let limit = Deadline(nanoseconds: 5_000_000_000)
                 let directory = ProcessDirectory(task.pid, thread: thread.tid)
                 while !isReceiving(directory) {
@@ -65,7 +64,8 @@ extension TreeBuilder {
         let end = plan.area.mailbox + plan.mailboxSize
         let name = String(plan.area.mailbox.raw, radix: 16) + "-" + String(end.raw, radix: 16)
         for task in plan.tasks where task.state != .dead {
-            let mapping = FilePath("/proc/\(task.pid)/map_files/\(name)")
+            guard let thread = task.lastingThreads.first else { continue }
+            let mapping = FilePath("/proc/\(thread.tid)/map_files/\(name)")
             while !limit.isPast, mailbox.users(of: task) > 0 || (try? Files.access(mapping, mode: 0)) != nil {
                 usleep(10)
             }

@@ -14,18 +14,18 @@ final class TreeBuilder {
     let plan: RestorePlan
     let deadline: Deadline
     let sibling: Bool
-    private let progress: Progress
+    let progress: Progress
     var mailbox: Mailbox
     /// Apus' ends of the channels, by task.
     var channels: [Int32: OpenChannel] = [:]
     var started: [Int32] = []
-    private var heardFrom: Set<Int32> = []
+    var heardFrom: Set<Int32> = []
     var guided: [GuidedLeave] = []
     /// Where the vdso lies behind the first of the kernel's own mappings, and its length, as the root has them.
     var vdsoOffset: UInt64 = 0
     var vdsoSize: UInt64 = 0
     /// How many times a task was set going and waited for.
-    private(set) var roundTrips = 0
+    var roundTrips = 0
     /// When all processes were made, in nanoseconds of the monotonic clock.
     private(set) var forked: UInt64 = 0
 
@@ -103,13 +103,12 @@ final class TreeBuilder {
     func build() throws(Problem) {
         try spawnRoot()
         try arrive()
-        try barrier(\.family, tasks: plan.tasks, alreadyGoing: Set(plan.tasks.dropFirst().map(\.pid)))
+        try barrier(\.family, tasks: plan.tasks, isRootAlone: true)
         forked = Deadline.now()
         try adjust()
         try barrier(\.rebuild, tasks: plan.tasks)
         try awaitZombies()
-        try suspendSeccomp()
-        try barrier(\.finish, tasks: plan.tasks.filter { $0.state != .dead })
+        try finish()
         try setOwners()
         closeService()
     }
@@ -153,111 +152,6 @@ final class TreeBuilder {
                     cause: .init(error, attempted: "fcntl(F_SETOWN_EX)"), remedy: "Restore the whole tree")
             }
         }
-    }
-
-    // MARK: Barriers
-
-    func command(_ task: RestorePlan.Task) throws(Problem) {
-        Steps.take()
-        try channels[task.pid]?.channel.command(pid: task.pid)
-    }
-
-    /// Has tasks make one of their batches, all at the same time, and waits for all.
-    private func barrier(
-        _ which: KeyPath<RestorePlan.Task, RestorePlan.PlacedBatch>, tasks: [RestorePlan.Task],
-        alreadyGoing: Set<Int32> = []
-    ) throws(Problem) {
-        for task in tasks where !alreadyGoing.contains(task.pid) {
-            // The root's room was lent to the batch that cleared its memory.
-            if task.pid == root.pid { mailbox.write(task[keyPath: which]) }
-            mailbox.assign(task[keyPath: which], to: task.threads[0])
-            try command(task)
-        }
-        var expected: [Int32: Set<UInt64>] = [:]
-        let makesThreads = which == \RestorePlan.Task.finish
-        for task in tasks {
-            // One that ends does not report.
-            if which == \RestorePlan.Task.rebuild && task.state == .dead { continue }
-            expected[task.pid] = makesThreads ? Set(task.threads.indices.map(UInt64.init)) : [0]
-        }
-        started = plan.tasks.map(\.pid)
-        try collect(
-            expected,
-            failing: { (task: RestorePlan.Task, token: UInt64) throws(Problem) in
-                let thread = task.threads[Int(token)]
-                try self.check(token == 0 ? task[keyPath: which] : thread.batch, of: task, thread)
-            })
-    }
-
-    /// Waits until every task has reported every token that is expected of it.
-    func collect(
-        _ expected: [Int32: Set<UInt64>],
-        failing check: (RestorePlan.Task, UInt64) throws(Problem) -> Void = { (_, _) throws(Problem) in }
-    ) throws(Problem) {
-        roundTrips += expected.count
-        var expected = expected
-        let total = UInt64(expected.count)
-        while let pid = expected.keys.first(where: { _ in true }) {
-            var heard = false
-            for (pid, tokens) in expected {
-                guard let open = channels[pid], let task = plan.tasks.first(where: { $0.pid == pid }) else { continue }
-                // Alone, a task is waited for; of many, each is looked at.
-                let patience: UInt64 = expected.count == 1 ? deadline.remaining(atMost: 20_000_000) : 0
-                switch open.channel.report(atMost: patience) {
-                case .token(let token):
-                    heard = true
-                    heardFrom.insert(pid)
-                    try check(task, token)
-                    var rest = tokens
-                    rest.remove(token)
-                    expected[pid] = rest.isEmpty ? nil : rest
-                case .gone: throw died(task)
-                case .nothing: break
-                }
-            }
-            progress.update("rebuilding processes", done: total - UInt64(expected.count), of: total)
-            if !heard { try idle(expected.keys.map { $0 }, pid) }
-        }
-    }
-
-    private func idle(_ waitingFor: [Int32], _ pid: Int32) throws(Problem) {
-        if deadline.isPast || Cancellation.requested {
-            throw Cancellation.problem
-                ?? Problem(
-                    .timedOut, "the processes were not rebuilt in time", object: .init(pid: pid),
-                    remedy: "Try again on a host with less load")
-        }
-        var entries = waitingFor.compactMap { pid in
-            channels[pid].map { Files.PollEntry($0.channel.raw, .readable) }
-        }
-        _ = try? Files.poll(&entries, timeout: 20_000_000)
-        for pid in waitingFor {
-            guard let task = plan.tasks.first(where: { $0.pid == pid }), task.state != .dead else { continue }
-            // One that has not reported yet may not have been made.
-            guard heardFrom.contains(pid) else { continue }
-            let state = (try? ProcessDirectory(pid).stat())?.state
-            if state == nil || state == .zombie { throw died(task) }
-        }
-        if let ended = try? Processes.wait(for: root.pid, [.noHang, .all]), ended.pid == root.pid,
-            root.state != .dead
-        {
-            started.removeAll { $0 == root.pid }
-            throw died(root)
-        }
-    }
-
-    func died(_ task: RestorePlan.Task) -> Problem {
-        Problem(
-            .restoreFailed, "it ended while it was being rebuilt",
-            object: .init(pid: task.pid, process: task.name),
-            remedy: "Look in the kernel log whether it was killed (out of memory?)")
-    }
-
-    func check(
-        _ batch: RestorePlan.PlacedBatch, of task: RestorePlan.Task, _ thread: RestorePlan.Thread
-    ) throws(Problem) {
-        guard let (call, result) = mailbox.failure(of: batch, in: thread) else { return }
-        throw CallFailure.problem(call, result, task: task)
     }
 
     private func awaitZombies() throws(Problem) {

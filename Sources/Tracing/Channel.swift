@@ -55,6 +55,11 @@ public struct Channel: ~Copyable {
     public func report(atMost nanoseconds: UInt64) -> Report {
         var entries = [Files.PollEntry(end.raw, .readable)]
         guard let ready = try? Files.poll(&entries, timeout: nanoseconds), ready > 0 else { return .nothing }
+        return nextReport()
+    }
+
+    /// A report that has come already, without a wait.
+    public func nextReport() -> Report {
         var token: UInt64 = 0
         let result = unsafe withUnsafeMutableBytes(of: &token) {
             apus_syscall(

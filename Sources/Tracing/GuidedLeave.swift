@@ -10,19 +10,18 @@ internal import SystemPackage
 public final class GuidedLeave {
     private let pid: Int32
     private let threads: [Int32]
-    private let stops: Bool
+
+    /// How long threads that only have to make a few system calls are waited for, in nanoseconds.
+    private static let patience: UInt64 = 10_000_000_000
 
     /// Seizes threads; they go on. From here on their seccomp filters are suspended, if that is asked for.
-    ///
-    /// - Parameter stops: the process is to be stopped in the end.
-    public init(pid: Int32, threads: [Int32], stops: Bool, suspendingSeccomp: Bool) throws(Problem) {
+    public init(pid: Int32, threads: [Int32], suspendsSeccomp: Bool) throws(Problem) {
         self.pid = pid
         self.threads = threads
-        self.stops = stops
         for tid in threads {
             Steps.take()
             do throws(Errno) {
-                try Ptrace.seize(tid, options: suspendingSeccomp ? [.sysgood, .suspendSeccomp] : .sysgood)
+                try Ptrace.seize(tid, options: suspendsSeccomp ? [.sysgood, .suspendSeccomp] : .sysgood)
             } catch {
                 throw failure(tid, error)
             }
@@ -38,12 +37,13 @@ public final class GuidedLeave {
 
     /// Stops the threads, which wait on their lifeline, so that none leaves alone when that is cut.
     public func hold() throws(Problem) {
+        let limit = Deadline(nanoseconds: Self.patience)
         for tid in threads {
             Steps.take()
             do throws(Errno) {
                 try Ptrace.interrupt(tid)
                 while true {
-                    guard let change = try Ptrace.wait(tid, blocking: true) else { continue }
+                    let change = try nextChange(of: tid, limit)
                     if case .stopped = change { break }
                     if case .ended = change { throw .noSuchProcess }
                     try Ptrace.resume(tid)
@@ -54,22 +54,32 @@ public final class GuidedLeave {
         }
     }
 
+    /// - Throws: ETIMEDOUT where nothing happens in time.
+    private func nextChange(of tid: Int32, _ limit: Deadline) throws(Errno) -> Ptrace.Change {
+        while true {
+            if let change = try Ptrace.wait(tid, blocking: false) { return change }
+            if limit.isPast { throw .timedOut }
+            ChildSignal.wait(atMost: limit.remaining(atMost: 5_000_000))
+        }
+    }
+
     /// After the lifeline was cut: leads every thread out, and lets the process run or leaves it stopped.
     ///
-    /// A thread that is lost on the way (SIGKILL) is no error: what happens after the commit happens to a process
-    /// that runs.
+    /// A thread that is lost on the way (SIGKILL), or that something else keeps from moving, is no error: what happens
+    /// after the commit happens to a process that runs.
     public func leave() {
+        let limit = Deadline(nanoseconds: Self.patience)
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
-        for tid in threads { lead(tid) }
+        for tid in threads { lead(tid, limit) }
         Steps.take()
         // A process that stopped itself on the way is still in that group stop, and falls back into it now.
         for tid in threads { try? Ptrace.detach(tid) }
     }
 
-    private func lead(_ tid: Int32) {
+    private func lead(_ tid: Int32, _ limit: Deadline) {
         var isLeaving = false
         while true {
-            guard let change = try? Ptrace.wait(tid, blocking: true) else { return }
+            guard let change = try? nextChange(of: tid, limit) else { return }
             switch change {
             case .ended: return
             case .systemCall:

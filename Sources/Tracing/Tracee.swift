@@ -20,6 +20,9 @@ public final class Tracee {
     /// The signal that had stopped the process before Apus came (job control), or nil.
     public private(set) var groupStop: Int32?
 
+    /// Its seccomp filters do not judge what Apus has it do (PTRACE_O_SUSPEND_SECCOMP).
+    public private(set) var suspendsSeccomp: Bool
+
     enum State { case running, stopped, gone }
     private(set) var state = State.running
     private var heldStop = false
@@ -32,6 +35,7 @@ public final class Tracee {
     init(seizing tid: Int32, of pid: Int32, options: Ptrace.Options) throws(Errno) {
         self.pid = pid
         self.tid = tid
+        suspendsSeccomp = options.contains(.suspendSeccomp)
         Steps.take()
         try Ptrace.seize(tid, options: options)
         do throws(Errno) {
@@ -165,6 +169,7 @@ public final class Tracee {
     func runUntilExec(_ deadline: Deadline) throws(Problem) {
         guard state == .stopped else { return }
         try attempt("PTRACE_SETOPTIONS") { () throws(Errno) in try Ptrace.setOptions(tid, [.sysgood, .traceExec]) }
+        suspendsSeccomp = false
         try resume(.run)
         while true {
             switch try waitForChange(deadline) {

@@ -26,4 +26,11 @@ struct SeccompFiltersTests {
         #expect(filters.entries[2].prev == 1)
         #expect(filters.entries[3].flags == 2)
     }
+
+    /// BPF_RET with the constant SECCOMP_RET_USER_NOTIF, and two instructions that only look like it.
+    @Test func aFilterThatAsksASupervisor() {
+        #expect(SeccompFilters.asksSupervisor([0x06, 0, 0, 0, 0, 0, 0xc0, 0x7f]))
+        #expect(!SeccompFilters.asksSupervisor([0x06, 0, 0, 0, 0, 0, 0xff, 0x7f]))
+        #expect(!SeccompFilters.asksSupervisor([0x15, 0, 0, 0, 0, 0, 0xc0, 0x7f]))
+    }
 }
