@@ -160,6 +160,8 @@ struct DumpImages {
 
     /// Writes what belongs to no single process.
     func writeCommon(_ tree: [PstreeEntry]) throws(Problem) {
+        try descriptions.nameWatched()
+        try directory.write(descriptions.supplement)
         try directory.write(tree, as: .pstree)
         try directory.write(descriptions.entries, as: .files)
         try directory.write(payloads: descriptions.pipeContents, as: .pipesData)

@@ -113,6 +113,7 @@ struct DumpSession {
             statistics.roundTrips += UInt64(captured.roundTrips)
             try images.write(captured, surveyed, ids)
         }
+        images.descriptions.losses.forEach { logger.warning("\($0)") }
     }
 
     private func treeEntries(_ tree: FrozenTree, _ survey: Survey) -> [PstreeEntry] {

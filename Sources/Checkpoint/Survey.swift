@@ -164,6 +164,7 @@ struct Survey {
         var circumstances = self.circumstances
         for process in processes { obstacles += ProcessObstacles.find(process, circumstances) }
         addPipes(to: &circumstances)
+        for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         for process in processes {
             for seen in process.descriptors {
                 if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { add(obstacle) }

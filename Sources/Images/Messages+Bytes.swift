@@ -85,6 +85,14 @@ extension SeccompFilter {
     }
 }
 
+extension FhEntry {
+    /// The name of the file, where it is known.
+    public var filePath: FilePath {
+        get { FilePath(imageBytes: [UInt8](path)) }
+        set { path = Data(newValue.imageBytes) }
+    }
+}
+
 extension TtyDataEntry {
     /// What had been typed and not been read.
     public var bytes: [UInt8] {

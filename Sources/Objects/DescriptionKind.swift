@@ -44,6 +44,8 @@ public struct Circumstances: Sendable {
     public var fileLocks: Bool
     /// A device may be opened by another name than its own, where that does not lead to it (`--evasive-devices`).
     public var evasiveDevices = false
+    /// All descriptors of the tree, by process.
+    public var descriptors: [Int32: [SeenDescriptor]] = [:]
     /// Which ends of pipes the tree holds, by the inode of the pipe.
     public var pipeEnds: [UInt64: HeldEnds] = [:]
     /// Pipes to which somebody outside of the tree holds the end that the tree lacks.

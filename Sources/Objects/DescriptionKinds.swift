@@ -7,6 +7,11 @@ public enum DescriptionKinds {
         TerminalFile.self,
         Pipe.self,
         SharedMemoryFile.self,
+        Eventfd.self,
+        Epoll.self,
+        Timerfd.self,
+        Signalfd.self,
+        Inotify.self,
         RegularFile.self,
     ]
 

@@ -29,9 +29,20 @@ public enum DescriptionPlans {
                 inode, flags: mappedAs ?? entry.memfd.flags, position: entry.memfd.pos,
                 content: StoredMemory(segments: segments, layers: layers))
         }
+        if let resource = event(entry, images.supplement) { return resource }
         throw Problem(
             .objectUnsupported, "the images hold \(name(of: key.type)) (id \(key.id)), which Apus cannot restore yet",
             remedy: "Restore these images with CRIU, or dump the program again without such a file")
+    }
+
+    /// What opens a descriptor of events; nil for other kinds.
+    private static func event(_ entry: FileEntry, _ supplement: Supplement) -> (any Resource)? {
+        if entry.hasEfd { return EventCounter(entry.efd, supplement) }
+        if entry.hasTfd { return ReadTimer(entry.tfd, supplement) }
+        if entry.hasSgfd { return SignalReader(entry.sgfd) }
+        if entry.hasEpfd { return EventSet(entry.epfd) }
+        if entry.hasIfy { return FileWatcher(entry.ify) }
+        return nil
     }
 
     /// A kind of file in words.
@@ -65,14 +76,21 @@ public enum DescriptionPlans {
     /// To whom a description sends signals (F_SETOWN, F_SETSIG), or nil.
     public static func owner(of key: FileTable.Key, in images: CheckpointImages) -> FownEntry? {
         guard let entry = images.files.entries[key] else { return nil }
-        let owner =
-            entry.hasReg
-            ? entry.reg.fown
-            : entry.hasPipe
-                ? entry.pipe.fown
-                : entry.hasTty
-                    ? entry.tty.fown
-                    : entry.hasMemfd ? entry.memfd.fown : nil
+        let owner: FownEntry? =
+            switch key.type {
+            case .reg: entry.reg.fown
+            case .pipe: entry.pipe.fown
+            case .tty: entry.tty.fown
+            case .memfd: entry.memfd.fown
+            case .eventfd: entry.efd.fown
+            case .eventpoll: entry.epfd.fown
+            case .signalfd: entry.sgfd.fown
+            case .timerfd: entry.tfd.fown
+            case .inotify: entry.ify.fown
+            case .und, .fifo, .inetsk, .unixsk, .packetsk, .ctlTty, .fanotify, .netlinksk, .ns, .tunf, .ext, .bpfmap,
+                .pidfd, .autofsPipe:
+                nil
+            }
         guard let owner, owner.pid != 0 || owner.signum != 0 else { return nil }
         return owner
     }

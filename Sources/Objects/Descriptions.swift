@@ -15,6 +15,14 @@ public final class Descriptions {
     public internal(set) var terminals: [TtyInfoEntry] = []
     /// Shared memory, its pages to be stored by who asks.
     public internal(set) var sharedMemory = SharedMemoryTable()
+    /// What the image format has no place for.
+    public var supplement = Supplement()
+    /// What the tree will do without after a restore, in words.
+    public internal(set) var losses: [String] = []
+    /// Sets whose watched descriptions are yet to be named.
+    var epollSets: [CapturedEpollSet] = []
+    /// Under which key each descriptor has been recorded, by process and number.
+    private(set) var keys: [Int32: [Int32: DescriptionKey]] = [:]
     public let circumstances: Circumstances
 
     private var lastID: UInt32 = 0
@@ -43,6 +51,13 @@ public final class Descriptions {
     ///
     /// - Throws: `unsupported-object`, `object-unreadable`.
     public func capture(_ seen: SeenDescriptor) throws(Problem) -> DescriptionKey {
+        if let known = keys[seen.pid]?[seen.number] { return known }
+        let key = try find(seen)
+        keys[seen.pid, default: [:]][seen.number] = key
+        return key
+    }
+
+    private func find(_ seen: SeenDescriptor) throws(Problem) -> DescriptionKey {
         let print = Fingerprint(
             device: seen.status.device, inode: seen.status.inode, position: seen.info.position,
             flags: seen.descriptionFlags)

@@ -26,11 +26,6 @@ struct RefusedKind {
 
     static let all: [RefusedKind] = [
         RefusedKind("a socket", closing) { $0.status.kind == .socket },
-        RefusedKind("an eventfd", link: "anon_inode:[eventfd]", closing),
-        RefusedKind("an epoll set", link: "anon_inode:[eventpoll]", closing),
-        RefusedKind("a timerfd", link: "anon_inode:[timerfd]", closing),
-        RefusedKind("a signalfd", link: "anon_inode:[signalfd]", closing),
-        RefusedKind("an inotify queue", link: "anon_inode:inotify", closing),
         RefusedKind("a fanotify queue", link: "anon_inode:[fanotify]", closing),
         RefusedKind("a pidfd", link: "anon_inode:[pidfd]", closing),
         RefusedKind("a pidfd", link: "pidfd:", closing),

@@ -10,8 +10,14 @@ internal import SystemPackage
 public protocol Resource: Sendable, CustomStringConvertible {
     /// What stands in the way of opening it on this host. Nothing is made or changed.
     func obstacles(at site: RestoreSite) -> [Problem]
+    /// Whether it is to be opened when everything else is open.
+    var comesLast: Bool { get }
     /// Opens it.
     func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor
+}
+
+extension Resource {
+    public var comesLast: Bool { false }
 }
 
 /// The place where a tree is being restored: what its resources share while they are opened.

@@ -29,6 +29,7 @@ extension Planner {
     /// Every descriptor gets its number; whatever else the husk had is closed, but for the channel.
     mutating func composeDescriptors(_ index: Int, in batch: inout Batch) {
         let task = images.tasks[index]
+        composeEpollSets(index, in: &batch)
         var kept: [Int32] = [plan.tasks[index].channel]
         for entry in task.descriptors {
             let number = Int32(bitPattern: entry.fd)

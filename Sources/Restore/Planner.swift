@@ -54,6 +54,9 @@ public struct Planner {
             planner.composeTasks()
             try Problems.throwIfAny(planner.problems)
             let used = RestorePlan.Area.prelude + 0x1000 + planner.plan.mailboxSize
+            let openings = planner.plan.openings
+            planner.plan.openings =
+                openings.filter { !$0.resource.comesLast } + openings.filter { $0.resource.comesLast }
             if used <= room { return planner.plan }
             room = used
         }
@@ -78,7 +81,9 @@ public struct Planner {
         self.shellJob = shellJob
         self.leavesStopped = leavesStopped
         names = (try? layers.directories.first?.fileNames()) ?? []
-        let highest = images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2
+        let highest = max(
+            images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2,
+            Self.highestWatched(images))
         // Room below for what Apus opens in passing: both ends of every pipe, one of every memfd.
         let passing = Int32(clamping: 2 * images.files.entries.count)
         let first = max(64, highest + 1, host.highestDescriptor + 32 + passing)

@@ -2,15 +2,10 @@
 #include "subject.h"
 #include <linux/userfaultfd.h>
 #include <sched.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/shm.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 
 static int fd = -1;
 
@@ -25,17 +20,6 @@ static void set_up(const char *kind, const char *folder)
 	} else if (!strcmp(kind, "socketpair")) {
 		NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 		fd = pair[0];
-	} else if (!strcmp(kind, "epoll")) {
-		fd = epoll_create1(0);
-	} else if (!strcmp(kind, "eventfd")) {
-		fd = eventfd(3, 0);
-	} else if (!strcmp(kind, "timerfd")) {
-		fd = timerfd_create(CLOCK_MONOTONIC, 0);
-	} else if (!strcmp(kind, "signalfd")) {
-		sigset_t set = set_of(SIGWINCH, 0);
-		fd = signalfd(-1, &set, 0);
-	} else if (!strcmp(kind, "inotify")) {
-		fd = inotify_init1(0);
 	} else if (!strcmp(kind, "userfaultfd")) {
 		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	} else if (!strcmp(kind, "deleted")) {

@@ -19,6 +19,7 @@ extension CheckpointImages {
         do throws(Problem) {
             inventory = try directory.inventory()
             manifest = try directory.manifest()
+            supplement = try directory.supplement()
             tree = try directory.tree()
         } catch {
             throw Problems(error)

@@ -10,6 +10,8 @@ public struct CheckpointImages: Sendable {
     public var inventory: InventoryEntry
     /// What the dump recorded about its files; nil in images of CRIU.
     public var manifest: Manifest?
+    /// What the format has no place for; empty in images of CRIU.
+    public var supplement = Supplement()
     /// Every task, parents before their children, the root first.
     public var tasks: [TaskImages]
     /// Every open file description.

@@ -2,7 +2,7 @@ public import Diagnostics
 
 extension JSON {
     /// A whole number: as an integer where it fits, so that equal numbers are equal values.
-    static func number(_ value: some FixedWidthInteger) -> JSON {
+    public static func number(_ value: some FixedWidthInteger) -> JSON {
         if let value = Int64(exactly: value) { .integer(value) } else { .unsigned(UInt64(truncatingIfNeeded: value)) }
     }
 
@@ -12,8 +12,23 @@ extension JSON {
         return members.first { $0.name == name }?.value
     }
 
-    /// The bits of a whole number.
-    var bits: UInt64? {
+    /// Whether it is `true`; nil for anything that is no truth value.
+    public var isTrue: Bool? {
+        if case .bool(let value) = self { value } else { nil }
+    }
+
+    /// The elements of an array; nil for anything else.
+    public var elements: [JSON]? {
+        if case .array(let values) = self { values } else { nil }
+    }
+
+    /// The text of a string; nil for anything else.
+    public var string: String? {
+        if case .string(let text) = self { text } else { nil }
+    }
+
+    /// The bits of a whole number; nil for anything else.
+    public var bits: UInt64? {
         switch self {
         case .integer(let value): UInt64(bitPattern: value)
         case .unsigned(let value): value

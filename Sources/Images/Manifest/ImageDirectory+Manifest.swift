@@ -136,7 +136,8 @@ extension ImageDirectory {
 
     /// Statistics and caches are written after the commit, or elsewhere: no part of the dump.
     private static func isImage(_ name: String) -> Bool {
-        name.hasSuffix(".img") && (RawImage.named(name) != nil || AnyImageKind.named(name) != nil)
+        if name == Supplement.fileName { return true }
+        return name.hasSuffix(".img") && (RawImage.named(name) != nil || AnyImageKind.named(name) != nil)
     }
 }
 

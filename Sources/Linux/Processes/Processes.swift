@@ -78,12 +78,36 @@ public enum Processes {
             }
         let result = try call(
             Int(SYS_kcmp), UInt(signed: first), UInt(signed: second), kind, UInt(signed: a), UInt(signed: b))
-        switch result {
-        case 0: return .same
-        case 1: return .less
-        case 2: return .greater
-        default: return .different
+        return order(result)
+    }
+
+    private static func order(_ answer: Int) -> Order {
+        switch answer {
+        case 0: .same
+        case 1: .less
+        case 2: .greater
+        default: .different
         }
+    }
+
+    /// KCMP_EPOLL_TFD of kcmp(2), since Linux 4.13: whether a descriptor of one process is what an epoll set, a
+    /// descriptor of another one, watches.
+    ///
+    /// - Parameters:
+    ///   - number: under which the set knows what it watches.
+    ///   - position: of several that it knows under this number, in the order of its fdinfo.
+    /// - Throws: ENOENT where the set watches no such number.
+    public static func watches(
+        _ set: Int32, of holder: Int32, _ number: Int32, position: UInt32, descriptor: Int32, of pid: Int32
+    ) throws(Errno) -> Bool {
+        let kind: UInt = 7
+        // struct kcmp_epoll_slot
+        var slot = (UInt32(bitPattern: set), UInt32(bitPattern: number), position)
+        let result = try withAddress(of: &slot) { address in
+            outcome(
+                of: Int(SYS_kcmp), UInt(signed: pid), UInt(signed: holder), kind, UInt(signed: descriptor), address)
+        }
+        return order(result) == .same
     }
 
     /// get_robust_list(2): the address of a thread's list of robust futexes (0: none), and the length of its head.

@@ -132,10 +132,7 @@ struct ProcessSnapshot {
     private static func descriptors(_ directory: String, _ names: inout ObjectNames) -> String {
         SystemTests.names(in: "\(directory)/fd").compactMap { Int($0) }.sorted().map { number in
             let link = target(of: "\(directory)/fd/\(number)") ?? "none"
-            let information = text("\(directory)/fdinfo/\(number)").split(separator: "\n").filter {
-                // The mount and the inode of a pipe are new ones after a restore.
-                !$0.hasPrefix("mnt_id:") && !$0.hasPrefix("ino:")
-            }
+            let information = DescriptorLines.stable(text("\(directory)/fdinfo/\(number)"))
             return "\(number) \(names.stable(link)) \(information.joined(separator: " "))"
         }.joined(separator: "\n")
     }

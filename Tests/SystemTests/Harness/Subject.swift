@@ -28,6 +28,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "credentials"),
         Subject(name: "threads"),
         Subject(name: "timers"),
+        Subject(name: "events", arguments: ["FOLDER/watched"]),
         Subject(name: "seccomp"),
         Subject(name: "waits", renewsChildren: true),
         Subject(name: "terminal", terminal: true),

@@ -1,0 +1,112 @@
+public import Diagnostics
+internal import SystemPackage
+
+/// What the format of the images has no place for: `supplement.json`, a file of Apus's own, which others pass over.
+///
+/// It has sections, each with its own keys: the id of a description, a pid, the id of a thread. A value is whatever the
+/// section needs. A reader that meets a section it does not know refuses the images: what it cannot restore would be
+/// lost without a word.
+public struct Supplement: Sendable, Equatable {
+    /// The name of the file.
+    public static let fileName = "supplement.json"
+
+    /// What there is to tell. A new kind of state gets its line here.
+    public enum Section: String, Sendable, CaseIterable {
+        /// The clocks at the dump: `realtime`, `monotonic`, `boottime`, in nanoseconds.
+        case clock
+        /// By the id of an eventfd: `semaphore`.
+        case eventfd
+        /// By the id of a timerfd: `deadline`, of an absolute time, in nanoseconds of its clock.
+        case timerfd
+        /// By the id of an epoll set: an array of what it watches, in the order of the message, each with the number
+        /// `fd` under which the set knows it, and the `type` and `id` of the description.
+        case epoll
+    }
+
+    private var sections: [Section: [String: JSON]] = [:]
+
+    public init() {}
+
+    public var isEmpty: Bool { sections.isEmpty }
+
+    /// The value of a key, or nil.
+    public subscript(_ section: Section, _ key: String) -> JSON? {
+        get { sections[section]?[key] }
+        set {
+            sections[section, default: [:]][key] = newValue
+            if sections[section]?.isEmpty == true { sections[section] = nil }
+        }
+    }
+
+    /// The value of a key that is a number: an id, a pid.
+    public subscript(_ section: Section, _ key: some FixedWidthInteger) -> JSON? {
+        get { self[section, String(key)] }
+        set { self[section, String(key)] = newValue }
+    }
+
+    /// The keys of a section, sorted.
+    public func keys(of section: Section) -> [String] { (sections[section] ?? [:]).keys.sorted() }
+
+    private static let version: Int64 = 1
+
+    fileprivate var json: JSON {
+        var members = [JSON.Member("version", .integer(Self.version))]
+        for (section, values) in sections.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            let values = values.sorted { $0.key < $1.key }.map { JSON.Member($0.key, $0.value) }
+            members.append(.init(section.rawValue, .object(values)))
+        }
+        return .object(members)
+    }
+
+    /// - Returns: nil where the document is none of ours.
+    fileprivate init?(_ document: JSON, unknown: inout [String]) {
+        guard case .object(let members) = document, document["version"] == .integer(Self.version) else { return nil }
+        for member in members where member.name != "version" {
+            guard let section = Section(rawValue: member.name) else {
+                unknown.append(member.name)
+                continue
+            }
+            guard case .object(let values) = member.value else { return nil }
+            for value in values { self[section, value.name] = value.value }
+        }
+    }
+}
+
+extension ImageDirectory {
+    /// More than any directory needs: a line or two for each description.
+    private static let largestSupplement: UInt64 = 256 << 20
+
+    /// Writes the supplement; no file where there is nothing to tell.
+    ///
+    /// - Throws: `image-unwritable`.
+    public func write(_ supplement: Supplement) throws(Problem) {
+        if supplement.isEmpty { return }
+        var writer = try ImageWriter(creating: Supplement.fileName, in: self)
+        try writer.append(raw: Array(supplement.json.text(indented: false).utf8))
+        try writer.finish()
+    }
+
+    /// Reads the supplement; an empty one where there is none.
+    ///
+    /// - Throws: `image-bad-frame` where it cannot be understood, `image-version` where it tells of things that only a
+    ///   newer Apus knows.
+    public func supplement() throws(Problem) -> Supplement {
+        guard let file = try file(named: Supplement.fileName) else { return Supplement() }
+        guard file.size <= Self.largestSupplement else {
+            throw .image(.imageBadFrame, file.path, "the supplement is too large to be one")
+        }
+        var unknown: [String] = []
+        guard let document = JSON(parsing: try file.bytes(at: 0, count: file.size)),
+            let supplement = Supplement(document, unknown: &unknown)
+        else {
+            throw .image(.imageBadFrame, file.path, "the supplement cannot be understood")
+        }
+        guard unknown.isEmpty else {
+            throw .image(
+                .imageVersion, file.path,
+                "the images hold what this Apus does not know: \(unknown.joined(separator: ", "))",
+                remedy: "Restore with the version of Apus that made them, or a newer one")
+        }
+        return supplement
+    }
+}

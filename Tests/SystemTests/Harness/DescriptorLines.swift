@@ -1,0 +1,16 @@
+/// The lines of /proc/PID/fdinfo that must be the same after a restore, in an order that does not depend on addresses.
+enum DescriptorLines {
+    /// The mount and the inode of a pipe are new ones after a restore, as is the number of an eventfd; time goes on.
+    private static let volatile = ["mnt_id:", "ino:", "eventfd-id:", "it_value:", "ticks:"]
+
+    static func stable(_ information: String) -> [String] {
+        information.split(separator: "\n").filter { line in !volatile.contains { line.hasPrefix($0) } }
+            .map { watched(String($0)) }.sorted()
+    }
+
+    /// What an epoll set watches, without the inode.
+    private static func watched(_ line: String) -> String {
+        guard line.hasPrefix("tfd:"), let end = line.firstRange(of: " pos:")?.lowerBound else { return line }
+        return String(line[..<end])
+    }
+}
