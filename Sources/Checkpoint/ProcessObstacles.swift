@@ -6,8 +6,8 @@ internal import SystemPackage
 /// What a process itself has against being carried, beside its memory and its descriptors.
 enum ProcessObstacles {
     static func find(_ process: SurveyedProcess, _ circumstances: Circumstances) -> [Problem] {
-        var found = families(of: process, circumstances)
-        guard let places = process.places else { return found }
+        guard let places = process.places else { return [] }
+        var found: [Problem] = []
         found += namespaces(of: process)
         found += files(places, process.object)
         if process.status.isDumpingCore == true {
@@ -36,38 +36,6 @@ enum ProcessObstacles {
 
     private static func refusal(_ process: SurveyedProcess, _ summary: String, _ remedy: String) -> Problem {
         Problem(.unsupported, summary, object: process.object, remedy: remedy)
-    }
-
-    /// Sessions and process groups: their leaders must be in the tree.
-    private static func families(of process: SurveyedProcess, _ circumstances: Circumstances) -> [Problem] {
-        let session = process.stat.session
-        let isInside = circumstances.pids.contains(session)
-        if !isInside && circumstances.shellJob { return [] }
-        if !isInside {
-            return [
-                Problem(
-                    .leadsOutside,
-                    session == 0
-                        ? "its session leader is in another pid namespace"
-                        : "its session leader \(session)\(name(of: session)) is not in the tree",
-                    object: process.object,
-                    remedy: "Dump and restore with --shell-job: it then joins the session of the restore. Or start the"
-                        + " program with setsid")
-            ]
-        }
-        let group = process.stat.processGroup
-        guard !circumstances.pids.contains(group) else { return [] }
-        return [
-            Problem(
-                .leadsOutside, "the leader of its process group, \(group)\(name(of: group)), is not in the tree",
-                object: process.object,
-                remedy: "Name a parent of both; a group whose leader has ended cannot be made again")
-        ]
-    }
-
-    private static func name(of pid: Int32) -> String {
-        guard let stat = try? ProcessDirectory(pid).stat() else { return ", which has ended," }
-        return " (\(String(decoding: stat.name, as: UTF8.self)))"
     }
 
     /// Whatever is carried now shares all namespaces with Apus.

@@ -163,6 +163,7 @@ struct Survey {
     private mutating func conclude() {
         var circumstances = self.circumstances
         for process in processes { obstacles += ProcessObstacles.find(process, circumstances) }
+        obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         for process in processes {

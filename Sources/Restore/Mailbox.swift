@@ -23,6 +23,10 @@ struct Mailbox: ~Copyable {
                 cause: .init(error, attempted: "memfd_create, mmap"), remedy: "See that there is enough memory")
         }
         for task in plan.tasks { write(task) }
+        for adoption in plan.adoptions {
+            write(adoption.begin)
+            write(adoption.end)
+        }
     }
 
     private init(_ plan: RestorePlan, file: consuming OwnedDescriptor, region: consuming MappedRegion) {

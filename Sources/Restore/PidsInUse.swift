@@ -3,45 +3,89 @@ internal import Linux
 internal import SystemPackage
 internal import Tracing
 
-/// Whether the pids and thread ids of a plan are free here.
-enum PidsInUse {
+/// Whether the pids, thread ids, session and group numbers of a plan are free here.
+///
+/// A number is taken not only by a process or a thread that has it as its id, but also as long as anybody is in the
+/// session or the process group of that number, whose leader may have gone long ago.
+struct PidsInUse {
+    private var sessions: [Int32: Int32] = [:]
+    private var groups: [Int32: Int32] = [:]
+
     /// One problem for each that is taken. One taken by a zombie is waited for a while: it was killed a moment ago.
     static func problems(_ plan: RestorePlan) -> [Problem] {
         let patience = Deadline(nanoseconds: 3_000_000_000)
+        let others = PidsInUse()
         var found: [Problem] = []
         for task in plan.tasks {
             for thread in task.threads {
-                while let holder = holder(of: thread.tid), holder.isZombie, !patience.isPast {
+                let tid = thread.tid
+                while let holder = others.holder(of: tid), holder.isPassing, !patience.isPast {
                     ChildSignal.wait(atMost: 20_000_000)
                 }
-                if holder(of: thread.tid) != nil { found.append(problem(thread.tid, task.name)) }
+                if let holder = others.holder(of: tid) { found.append(problem(tid, task.name, holder)) }
             }
         }
         return found
     }
 
-    /// The problem of one pid.
+    /// The problem of one pid, which the kernel has refused.
     static func problem(_ pid: Int32, _ name: String) -> Problem {
-        let holder = holder(of: pid)
-        return Problem(
-            .pidInUse,
-            holder.map { holder in
-                "pid \(pid) is in use here by \(holder.name)"
-                    + (holder.isZombie ? ", which has ended but was not waited for" : "")
-            } ?? "pid \(pid) is in use here, as a process group or session",
+        problem(pid, name, PidsInUse().holder(of: pid))
+    }
+
+    /// All pids of processes.
+    static func all() -> [Int32] {
+        guard let entries = try? Files.entries(of: FilePath("/proc")) else { return [] }
+        return entries.compactMap { Int32(String(decoding: $0.name, as: UTF8.self)) }
+    }
+
+    private init() {
+        for pid in Self.all() {
+            guard let stat = try? ProcessDirectory(pid).stat() else { continue }
+            sessions[stat.session] = pid
+            groups[stat.processGroup] = pid
+        }
+    }
+
+    private static func problem(_ pid: Int32, _ name: String, _ holder: Holder?) -> Problem {
+        Problem(
+            .pidInUse, "pid \(pid) is in use here" + (holder.map { " \($0.text)" } ?? ""),
             object: .init(pid: pid, process: name),
             remedy: "End that process, or restore in a pid namespace of its own:"
                 + " `unshare --pid --fork --mount-proc apus restore ...`")
     }
 
     private struct Holder {
-        var name: String
-        var isZombie: Bool
+        var text: String
+        /// It may have gone in a moment.
+        var isPassing: Bool
     }
 
-    private static func holder(of pid: Int32) -> Holder? {
-        guard let stat = try? ProcessDirectory(pid).stat() else { return nil }
-        return Holder(name: String(decoding: stat.name, as: UTF8.self), isZombie: stat.state == .zombie)
+    private func holder(of pid: Int32) -> Holder? {
+        if let stat = try? ProcessDirectory(pid).stat() {
+            let name = String(decoding: stat.name, as: UTF8.self)
+            if stat.state == .zombie {
+                return Holder(text: "by \(name), which has ended but was not waited for", isPassing: true)
+            }
+            if let group = try? ProcessDirectory(pid).status().threadGroup, group != pid {
+                let process = Self.name(of: group).map { ", \($0)" } ?? ""
+                return Holder(text: "by \(name), a thread of process \(group)\(process)", isPassing: false)
+            }
+            return Holder(text: "by \(name)", isPassing: false)
+        }
+        for (numbers, what) in [(sessions, "session"), (groups, "process group")] {
+            guard let member = numbers[pid], let stat = try? ProcessDirectory(member).stat(),
+                stat.session == pid || stat.processGroup == pid
+            else { continue }
+            let name = String(decoding: stat.name, as: UTF8.self)
+            return Holder(
+                text: "as the \(what) of process \(member), \(name)", isPassing: stat.state == .zombie)
+        }
+        return nil
+    }
+
+    private static func name(of pid: Int32) -> String? {
+        (try? ProcessDirectory(pid).stat()).map { String(decoding: $0.name, as: UTF8.self) }
     }
 }
 

@@ -21,7 +21,6 @@ extension Planner {
         let core = task.task
         let name = batch.string(core.commBytes)
         batch.call(Int(SYS_prctl), 15, .address(name), for: "name the process")
-        if core.childSubreaper { batch.call(Int(SYS_prctl), 36, 1, for: "make it a child subreaper") }
         if task.memory?.thpDisabled == true { batch.call(Int(SYS_prctl), 41, 1, 0, 0, 0, for: "disable huge pages") }
         composeBarriers(core, in: &batch)
         batch.call(Int(SYS_personality), .value(UInt64(core.personality)), for: "set its personality")

@@ -9,11 +9,11 @@ internal import Tracing
 
 /// What a process is beside its memory, in the order in which it is made.
 extension Planner {
-    mutating func composeTask(_ index: Int, _ members: [Int32: Int]) {
+    mutating func composeTask(_ index: Int) {
         let task = images.tasks[index]
-        if task.state == .dead { return composeZombie(index, members) }
+        if task.state == .dead { return composeZombie(index) }
         var rebuild = Batch()
-        joinGroup(task, members, in: &rebuild)
+        composeArrival(index, in: &rebuild)
         composeMemory(of: task, in: &rebuild)
         composeDirectories(task, in: &rebuild)
         composeDescriptors(index, in: &rebuild)
@@ -25,6 +25,7 @@ extension Planner {
         // for it would reach any of them. They come before the leader gives its capabilities up.
         noteSeccomp(index)
         var finish = Batch()
+        composeSettling(index, in: &finish)
         composeThreads(index, in: &finish)
         composeTimers(task, in: &finish)
         let speaker = plan.tasks[index].firstLasting
@@ -43,18 +44,5 @@ extension Planner {
             cleanup.call(Int(SYS_kill), .signed(task.pid), .int(Int(SIGSTOP)), for: "stop")
         }
         plan.tasks[index].cleanup = placed(cleanup)
-    }
-
-    mutating func joinGroup(_ task: TaskImages, _ members: [Int32: Int], in batch: inout Batch) {
-        // A session's leader is its group's for ever.
-        guard session(of: task, members) != task.pid else { return }
-        guard let group = group(of: task, members) else {
-            return problems.append(
-                Problem(
-                    .sessionOutside, "the leader of its process group, \(task.processGroup), is not in the images",
-                    object: .init(pid: task.pid, process: task.task.commText),
-                    remedy: "Restore the images with CRIU; Apus cannot place such a process yet"))
-        }
-        batch.call(Int(SYS_setpgid), 0, .signed(group), for: "join process group \(group)")
     }
 }

@@ -3,102 +3,121 @@ internal import Diagnostics
 internal import Glibc
 internal import Images
 internal import Linux
+internal import Objects
 internal import Tracing
 
 /// Who makes whom, in which session and group.
 extension Planner {
     mutating func composeTasks() {
-        var members: [Int32: Int] = [:]
-        for (index, task) in images.tasks.enumerated() { members[task.pid] = index }
-        for task in images.tasks { begin(task, parent: members[task.parent]) }
+        guard arrangeFamily() else { return }
+        plan.first = family.first
+        for process in family.processes.indices { begin(process) }
         ways = images.tasks.map { WaysOut($0, host) }
-        for index in images.tasks.indices { composeFamily(index, members) }
-        for index in images.tasks.indices { composeTask(index, members) }
+        for process in family.processes.indices { composeFamily(process) }
+        for index in images.tasks.indices { composeTask(index) }
+        for helper in family.processes.indices.dropFirst(images.tasks.count) { composeHelper(helper) }
+        composeAdoptions()
     }
 
-    /// Takes numbers and places for a task, so that its parent can name them.
-    private mutating func begin(_ task: TaskImages, parent: Int?) {
+    /// - Returns: false where some cannot be placed; the problems say which.
+    private mutating func arrangeFamily() -> Bool {
+        let pids = Set(images.tasks.map(\.pid))
+        guard let root = images.root else { return false }
+        refuseWithoutTerminal(root, pids)
+        let members = images.tasks.map { task in
+            // The caller's session and group take the place of the root's, where those are those of a terminal.
+            let joinsCaller = shellJob && !pids.contains(root.session) && task.session == root.session
+            let joinsCallersGroup =
+                joinsCaller && !pids.contains(task.processGroup) && task.processGroup == root.processGroup
+            return Family.Member(
+                pid: task.pid, parent: task.parent, group: joinsCallersGroup ? Family.callers : task.processGroup,
+                session: joinsCaller ? Family.callers : task.session, hasEnded: task.state == .dead)
+        }
+        do throws(Family.Misfits) {
+            family = try Family(arranging: members)
+            return true
+        } catch {
+            for misfit in error.all {
+                problems.append(
+                    Problem(
+                        .sessionOutside, misfit.reason,
+                        object: .init(pid: misfit.pid, process: images.task(misfit.pid)?.task.commText),
+                        remedy: "Restore the images with CRIU; Apus cannot place such a process"))
+            }
+            return false
+        }
+    }
+
+    /// A tree that has a terminal whose session is outside is a job: it needs another terminal's session to join.
+    private mutating func refuseWithoutTerminal(_ root: TaskImages, _ pids: Set<Int32>) {
+        guard !shellJob, !pids.contains(root.session),
+            images.terminals.values.contains(where: { Int32(bitPattern: $0.sid) == root.session })
+        else { return }
+        problems.append(
+            Problem(
+                .sessionOutside, "the leader of its session, \(root.session), is not in the images",
+                object: .init(pid: root.pid, process: root.task.commText),
+                remedy: "Restore with --shell-job from the terminal that it is to join"))
+    }
+
+    /// Takes numbers and places for a task, so that its maker can name them.
+    private mutating func begin(_ index: Int) {
+        let process = family.processes[index]
+        let task = images.tasks.indices.contains(index) ? images.tasks[index] : nil
+        let pid = process.pid ?? takePid()
         let channelPlace = takeRoom(8)
-        let threads = (task.threads.isEmpty ? [task.pid] : task.threads.map(\.tid)).map { tid in
+        let tids = task.map { $0.threads.isEmpty ? [pid] : $0.threads.map(\.tid) } ?? [pid]
+        let threads = tids.map { tid in
             RestorePlan.Thread(
                 tid: tid, controlPlace: takeRoom(ControlBlock.size), batch: .init(), frame: RemoteAddress(0),
                 leave: RemoteAddress(0))
         }
+        let state = task?.state ?? .dead
         plan.tasks.append(
             RestorePlan.Task(
-                pid: task.pid, parent: parent, name: task.task.commText, state: task.state,
+                pid: pid, parent: process.parent, name: task?.task.commText ?? "helper", state: state,
                 channel: takeDescriptor(), channelPlace: channelPlace, usersPlace: channelPlace + 4, threads: threads,
                 family: .init(), rebuild: .init(), finish: .init(), cleanup: .init(),
-                staysStopped: task.state == .stopped || (leavesStopped && task.state == .alive),
-                outOfMemoryAdjustment: task.task.oomScoreAdj))
+                staysStopped: state == .stopped || (leavesStopped && state == .alive),
+                outOfMemoryAdjustment: task?.task.oomScoreAdj ?? 0))
+        plan.tasks[index].maker = process.maker
+        plan.tasks[index].isHelper = process.role != .member
+        plan.tasks[index].endsLast = process.joinsLast && state == .dead
+        plan.tasks[index].isCourier = process.role == .courier
     }
 
-    /// The session that a task will be in: its own, or the caller's in place of one whose leader was outside.
-    func session(of task: TaskImages, _ members: [Int32: Int]) -> Int32? {
-        if members[task.session] != nil { return task.session }
-        return shellJob ? host.session : nil
+    /// A pid for a process that lives for a moment only, as far as can be from those that are in use.
+    private mutating func takePid() -> Int32 {
+        let taken = Set(
+            images.tasks.flatMap { task in [task.pid, task.processGroup, task.session] + task.threads.map(\.tid) }
+                + plan.tasks.map(\.pid)
+        ).union(host.pidsInUse)
+        var pid = host.pidLimit - 1
+        while taken.contains(pid) { pid -= 1 }
+        return pid
     }
 
-    func group(of task: TaskImages, _ members: [Int32: Int]) -> Int32? {
-        if members[task.processGroup] != nil { return task.processGroup }
-        // Outside with its session: the caller's group takes its place.
-        return shellJob && members[task.session] == nil ? host.processGroup : nil
-    }
-
-    private mutating func composeFamily(_ index: Int, _ members: [Int32: Int]) {
-        let task = images.tasks[index]
+    private mutating func composeFamily(_ index: Int) {
+        let process = family.processes[index]
+        let pid = plan.tasks[index].pid
         var batch = Batch()
-        guard let own = session(of: task, members) else {
-            return problems.append(
-                Problem(
-                    .sessionOutside, "the leader of its session, \(task.session), is not in the images",
-                    object: .init(pid: task.pid, process: task.task.commText),
-                    remedy: "Restore with --shell-job from the terminal that it is to join"))
-        }
-        let inherited = task.parent == 0 ? host.session : sessionAtFork(of: task, members)
-        let children = images.tasks.indices.filter { plan.tasks[$0].parent == index }
-        if own == task.pid {
-            for child in children where session(of: images.tasks[child], members) == inherited {
-                clone(child, in: &batch)
-            }
-            batch.call(Int(SYS_setsid), for: "begin session \(own)")
-        } else if own != inherited {
-            problems.append(
-                Problem(
-                    .sessionOutside, "it is in session \(own), which no ancestor of its could have given it",
-                    object: .init(pid: task.pid, process: task.task.commText),
-                    remedy: "Restore the images with CRIU; Apus cannot place such a process yet"))
-        } else if task.processGroup == task.pid {
-            batch.call(Int(SYS_setpgid), 0, 0, for: "begin process group \(task.pid)")
-        }
-        for child in children where own != task.pid || session(of: images.tasks[child], members) != inherited {
-            clone(child, in: &batch)
-        }
+        for child in process.early { clone(child, in: &batch) }
+        if process.beginsSession { batch.call(Int(SYS_setsid), for: "begin session \(pid)") }
+        if process.beginsGroup { batch.call(Int(SYS_setpgid), 0, 0, for: "begin process group \(pid)") }
+        for child in process.late { clone(child, in: &batch) }
         plan.tasks[index].family = placed(batch)
-    }
-
-    /// The session in which the parent makes a task: the one that the parent had before its own, for a child that
-    /// stayed behind in it.
-    private func sessionAtFork(of task: TaskImages, _ members: [Int32: Int]) -> Int32 {
-        var current = task
-        // Climb while the answer depends on a parent that began a session of its own after it had made the child.
-        while let index = members[current.parent] {
-            let parent = images.tasks[index]
-            let parents = session(of: parent, members) ?? host.session
-            if parents != parent.pid || session(of: task, members) == parents || task.session == task.pid {
-                return parents
-            }
-            current = parent
-        }
-        return host.session
     }
 
     /// Adds the making of a child, with its own pid.
     private func clone(_ child: Int, in batch: inout Batch) {
         let task = plan.tasks[child]
+        let isSibling = family.processes[child].isSibling
+        let cloneParent: UInt64 = 0x8000
+        // With CLONE_PARENT it has the exit signal of its maker, and clone3 wants none named.
         addClone(
-            of: task.pid, flags: 0, exitSignal: UInt64(SIGCHLD), control: address(task.threads[0].controlPlace),
-            purpose: "make process \(task.pid) (\(task.name))", in: &batch)
+            of: task.pid, flags: isSibling ? cloneParent : 0, exitSignal: isSibling ? 0 : UInt64(SIGCHLD),
+            control: address(task.threads[0].controlPlace),
+            purpose: "make process \(task.pid) (\(task.name))" + (isSibling ? " as a sibling" : ""), in: &batch)
     }
 
     func addClone(

@@ -10,10 +10,10 @@ internal import Tracing
 /// Processes that have ended and that nobody has asked about yet.
 extension Planner {
     /// A task that has ended and that its parent has not asked about: it ends here as it did there.
-    mutating func composeZombie(_ index: Int, _ members: [Int32: Int]) {
+    mutating func composeZombie(_ index: Int) {
         let task = images.tasks[index]
         var batch = Batch()
-        joinGroup(task, members, in: &batch)
+        composeArrival(index, in: &batch)
         let name = batch.string(task.task.commBytes)
         batch.call(Int(SYS_prctl), 15, .address(name), for: "name the process")
         let status = task.task.exitCode

@@ -16,6 +16,17 @@ public struct Planner {
     let names: [String]
 
     var plan: RestorePlan
+    /// Who makes whom.
+    var family = Family() {
+        didSet {
+            helpersByParent = [:]
+            for (index, process) in family.processes.enumerated() where process.role != .member {
+                if let parent = process.parent { helpersByParent[parent, default: []].append(index) }
+            }
+        }
+    }
+    /// The helpers whose end a process has to take note of.
+    private(set) var helpersByParent: [Int: [Int]] = [:]
     var problems: [Problem] = []
     /// The service descriptor of each file of the images, of each pages file, of each shared memory object.
     var files: [FileTable.Key: Int32] = [:]

@@ -28,6 +28,9 @@ public struct RestoreHost: Sendable {
     public var highestDescriptor: Int32
     /// The kernel can be told the numbers of POSIX timers (PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15).
     public var choosesTimerNumbers = false
+    /// Pids are below this number (kernel.pid_max, proc_sys_kernel(5)).
+    public var pidLimit: Int32 = 32768
+    public var pidsInUse: Set<Int32> = []
     /// The lowest address that may be mapped (vm.mmap_min_addr).
     public var lowestAddress: UInt64
 
@@ -71,6 +74,8 @@ public struct RestoreHost: Sendable {
             lowestAddress: UInt64(max(number(in: "/proc/sys/vm/mmap_min_addr") ?? 65536, 65536)))
         if let own = try? own.status().capabilities { host.capabilities = own.permitted }
         host.dumpableAfterChangeOfUser = number(in: "/proc/sys/fs/suid_dumpable") ?? 0
+        host.pidLimit = number(in: "/proc/sys/kernel/pid_max") ?? 32768
+        host.pidsInUse = Set(PidsInUse.all())
         let (chooseNumbers, ask): (UInt, UInt) = (77, 2)
         host.choosesTimerNumbers = apus_syscall(Int(SYS_prctl), chooseNumbers, ask, 0, 0, 0, 0) >= 0
         return host

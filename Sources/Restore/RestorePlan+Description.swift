@@ -22,7 +22,8 @@ extension RestorePlan: CustomStringConvertible {
         for opening in openings { text += "  \(opening.descriptor): \(opening.resource)\n" }
         for task in tasks {
             text += "\nProcess \(task.pid) (\(task.name))"
-            text += task.parent.map { ", made by \(tasks[$0].pid)" } ?? ", the root"
+            text += task.maker.map { ", made by \(tasks[$0].pid)" } ?? ", made by Apus"
+            if task.pid == tasks[0].pid { text += ", the root" }
             text += task.state == .dead ? ", ends again at once\n" : task.state == .stopped ? ", left stopped\n" : "\n"
             let steps = [
                 ("family", task.family), ("rebuild", task.rebuild), ("threads", task.threadMaking),

@@ -10,8 +10,12 @@ public import Tracing
 public struct RestorePlan: Sendable {
     /// What Apus opens, each under the number at which the tree inherits it.
     public var openings: [Opening] = []
-    /// The tasks, the root first, parents before their children.
+    /// The tasks, as in the images, the root first; behind them the helpers, which are gone when the tree is released.
     public var tasks: [Task] = []
+    /// The index in `tasks` of the process that Apus makes: the root, or a helper that makes the root.
+    public var first = 0
+    /// How orphans come to the processes that had adopted them, in this order.
+    public var adoptions: [Adoption] = []
     /// Where Apus' own things are mapped in every task while it is rebuilt.
     public var area: Area
     /// The shared memory of Apus and all tasks, behind the interpreter's page.
@@ -39,11 +43,27 @@ public struct RestorePlan: Sendable {
         public var info: TtyInfoEntry
     }
 
+    /// A moment at which a process adopts orphans.
+    public struct Adoption: Sendable {
+        /// Indices in `tasks`: who adopts, and who ends.
+        public var adopter: Int
+        public var couriers: [Int]
+        public var begin, end: PlacedBatch
+    }
+
     /// One process.
     public struct Task: Sendable {
         public var pid: Int32
-        /// The index in `tasks` of the parent; nil for the root.
+        /// The index in `tasks` of the parent that it has in the end; nil for the root.
         public var parent: Int?
+        /// The index in `tasks` of who makes it; nil for Apus.
+        public var maker: Int?
+        /// It is not in the images, and ends when it has done what it is for (`Family`): a courier before all are
+        /// rebuilt, the others after.
+        public var isHelper = false
+        public var isCourier = false
+        /// It has ended, in another process group than the one that it had begun: others join that one first.
+        public var endsLast = false
         public var name: String
         public var state: TaskState
         /// The task's end of its channel, a service descriptor.

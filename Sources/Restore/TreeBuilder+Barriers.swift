@@ -45,13 +45,13 @@ extension TreeBuilder {
 
     /// Has tasks make one of their batches, all at the same time, and waits for all.
     ///
-    /// - Parameter isRootAlone: the others set themselves going.
+    /// - Parameter isFirstAlone: the others set themselves going.
     func barrier(
         _ which: KeyPath<RestorePlan.Task, RestorePlan.PlacedBatch>, tasks: [RestorePlan.Task],
-        isRootAlone: Bool = false
+        isFirstAlone: Bool = false
     ) throws(Problem) {
-        for task in tasks where !isRootAlone || task.pid == root.pid {
-            // The root's room was lent to the batch that cleared its memory.
+        for task in tasks where !isFirstAlone || task.pid == first.pid {
+            // The room of the root's rebuilding was lent to the batch that cleared the memory.
             if task.pid == root.pid { mailbox.write(task[keyPath: which]) }
             mailbox.assign(task[keyPath: which], to: task.threads[0])
             try command(task)

@@ -101,19 +101,28 @@ final class TreeBuilder {
 
     /// Builds the whole tree, up to where nothing is missing but the release.
     func build() throws(Problem) {
-        try spawnRoot()
+        try spawnFirst()
         try arrive()
-        try barrier(\.family, tasks: plan.tasks, isRootAlone: true)
+        try barrier(\.family, tasks: plan.tasks, isFirstAlone: true)
         forked = Deadline.now()
+        try adopt()
         try adjust()
-        try barrier(\.rebuild, tasks: plan.tasks)
-        try awaitZombies()
+        try barrier(\.rebuild, tasks: plan.tasks.filter { $0.state != .dead })
+        // Those that end go last: groups and sessions live on through those that have joined by now.
+        let ending = plan.tasks.filter { $0.state == .dead && !$0.isCourier }
+        for last in [false, true] {
+            let these = ending.filter { $0.endsLast == last }
+            try barrier(\.rebuild, tasks: these)
+            try awaitEnd(of: these)
+        }
         try finish()
         try setOwners()
         closeService()
     }
 
     var root: RestorePlan.Task { plan.tasks[0] }
+    /// The process that Apus makes itself.
+    var first: RestorePlan.Task { plan.tasks[plan.first] }
 
     /// What only Apus can do, once the tasks exist.
     private func adjust() throws(Problem) {
@@ -150,16 +159,6 @@ final class TreeBuilder {
                 throw Problem(
                     .restoreFailed, "\(opening.resource): the owner \(owner.pid) of its signals cannot be set",
                     cause: .init(error, attempted: "fcntl(F_SETOWN_EX)"), remedy: "Restore the whole tree")
-            }
-        }
-    }
-
-    private func awaitZombies() throws(Problem) {
-        for task in plan.tasks where task.state == .dead {
-            let limit = Deadline(nanoseconds: 5_000_000_000)
-            while (try? ProcessDirectory(task.pid).stat())?.state != .zombie {
-                if limit.isPast { throw died(task) }
-                usleep(100)
             }
         }
     }

@@ -192,11 +192,38 @@ import Tracing
         #expect(problems?.all.contains { $0.summary.contains("descriptor table") } == true)
     }
 
-    @Test func aGroupWithoutItsLeaderIsRefused() throws {
+    @Test func aGroupWithoutItsLeaderIsBegunByAHelper() throws {
+        let plan = try FixturePlans.plan("count") { images, _ in images.tasks[1].processGroup = 999 }
+        let helper = try #require(plan.tasks.last)
+        #expect(plan.tasks.count == 3 && helper.isHelper && helper.pid == 999)
+        #expect(calls(helper.family, "setpgid").count == 1 && calls(helper.rebuild, "exit_group").count == 1)
+        #expect(calls(plan.tasks[1].rebuild, "setpgid").first?.arguments == [0, .value(999)])
+        #expect(calls(plan.tasks[0].finish, "wait4").first?.expected == 999...999)
+    }
+
+    @Test func aSessionThatNobodyCanHaveGivenIsRefused() throws {
         let problems = #expect(throws: Problems.self) {
-            try FixturePlans.plan("count") { images, _ in images.tasks[1].processGroup = 999 }
+            try FixturePlans.plan("count") { images, _ in images.tasks[0].session = images.tasks[1].pid }
         }
-        #expect(problems?.all.map(\.code) == ["session-outside"])
+        #expect(problems?.all.contains { $0.code == "session-outside" } == true)
+    }
+
+    @Test func pidsOfCouriersAreFree() throws {
+        let plan = try FixturePlans.plan("tree") { images, host in
+            // An orphan in the session of a sister's child.
+            let (root, other) = (images.tasks[0].pid, images.tasks[1].pid)
+            images.tasks[2].parent = other
+            (images.tasks[2].session, images.tasks[2].processGroup) = (images.tasks[2].pid, images.tasks[2].pid)
+            (images.tasks[3].parent, images.tasks[3].session) = (root, images.tasks[2].pid)
+            for index in images.tasks.indices where index > 3 { images.tasks[index].processGroup = root }
+            images.tasks[3].processGroup = images.tasks[2].pid
+            host.pidLimit = 40_000
+            host.pidsInUse = [39_999]
+        }
+        let courier = try #require(plan.tasks.last)
+        #expect(courier.isCourier && courier.pid == 39_998)
+        #expect(plan.adoptions.map(\.adopter) == [0])
+        #expect(plan.adoptions.first?.couriers == [plan.tasks.count - 1])
     }
 
     @Test func timersGetTheirNumbersOnEveryKernel() throws {

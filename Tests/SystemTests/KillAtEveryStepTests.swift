@@ -70,7 +70,7 @@ struct KillAtEveryStepTests {
         }
     }
 
-    @Test(arguments: ["counter", "tree", "pipes", "threads"])
+    @Test(arguments: ["counter", "tree", "daemons", "pipes", "threads"])
     func aRestore(_ name: String) throws {
         try withWorld { world in
             let running = try RunningSubject(Subject(name: name), in: world)

@@ -21,6 +21,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "ballast", arguments: ["40"]),
         Subject(name: "signals"),
         Subject(name: "tree"),
+        Subject(name: "daemons"),
         Subject(name: "pipes"),
         Subject(name: "files", arguments: ["FOLDER/files"]),
         Subject(name: "devices"),
