@@ -10,6 +10,7 @@ enum ProcessObstacles {
         var found: [Problem] = []
         found += namespaces(of: process)
         found += files(places, process.object)
+        if let problem = ForeignProgram.obstacle(to: process) { found.append(problem) }
         if process.status.isDumpingCore == true {
             found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))
         }

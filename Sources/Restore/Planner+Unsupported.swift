@@ -27,8 +27,20 @@ extension Planner {
             refuse("namespaces of its own (\(spaces.joined(separator: ", ")))", pid: images.root?.pid)
         }
         refuseSharedTables()
+        refuseForeignPrograms()
         for task in images.tasks where task.memory?.aios.isEmpty == false {
             refuse("an AIO context", pid: task.pid, process: task.task.commText)
+        }
+    }
+
+    /// Threads that run in another mode of the processor than Apus' own.
+    private mutating func refuseForeignPrograms() {
+        for task in images.tasks {
+            let isForeign = task.threads.contains { thread in
+                let registers = thread.core.threadInfo.gpregs
+                return task.state != .dead && (registers.mode == .compat || registers.cs != 0x33)
+            }
+            if isForeign { refuse("a 32-bit program", pid: task.pid, process: task.task.commText) }
         }
     }
 
