@@ -79,6 +79,18 @@ public final class Tracee {
         return true
     }
 
+    /// Lets the settled thread go on for a moment; it settles anew after `stopAgain`.
+    func runOn() throws(Errno) {
+        Steps.take()
+        try Ptrace.resume(tid)
+        state = .running
+    }
+
+    func stopAgain() throws(Errno) {
+        Steps.take()
+        do throws(Errno) { try Ptrace.interrupt(tid) } catch { if error != .noSuchProcess { throw error } }
+    }
+
     private func nextChange(blocking: Bool) throws(Errno) -> Ptrace.Change? {
         do throws(Errno) {
             return try Ptrace.wait(tid, blocking: blocking)

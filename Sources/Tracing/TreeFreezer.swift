@@ -17,6 +17,7 @@ public struct TreeFreezer {
     private var known: [Int32: Int] = [:]
     private var seized: Set<Int32> = []
     private var moving: [Tracee] = []
+    private var exits = VdsoExits()
 
     private init(deadline: Deadline) { self.deadline = deadline }
 
@@ -127,7 +128,7 @@ public struct TreeFreezer {
             var rest: [Tracee] = []
             for tracee in moving {
                 let settled: Bool
-                do throws(Errno) { settled = try tracee.settle() } catch {
+                do throws(Errno) { settled = try exits.settle(tracee) } catch {
                     if error == .noSuchProcess { continue }
                     throw refusal(tracee.pid, tracee.tid, error)
                 }
@@ -135,6 +136,7 @@ public struct TreeFreezer {
             }
             moving = rest
             if moving.isEmpty { return }
+            try exits.stopAgain(refusal)
             if deadline.isOver {
                 throw Self.timeout(pid: moving[0].pid, tid: moving[0].tid)
             }

@@ -30,6 +30,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "threads"),
         Subject(name: "timers"),
         Subject(name: "events", arguments: ["FOLDER/watched"]),
+        Subject(name: "clocks"),
         Subject(name: "seccomp"),
         Subject(name: "waits", renewsChildren: true),
         Subject(name: "terminal", terminal: true),
