@@ -81,9 +81,10 @@ struct WaysOut {
     /// Where one may write, in order; what lies side by side is one.
     private var writable: [Range<UInt64>] = []
     /// The code by which threads leave, in the vdso; nil where there is none.
-    private(set) var leave: RemoteAddress?
+    let leave: RemoteAddress?
 
-    init(_ task: TaskImages, _ host: RestoreHost) {
+    init(_ task: TaskImages, leave: RemoteAddress?) {
+        self.leave = leave
         for vma in task.memory?.vmas ?? [] {
             if vma.prot & UInt32(PROT_WRITE) != 0 {
                 if let last = writable.last, last.upperBound == vma.start {
@@ -91,9 +92,6 @@ struct WaysOut {
                 } else {
                     writable.append(vma.start..<vma.end)
                 }
-            }
-            if leave == nil, vma.kind.contains(.vdso), let offset = Husk.exitOffset(inVdso: host.vdso) {
-                leave = RemoteAddress(vma.start) + (offset + Husk.exit.entry)
             }
         }
     }

@@ -12,7 +12,7 @@ extension Planner {
         guard arrangeFamily() else { return }
         plan.first = family.first
         for process in family.processes.indices { begin(process) }
-        ways = images.tasks.map { WaysOut($0, host) }
+        ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0)) }
         for process in family.processes.indices { composeFamily(process) }
         for index in images.tasks.indices { composeTask(index) }
         for helper in family.processes.indices.dropFirst(images.tasks.count) { composeHelper(helper) }

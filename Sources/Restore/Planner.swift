@@ -36,6 +36,10 @@ public struct Planner {
     var ways: [WaysOut] = []
     /// By task: the seccomp filters that all its threads have in common, the first installed first.
     var sharedFilters: [Int: [Int]] = [:]
+    /// By task, where the kernel's own mappings go.
+    var vdsos: [Int32: VdsoPlan] = [:]
+    /// How many bytes there are for Apus' own area.
+    let room: Int
     private var nextDescriptor: Int32
     private var mailboxEnd = 64
 
@@ -62,6 +66,7 @@ public struct Planner {
         while true {
             var planner = try Planner(images, layers, host, shellJob, leavesStopped, room: room)
             planner.refuseWhatWouldBeLost()
+            planner.planVdsos()
             planner.composeTasks()
             try Problems.throwIfAny(planner.problems)
             let used = RestorePlan.Area.prelude + 0x1000 + planner.plan.mailboxSize
@@ -91,6 +96,7 @@ public struct Planner {
         self.host = host
         self.shellJob = shellJob
         self.leavesStopped = leavesStopped
+        self.room = room
         names = (try? layers.directories.first?.fileNames()) ?? []
         let highest = max(
             images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2,

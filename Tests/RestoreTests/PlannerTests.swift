@@ -115,18 +115,6 @@ import Tracing
         #expect(try #require(problems).all.allSatisfy { !$0.remedy.isEmpty })
     }
 
-    @Test func anotherKernelsVdsoIsRefused() throws {
-        let problems = #expect(throws: Problems.self) {
-            try FixturePlans.plan("registers") { _, host in host.vdso[0x40] ^= 0xff }
-        }
-        #expect(problems?.all.map(\.code) == ["vdso-differs"])
-        // What Apus itself left behind in the tail of an earlier life makes no difference.
-        _ = try FixturePlans.plan("registers") { _, host in
-            let end = host.vdso.count
-            host.vdso.replaceSubrange(end - 64..<end - 48, with: Array("\u{1}apus trampoline".utf8))
-        }
-    }
-
     @Test func aProcessorWithoutTheRegistersIsRefused() throws {
         let problems = #expect(throws: Problems.self) {
             try FixturePlans.plan("registers") { _, host in
