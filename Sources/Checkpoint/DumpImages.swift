@@ -35,6 +35,8 @@ struct DumpImages {
     ) throws(Problem) {
         for (tid, core) in captured.cores { try directory.write([core], as: .core, id: UInt64(tid)) }
         guard let places = surveyed.places else { return }
+        if !captured.settings.isUsual { descriptions.supplement[.process, surveyed.pid] = captured.settings.json }
+        for (tid, settings) in captured.threadSettings { descriptions.supplement[.thread, tid] = settings.json }
         try directory.write([ids], as: .ids, id: UInt64(surveyed.pid))
         let executable = file(places.executable)
         let memory = try memoryEntry(captured, surveyed, executable: executable)
@@ -91,8 +93,8 @@ struct DumpImages {
             var id: UInt32 = 0
             if kind == .sharedMemory {
                 id = try SharedMemoryFile.capture(
-                    mappingNamed: sharedName(area), of: surveyed.pid,
-                    at: SurveyedProcess.place(of: area, in: surveyed.pid), into: descriptions)
+                    mappingNamed: sharedName(area), of: surveyed.eye,
+                    at: SurveyedProcess.place(of: area, in: surveyed.eye), into: descriptions)
             } else if let mapped = surveyed.files[area.range.lowerBound] {
                 id = file(mapped)
             }
@@ -114,7 +116,7 @@ struct DumpImages {
     /// Without the pair of zeros at its end.
     private func auxiliaryVector(of surveyed: SurveyedProcess) throws(Problem) -> [UInt64] {
         do throws(ProcfsError) {
-            var words = try ProcessDirectory(surveyed.pid).auxiliaryVector()
+            var words = try ProcessDirectory(surveyed.eye).auxiliaryVector()
             while words.count >= 2 && words[words.count - 1] == 0 && words[words.count - 2] == 0 { words.removeLast(2) }
             return words
         } catch {
@@ -129,7 +131,7 @@ struct DumpImages {
 
     /// Writes the pages of a live process.
     mutating func writePages(of surveyed: SurveyedProcess, _ progress: Progress) throws(Problem) {
-        let memory = try ProcessMemory(pid: surveyed.pid)
+        let memory = try ProcessMemory(pid: surveyed.eye)
         let source = ProcessPages(memory, surveyed.areas, counters)
         var sink = try ImagePages(id: UInt64(surveyed.pid), pagesID: takePagesID(), in: directory, counters)
         try PageTransfer.move(from: source, to: &sink) { done, total in

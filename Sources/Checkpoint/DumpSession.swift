@@ -109,7 +109,6 @@ struct DumpSession {
             let ids = try identities.ids(of: process, surveyed)
             let captured = try ProcessCapture(process: process, surveyed: surveyed, deadline: deadline)
                 .run(&images.seccompFilters)
-            captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
             statistics.roundTrips += UInt64(captured.roundTrips)
             try images.write(captured, surveyed, ids)
         }

@@ -13,8 +13,9 @@ struct CapturedProcess {
     /// By thread, the leader first; the leader's with the task-wide part.
     let cores: [(tid: Int32, core: CoreEntry)]
     let attributes: ProcessAttributes
-    /// What it will do without after a restore, in words.
-    let losses: [String]
+    /// What the format has no place for.
+    let settings: ProcessSettings
+    let threadSettings: [(tid: Int32, settings: ThreadSettings)]
     let roundTrips: Int
 }
 
@@ -84,17 +85,26 @@ struct ProcessCapture {
     ) throws(Problem) -> CapturedProcess {
         let shared = try sharedPending()
         var cores: [(tid: Int32, core: CoreEntry)] = []
+        if surveyed.hasLostLeader {
+            var core = try endedLeader()
+            core.tc = try taskCore(answers, shared)
+            cores.append((process.pid, core))
+        }
+        var threadSettings: [(tid: Int32, settings: ThreadSettings)] = []
         for (thread, attributes) in zip(process.threads, answers.threads) {
             let capture = ThreadCapture(
                 thread: thread, process: surveyed.name, memory: control.memory, attributes: attributes,
                 actions: answers.actions)
-            var core = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
+            var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
             cores.append((thread.tid, core))
+            if !settings.isUsual { threadSettings.append((thread.tid, settings)) }
         }
+        var settings = answers.peculiarities.settings
+        settings.look(at: ProcessDirectory(process.eye), leadsSession: surveyed.stat.session == process.pid)
         return CapturedProcess(
-            pid: process.pid, cores: cores, attributes: answers.attributes, losses: answers.peculiarities.losses,
-            roundTrips: control.roundTrips)
+            pid: process.pid, cores: cores, attributes: answers.attributes, settings: settings,
+            threadSettings: threadSettings, roundTrips: control.roundTrips)
     }
 
     /// Where filters could not be suspended at the freeze already, threads that have some are refused.
@@ -114,20 +124,28 @@ struct ProcessCapture {
         }
     }
 
+    private func endedLeader() throws(Problem) -> CoreEntry {
+        do throws(ProcfsError) {
+            return try EndedLeader.core(of: process.pid)
+        } catch {
+            throw unreadable(error.errno ?? .ioError, "read of \(error.file)")
+        }
+    }
+
     private func sharedPending() throws(Problem) -> [[UInt8]] {
         do throws(Errno) {
-            return try Ptrace.pendingSignals(process.pid, in: .process)
+            return try Ptrace.pendingSignals(process.eye, in: .process)
         } catch {
             throw unreadable(error, "ptrace(PTRACE_PEEKSIGINFO)")
         }
     }
 
     private func taskCore(_ answers: Answers, _ pending: [[UInt8]]) throws(Problem) -> TaskCoreEntry {
-        let directory = ProcessDirectory(process.pid)
+        let directory = ProcessDirectory(process.eye)
         do throws(ProcfsError) {
             var entry = TaskCoreEntry()
             entry.taskState = (process.groupStop == nil ? TaskState.alive : .stopped).rawValue
-            entry.exitCode = 0
+            entry.exitCode = surveyed.hasLostLeader ? UInt32(bitPattern: surveyed.stat.exitCode) : 0
             entry.personality = try directory.personality()
             entry.flags = surveyed.stat.flags
             entry.blkSigset = process.threads[0].signalMask
@@ -135,7 +153,8 @@ struct ProcessCapture {
             entry.timers = answers.timers
             entry.rlimits = answers.attributes.limits
             entry.signalsS = PendingSignals.entry(pending)
-            entry.loginuid = try directory.loginUser()
+            // A kernel without CONFIG_AUDIT has none.
+            entry.loginuid = (try? directory.loginUser()) ?? .max
             entry.oomScoreAdj = try directory.outOfMemoryAdjustment()
             entry.sigactions = answers.actions.entries
             entry.childSubreaper = answers.attributes.isSubreaper
@@ -167,6 +186,8 @@ struct ProcessCapture {
             limits: TaskRlimitsEntry(), heapEnd: 0, dumpable: 0, hugePagesDisabled: false, isSubreaper: false,
             membarrier: 0)
         return CapturedProcess(
-            pid: surveyed.pid, cores: [(surveyed.pid, entry)], attributes: attributes, losses: [], roundTrips: 0)
+            pid: surveyed.pid, cores: [(surveyed.pid, entry)], attributes: attributes, settings: .init(),
+            threadSettings: [],
+            roundTrips: 0)
     }
 }

@@ -14,23 +14,12 @@ enum ProcessObstacles {
         if process.status.isDumpingCore == true {
             found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))
         }
-        if !process.threads.contains(process.pid) {
-            found.append(refusal(process, "its first thread has ended", "Dump it while all its threads live"))
-        }
         if process.stat.terminal != DeviceNumber(major: 0, minor: 0) && !circumstances.shellJob {
             found.append(
                 Problem(
                     .leadsOutside, "it has a controlling terminal, whose other side is outside of the tree",
                     object: process.object,
                     remedy: "Dump and restore with --shell-job: the terminal of the restore then takes its place"))
-        }
-        for thread in process.threads {
-            guard let scheduling = try? Processes.scheduling(of: thread), scheduling.policy > 5 else { continue }
-            found.append(
-                refusal(
-                    process,
-                    "thread \(thread) is scheduled by a policy that images have no place for (\(scheduling.policy))",
-                    "Give it another one with chrt(1) before the dump"))
         }
         return found
     }
@@ -42,7 +31,7 @@ enum ProcessObstacles {
     /// Whatever is carried now shares all namespaces with Apus.
     private static func namespaces(of process: SurveyedProcess) -> [Problem] {
         guard let own = try? ProcessDirectory(path: "/proc/self").namespaces(),
-            let theirs = try? ProcessDirectory(process.pid).namespaces()
+            let theirs = try? ProcessDirectory(process.eye).namespaces()
         else {
             return [
                 Problem(

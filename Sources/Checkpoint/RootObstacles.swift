@@ -30,7 +30,7 @@ enum RootObstacles {
                 .noSuchProcess, "it is a thread of process \(status.threadGroup), and no process", object: object,
                 remedy: "Dump the whole process: --tree \(status.threadGroup)")
         }
-        if stat.state.hasEnded {
+        if stat.state.hasEnded && status.threadCount < 2 {
             throw Problem(
                 .noSuchProcess, "the process has exited already (a zombie)", object: object,
                 remedy: "There is nothing left to dump; its parent \(stat.parent) has yet to take its exit status")

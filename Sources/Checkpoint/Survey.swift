@@ -69,7 +69,15 @@ struct Survey {
     private mutating func add(_ pid: Int32) -> Bool {
         do throws(ProcfsError) {
             let stat = try ProcessDirectory(pid).stat()
-            processes.append(try stat.state.hasEnded ? zombie(pid, stat) : process(pid, stat))
+            if stat.state.hasEnded {
+                if let living = try EndedLeader.survivor(of: pid) {
+                    processes.append(try process(pid, living.stat, eye: living.tid))
+                } else {
+                    processes.append(try zombie(pid, stat))
+                }
+            } else {
+                processes.append(try process(pid, stat, eye: pid))
+            }
             return true
         } catch {
             if error.isGone { return false }
@@ -84,21 +92,25 @@ struct Survey {
 
     private func zombie(_ pid: Int32, _ stat: TaskStat) throws(ProcfsError) -> SurveyedProcess {
         SurveyedProcess(
-            pid: pid, stat: stat, status: try ProcessDirectory(pid).status(), threads: [], areas: [], files: [:],
+            pid: pid, eye: pid, stat: stat, status: try ProcessDirectory(pid).status(), threads: [], areas: [],
+            files: [:],
             descriptors: [], places: nil, timers: [])
     }
 
-    private mutating func process(_ pid: Int32, _ stat: TaskStat) throws(ProcfsError) -> SurveyedProcess {
-        let directory = ProcessDirectory(pid)
+    /// - Parameter eye: one of its threads that lives.
+    private mutating func process(
+        _ pid: Int32, _ stat: TaskStat, eye: Int32
+    ) throws(ProcfsError) -> SurveyedProcess {
+        let directory = ProcessDirectory(eye)
         let name = String(decoding: stat.name, as: UTF8.self)
         var areas: [(area: MappedArea, kind: AreaKind)] = []
         var files: [UInt64: NamedFile] = [:]
         for area in try directory.smaps() {
             do throws(Problem) {
-                let kind = try area.kind(of: pid, process: name)
+                let kind = try area.kind(of: eye, process: name)
                 areas.append((area, kind))
                 if kind == .privateFile || kind == .sharedFile {
-                    files[area.range.lowerBound] = try file(of: area, pid, name)
+                    files[area.range.lowerBound] = try file(of: area, eye, name)
                 }
             } catch {
                 // One reason that holds for all mappings, or for all of one file, is told once.
@@ -112,7 +124,7 @@ struct Survey {
         var descriptors: [SeenDescriptor] = []
         for number in try directory.descriptors() {
             do throws(ProcfsError) {
-                descriptors.append(try SeenDescriptor(number, of: pid, process: name))
+                descriptors.append(try SeenDescriptor(number, of: eye, process: name))
             } catch {
                 // Closed since the list was read; a frozen process closes nothing.
                 if error.isGone && (try? directory.stat()) != nil { continue }
@@ -123,7 +135,8 @@ struct Survey {
             executable: try named("exe", directory), workingDirectory: try named("cwd", directory),
             root: try named("root", directory))
         return SurveyedProcess(
-            pid: pid, stat: stat, status: try directory.status(), threads: try directory.threads(), areas: areas,
+            pid: pid, eye: eye, stat: stat, status: try directory.status(), threads: try directory.threads(),
+            areas: areas,
             files: files, descriptors: descriptors, places: places, timers: try directory.timers())
     }
 

@@ -13,9 +13,11 @@ struct NamedFile: Sendable {
 /// A process as `/proc` shows it: everything that decides whether and how it can be carried.
 struct SurveyedProcess: Sendable {
     let pid: Int32
+    /// The thread through which what the threads share is seen: the first, or another where that has ended.
+    let eye: Int32
     let stat: TaskStat
     let status: TaskStatus
-    /// The live threads, in rising order.
+    /// The threads in rising order, a first one that has ended among them.
     let threads: [Int32]
     let areas: [(area: MappedArea, kind: AreaKind)]
     /// The files of the mappings that have one, by mapping.
@@ -30,7 +32,9 @@ struct SurveyedProcess: Sendable {
     }
 
     var name: String { String(decoding: stat.name, as: UTF8.self) }
-    var isZombie: Bool { stat.state.hasEnded }
+    var isZombie: Bool { places == nil }
+    /// The first thread has ended while others live.
+    var hasLostLeader: Bool { eye != pid }
     var object: Problem.Object { .init(pid: pid, process: name) }
 
     /// Where a mapping's file can be opened, whatever its name now means.

@@ -29,10 +29,10 @@ struct TaskIdentities {
             var ids = Self.own
             var shared: [String] = []
             let answers = [
-                ("its memory", try memory.id(of: process.pid)),
-                ("its descriptors", try descriptors.id(of: process.pid)),
-                ("its working directory", try fileSystem.id(of: process.pid)),
-                ("its signal handlers", try handlers.id(of: process.pid)),
+                ("its memory", try memory.id(of: process.eye)),
+                ("its descriptors", try descriptors.id(of: process.eye)),
+                ("its working directory", try fileSystem.id(of: process.eye)),
+                ("its signal handlers", try handlers.id(of: process.eye)),
             ]
             for (name, answer) in answers where answer.isShared { shared.append(name) }
             if !shared.isEmpty {
@@ -42,8 +42,8 @@ struct TaskIdentities {
             (ids.fsID, ids.sighandID) = (answers[2].1.id, answers[3].1.id)
             for thread in process.threads.dropFirst() {
                 let sharesAll =
-                    try Processes.compare(process.pid, thread.tid, .descriptors) == .same
-                    && Processes.compare(process.pid, thread.tid, .fileSystemContext) == .same
+                    try Processes.compare(process.eye, thread.tid, .descriptors) == .same
+                    && Processes.compare(process.eye, thread.tid, .fileSystemContext) == .same
                 if !sharesAll {
                     throw refusal(
                         surveyed, "its thread \(thread.tid) has descriptors or a working directory of its own")

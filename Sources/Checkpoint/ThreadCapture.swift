@@ -14,10 +14,10 @@ struct ThreadCapture {
     let attributes: ThreadAttributes
     let actions: SignalActions
 
-    /// The core image; of the leader without its task-wide part.
+    /// The core image, of the leader without its task-wide part, and what has no place in it.
     ///
     /// - Parameter filters: where seccomp filters are recorded.
-    func core(sharedPending: UInt64, _ filters: inout SeccompFilters) throws(Problem) -> CoreEntry {
+    func core(sharedPending: UInt64, _ filters: inout SeccompFilters) throws(Problem) -> (CoreEntry, ThreadSettings) {
         do {
             let own = try Ptrace.pendingSignals(thread.tid, in: .thread)
             let pending = PendingSignals.set(own) | sharedPending
@@ -33,9 +33,10 @@ struct ThreadCapture {
             entry.threadInfo.gpregs = Registers.entry(registers)
             entry.threadInfo.fpregs = ExtendedState.message(try Ptrace.extendedState(thread.tid))
             entry.threadInfo.tls = Registers.unusedSegments
-            entry.threadCore = try threadCore(own, rseq, &filters)
+            var settings = attributes.settings
+            entry.threadCore = try threadCore(own, rseq, &filters, &settings)
             try checkExtendedState(entry.threadInfo.fpregs)
-            return entry
+            return (entry, settings)
         } catch let error as Problem {
             throw error
         } catch let error as ProcfsError {
@@ -55,11 +56,13 @@ struct ThreadCapture {
     }
 
     private func threadCore(
-        _ pending: [[UInt8]], _ rseq: RseqEntry?, _ filters: inout SeccompFilters
+        _ pending: [[UInt8]], _ rseq: RseqEntry?, _ filters: inout SeccompFilters, _ settings: inout ThreadSettings
     ) throws -> ThreadCoreEntry {
         let directory = ProcessDirectory(thread.pid, thread: thread.tid)
         let status = try directory.status()
+        let stat = try directory.stat()
         let scheduling = try Processes.scheduling(of: thread.tid)
+        settings.look(at: thread.tid, scheduling, flags: stat.flags)
         let robust = try Processes.robustList(of: thread.tid)
         var entry = ThreadCoreEntry()
         entry.futexRla = robust.address
@@ -73,7 +76,7 @@ struct ThreadCapture {
         if attributes.deathSignal != 0 { entry.pdeathSig = UInt32(bitPattern: attributes.deathSignal) }
         entry.signalsP = PendingSignals.entry(pending)
         entry.creds = Credentials.entry(status, secureBits: attributes.secureBits)
-        entry.commBytes = try directory.name()
+        entry.commBytes = stat.name
         if let rseq { entry.rseqEntry = rseq }
         entry.cgSet = 1
         try filters.capture(thread.tid, of: thread.pid, mode: status.seccompMode ?? 0, into: &entry)

@@ -111,7 +111,7 @@ public final class Descriptions {
     /// A pidfd, shared by all who need one.
     private final class ProcessHandle {
         let descriptor: OwnedDescriptor
-        init(_ pid: Int32) throws(Errno) { descriptor = try Processes.open(pid) }
+        init(_ pid: Int32) throws(Errno) { descriptor = try Processes.open(thread: pid) }
     }
 }
 

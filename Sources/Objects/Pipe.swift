@@ -100,7 +100,7 @@ public enum Pipe: DescriptionKind {
     /// Whether somebody holds the end that a descriptor is not: asked where the tree holds one end alone.
     public static func isConnected(_ seen: SeenDescriptor) throws(Problem) -> Bool {
         do throws(Errno) {
-            let process = try Processes.open(seen.pid)
+            let process = try Processes.open(thread: seen.pid)
             let own = try Processes.descriptor(seen.number, of: process.raw)
             var entries = [Files.PollEntry(own.raw, [])]
             _ = try Files.poll(&entries, timeout: 0)

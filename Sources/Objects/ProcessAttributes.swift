@@ -86,6 +86,8 @@ public struct ThreadAttributes: Sendable {
     public var deathSignal: Int32
     /// PR_GET_SECUREBITS (capabilities(7)).
     public var secureBits: UInt32
+    /// As far as the thread itself can tell.
+    public var settings: ThreadSettings
 
     private static let (getAddress, getDeathSignal, getSecureBits): (Int, Int, Int) = (40, 2, 27)
 
@@ -93,8 +95,10 @@ public struct ThreadAttributes: Sendable {
     public struct Questions: Sendable {
         let stack, address, deathSignal: Batch.Buffer
         let secureBits: Int
+        let settings: ThreadSettings.Questions
 
         public init(_ batch: inout Batch) {
+            settings = ThreadSettings.Questions(&batch)
             stack = batch.space(24)
             batch.call(Int(SYS_sigaltstack), 0, .address(stack), for: "read its alternate signal stack")
             address = batch.space(8)
@@ -115,7 +119,7 @@ public struct ThreadAttributes: Sendable {
             return ThreadAttributes(
                 signalStack: entry, clearAddress: result.integer(UInt64.self, in: address),
                 deathSignal: result.integer(Int32.self, in: deathSignal),
-                secureBits: UInt32(truncatingIfNeeded: result[secureBits]))
+                secureBits: UInt32(truncatingIfNeeded: result[secureBits]), settings: settings.answer(result))
         }
     }
 }

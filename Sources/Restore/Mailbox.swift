@@ -84,6 +84,16 @@ struct Mailbox: ~Copyable {
         return (batch.batch.calls[index], region.load(Int64.self, at: batch.place + Batch.resultPlace(of: index)))
     }
 
+    /// What the kernel refused and the batch could do without, in words.
+    func losses(of batch: RestorePlan.PlacedBatch) -> [String] {
+        batch.batch.calls.enumerated().compactMap { index, call in
+            guard let loss = call.loss else { return nil }
+            let result = region.load(Int64.self, at: batch.place + Batch.resultPlace(of: index))
+            guard result < 0 else { return nil }
+            return "\(loss) (\(Errno(rawValue: Int32(truncatingIfNeeded: -result)).name))"
+        }
+    }
+
     /// How many threads of a task have yet to leave.
     func users(of task: RestorePlan.Task) -> Int32 { region.load(Int32.self, at: task.usersPlace) }
 

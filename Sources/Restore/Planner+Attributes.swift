@@ -22,6 +22,7 @@ extension Planner {
         let name = batch.string(core.commBytes)
         batch.call(Int(SYS_prctl), 15, .address(name), for: "name the process")
         if task.memory?.thpDisabled == true { batch.call(Int(SYS_prctl), 41, 1, 0, 0, 0, for: "disable huge pages") }
+        composeProcessSettings(task, in: &batch)
         composeBarriers(core, in: &batch)
         batch.call(Int(SYS_personality), .value(UInt64(core.personality)), for: "set its personality")
         for (resource, limit) in core.rlimits.rlimits.enumerated() {

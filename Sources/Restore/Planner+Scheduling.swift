@@ -9,7 +9,17 @@ internal import Tracing
 
 /// When and where a thread runs.
 extension Planner {
-    func composeScheduling(_ core: ThreadCoreEntry, in batch: inout Batch) {
+    /// - Parameter more: what the images have no place for.
+    func composeScheduling(_ core: ThreadCoreEntry, _ more: Processes.Scheduling?, in batch: inout Batch) {
+        if let more {
+            // Policies, flags and bounds that a kernel does not know are refused: without them the thread would run
+            // as nobody has asked for.
+            let attributes = batch.buffer(more.bytes)
+            batch.call(
+                Int(SYS_sched_setattr), 0, .address(attributes), 0,
+                for: "set scheduling policy \(more.policy), flags \(more.flags)")
+            return
+        }
         // Also what is the default: Apus itself may have been started with another.
         if core.hasSchedPolicy {
             var bytes: [UInt8] = []

@@ -15,6 +15,7 @@ extension Planner {
         var rebuild = Batch()
         composeArrival(index, in: &rebuild)
         composeMemory(of: task, in: &rebuild)
+        composeLabels(task, in: &rebuild)
         composeDirectories(task, in: &rebuild)
         composeDescriptors(index, in: &rebuild)
         composeActions(task, in: &rebuild)
@@ -30,6 +31,7 @@ extension Planner {
         composeTimers(task, in: &finish)
         let speaker = plan.tasks[index].firstLasting
         composeThread(index, speaker, in: &finish)
+        composeDenials(task, in: &finish)
         drain(in: &finish)
         // Ignored, it would have its children's ends taken note of without a word, and zombies must stay zombies.
         composeActions(task, only: SIGCHLD, in: &finish)

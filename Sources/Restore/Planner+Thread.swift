@@ -69,7 +69,7 @@ extension Planner {
             let name = batch.string(core.commBytes)
             batch.call(Int(SYS_prctl), 15, .address(name), for: "name thread \(thread.tid)")
         }
-        composeScheduling(core, in: &batch)
+        composeThreadSettings(thread, in: &batch)
         composeAlternateStack(core, in: &batch)
         if core.hasCreds { composeCredentials(core.creds, of: task, in: &batch) }
         composeDumpable(task, in: &batch)

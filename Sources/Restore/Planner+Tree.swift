@@ -84,6 +84,7 @@ extension Planner {
         plan.tasks[index].isHelper = process.role != .member
         plan.tasks[index].endsLast = process.joinsLast && state == .dead
         plan.tasks[index].isCourier = process.role == .courier
+        if let task { noteSettings(of: task, index) }
     }
 
     /// A pid for a process that lives for a moment only, as far as can be from those that are in use.

@@ -30,7 +30,8 @@ extension Planner {
             for descriptor in task.descriptors where descriptor.fd >= descriptorLimit {
                 report("the images hold a descriptor that no kernel could have made: \(descriptor.fd)")
             }
-            for thread in task.threads where task.state != .dead && !isSound(thread) {
+            for thread in task.threads.dropFirst(task.hasLostLeader ? 1 : 0)
+            where task.state != .dead && !isSound(thread) {
                 report(
                     "thread \(thread.tid) has a stack pointer or an alternate stack outside of user space",
                     address: thread.core.threadInfo.gpregs.sp)

@@ -33,6 +33,7 @@ public enum Restoration {
             inherited: Dictionary(options.inherited.map { ($0.key, $0.descriptor) }) { _, last in last },
             shellJob: options.shellJob)
         raiseLimitOfFiles()
+        plan.notes.forEach { logger.warning("\($0)") }
         let rights = HostRights.current()
         rights?.losses(images).forEach { logger.warning("\($0)") }
         try Problems.throwIfAny(
@@ -98,6 +99,7 @@ public enum Restoration {
             pidFile?.remove()
             throw error
         }
+        builder.losses.forEach { logger.warning("\($0)") }
         builder.release()
         site.images.unlock()
         job?.announceSize(plan)

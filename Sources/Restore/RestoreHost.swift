@@ -2,6 +2,7 @@ internal import CLinux
 public import Diagnostics
 internal import Glibc
 public import Linux
+internal import Objects
 internal import SystemPackage
 internal import Tracing
 
@@ -19,6 +20,12 @@ public struct RestoreHost: Sendable {
     public var lastCapability: Int32
     /// The capabilities that Apus has to give, its permitted set: capability n in bit n.
     public var capabilities: UInt64 = (1 << 41) - 1
+    /// The processors that are on.
+    public var processors: [UInt8] = [0xff]
+    /// The user of the login that Apus belongs to; the highest number for none (pam_loginuid(8)).
+    public var loginUser: UInt32 = .max
+    /// What the security module of this host has Apus run as; nil where there is none.
+    public var securityLabel: String?
     /// fs.suid_dumpable: what a change of user makes of the permission to dump a process.
     public var dumpableAfterChangeOfUser: Int32 = 0
     /// The session and the process group of Apus.
@@ -73,6 +80,9 @@ public struct RestoreHost: Sendable {
             processGroup: getpgrp(), highestDescriptor: (try? own.descriptors().max()) ?? 1023,
             lowestAddress: UInt64(max(number(in: "/proc/sys/vm/mmap_min_addr") ?? 65536, 65536)))
         if let own = try? own.status().capabilities { host.capabilities = own.permitted }
+        host.processors = ProcessorMask.online ?? host.processors
+        host.loginUser = (try? own.loginUser()) ?? .max
+        host.securityLabel = ProcessSettings.label(own)
         host.dumpableAfterChangeOfUser = number(in: "/proc/sys/fs/suid_dumpable") ?? 0
         host.pidLimit = number(in: "/proc/sys/kernel/pid_max") ?? 32768
         host.pidsInUse = Set(PidsInUse.all())

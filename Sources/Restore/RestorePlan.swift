@@ -24,6 +24,8 @@ public struct RestorePlan: Sendable {
     public var firstServiceDescriptor: Int32 = 0
     /// The foreground process group that the terminal is given, a member of the tree.
     public var foreground: Int32?
+    /// What this host cannot give as it was, in words.
+    public var notes: [String] = []
     /// Terminal settings to put into force.
     public var terminals: [Terminal] = []
 
@@ -93,6 +95,10 @@ public struct RestorePlan: Sendable {
         public var sharedFilters = PlacedBatch()
         /// What is written from outside once the task exists.
         public var outOfMemoryAdjustment: Int32
+        /// What goes into its core dumps (core(5)); nil where the images do not say.
+        public var coreDumpFilter: UInt32?
+        /// The nice value of its autogroup (sched(7)); nil for the usual one.
+        public var autogroupNice: Int32?
 
         /// Its threads wait once they are made, and are told one by one to go on: filters must not come before Apus has
         /// suspended them, nor children set parent-death signals before a first thread that ends has ended.

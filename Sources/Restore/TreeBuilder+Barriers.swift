@@ -159,6 +159,7 @@ extension TreeBuilder {
                 }
                 if let batch = expected.take(token) {
                     try check(batch, of: task, task.threads[thread])
+                    losses += mailbox.losses(of: batch).map { "process \(task.pid) (\(task.name)): \($0)" }
                 } else if expected.goesStepwise {
                     try command(task)
                 } else {

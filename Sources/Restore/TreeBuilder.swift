@@ -26,6 +26,8 @@ final class TreeBuilder {
     var vdsoSize: UInt64 = 0
     /// How many times a task was set going and waited for.
     var roundTrips = 0
+    /// What the tree has to do without on this host, in words.
+    var losses: [String] = []
     /// When all processes were made, in nanoseconds of the monotonic clock.
     private(set) var forked: UInt64 = 0
 
@@ -123,26 +125,6 @@ final class TreeBuilder {
     var root: RestorePlan.Task { plan.tasks[0] }
     /// The process that Apus makes itself.
     var first: RestorePlan.Task { plan.tasks[plan.first] }
-
-    /// What only Apus can do, once the tasks exist.
-    private func adjust() throws(Problem) {
-        for task in plan.tasks where task.state != .dead {
-            let path = FilePath("/proc/\(task.pid)/oom_score_adj")
-            guard let current = try? Files.contents(of: path),
-                String(decoding: current, as: UTF8.self) != "\(task.outOfMemoryAdjustment)\n"
-            else { continue }
-            do throws(Errno) {
-                let file = try Files.open(path, .writeOnly)
-                try Files.write(file.raw, Array("\(task.outOfMemoryAdjustment)".utf8))
-            } catch {
-                throw Problem(
-                    .restoreFailed, "its OOM score adjustment cannot be set to \(task.outOfMemoryAdjustment)",
-                    object: .init(pid: task.pid, process: task.name, path: path.string),
-                    cause: .init(error, attempted: "write"),
-                    remedy: "Run Apus with CAP_SYS_RESOURCE, or start it with the same oom_score_adj")
-            }
-        }
-    }
 
     /// To whom descriptions send signals: processes, groups and threads exist by now.
     private func setOwners() throws(Problem) {

@@ -41,6 +41,8 @@ public struct Batch: Sendable {
         public var expected: ClosedRange<Int64>
         /// What the call is for, for people: "map /usr/lib/libc.so.6".
         public var purpose: String
+        /// What is lost, in words, where the kernel refuses the call; nil where it must not.
+        public var loss: String?
         /// For a call that makes a task: where the new one's control block is.
         public var child: RemoteAddress?
     }
@@ -99,11 +101,13 @@ public struct Batch: Sendable {
     @discardableResult
     public mutating func call(
         _ number: Int, _ arguments: Argument..., expecting expected: ClosedRange<Int64> = Batch.success,
-        for purpose: String = "", child: RemoteAddress? = nil
+        for purpose: String = "", losing loss: String? = nil, child: RemoteAddress? = nil
     ) -> Int {
         precondition(arguments.count <= 6, "a system call has six arguments at the most")
         calls.append(
-            Call(number: number, arguments: arguments, expected: expected, purpose: purpose, child: child))
+            Call(
+                number: number, arguments: arguments, expected: loss == nil ? expected : Batch.anything,
+                purpose: purpose, loss: loss, child: child))
         return calls.count - 1
     }
 

@@ -19,9 +19,11 @@ public struct Channel: ~Copyable {
     public init(owning end: consuming OwnedDescriptor) { self.end = end }
 
     /// Takes a copy of a descriptor of a process (pidfd_getfd(2)).
+    ///
+    /// - Parameter pid: the process, or one of its threads where the first has ended.
     init(takingFrom pid: Int32, _ descriptor: Int32) throws(Problem) {
         do throws(Errno) {
-            let process = try Processes.open(pid)
+            let process = try Processes.open(thread: pid)
             end = try Processes.descriptor(descriptor, of: process.raw)
         } catch {
             throw Problem(

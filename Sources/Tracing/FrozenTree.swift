@@ -5,6 +5,8 @@ public final class FrozenProcess {
     public internal(set) var parent: Int32
     /// The live threads, the leader first if it lives. Empty for a zombie.
     public internal(set) var threads: [Tracee] = []
+    /// The thread through which what the threads share can be seen: the first, or another where that has ended.
+    public var eye: Int32 { threads.first?.tid ?? pid }
     /// The process has exited and waits for its parent to notice (`state` Z in /proc/PID/stat).
     public internal(set) var isZombie = false
 

@@ -60,7 +60,7 @@ public final class RemoteControl {
         self.process = process
         self.leader = leader
         self.deadline = deadline
-        memory = try ProcessMemory(pid: process.pid)
+        memory = try ProcessMemory(pid: leader.tid)
         guard leader.registers.cs == 0x33 else {
             throw Problem(
                 .foreignArchitecture, "it is a 32-bit program", object: .init(pid: process.pid),
@@ -158,7 +158,7 @@ public final class RemoteControl {
         }
         let pair = try read(descriptors, count: 8)
         theirs = [pair.littleEndian(UInt32.self, at: 0), pair.littleEndian(UInt32.self, at: 4)]
-        channel = try Channel(takingFrom: process.pid, pair.littleEndian(Int32.self, at: 4))
+        channel = try Channel(takingFrom: leader.tid, pair.littleEndian(Int32.self, at: 4))
     }
 
     /// What has to be undone in the process if Apus dies during a single call.

@@ -43,7 +43,7 @@ public struct TreeFreezer {
                 remedy: "Look for the right pid with `ps -e --forest`")
         }
         add(root, parent: stat.parent)
-        if stat.isZombie {
+        if stat.isZombie && ProcessState.threads(of: root).count < 2 {
             throw Problem(
                 .noSuchProcess, "the process has exited already (a zombie)", object: .init(pid: root),
                 remedy: "There is nothing left to dump; its parent \(stat.parent) has yet to take its exit status")

@@ -34,19 +34,6 @@ static void set_up(const char *kind, const char *folder)
 		NEED(id >= 0 && shmat(id, NULL, 0) != (void *)-1 && shmctl(id, IPC_RMID, NULL) == 0);
 	} else if (!strcmp(kind, "pidfd")) {
 		fd = syscall(SYS_pidfd_open, getpid(), 0);
-	} else if (!strcmp(kind, "coredump_filter")) {
-		fd = open("/proc/self/coredump_filter", O_WRONLY);
-		NEED(write(fd, "0x51", 4) == 4 && close(fd) == 0);
-		fd = open("/dev/null", O_RDWR);
-	} else if (!strcmp(kind, "affinity")) {
-		cpu_set_t set;
-		CPU_ZERO(&set);
-		CPU_SET(0, &set);
-		fd = open("/dev/null", O_RDWR);
-		NEED(sched_setaffinity(0, sizeof(set), &set) == 0);
-	} else if (!strcmp(kind, "timerslack")) {
-		fd = open("/dev/null", O_RDWR);
-		NEED(prctl(PR_SET_TIMERSLACK, 1000) == 0);
 	} else if (!strcmp(kind, "namespace")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unshare(CLONE_NEWUTS) == 0);

@@ -4,21 +4,21 @@ import Testing
 /// What images have no place for, and what a program can well do without, is lost with a warning that names it.
 @Suite("Named losses", .enabled(if: geteuid() == 0, "needs root"))
 struct NamedLossesTests {
-    @Test(arguments: [
-        (kind: "coredump_filter", word: "coredump_filter"), (kind: "affinity", word: "processors"),
-        (kind: "timerslack", word: "slack"),
-    ])
-    func aWarningNamesIt(_ kind: String, word: String) throws {
+    /// The images come from a host with more processors than this one has.
+    @Test func aHostWithoutTheProcessors() throws {
         try withWorld { world in
-            let subject = Subject(name: "unsupported", arguments: [kind, "FOLDER"])
-            let running = try RunningSubject(subject, in: world)
-            let dump = try world.dump(running.pid, to: "images", ["--leave-running"])
-            #expect(dump.status == 0, "\(dump)")
-            let warnings = lines(world.path("images/dump.log")).filter { $0.lowercased().contains("warn") }
-            #expect(
-                warnings.contains { $0.contains(word) && $0.contains("\(running.pid)") },
-                "no warning names \(word): \(warnings)")
-            #expect(running.check() == [])
+            let running = try RunningSubject(Subject(name: "settings"), in: world)
+            try world.requireDump(running.pid, to: "images")
+            let supplement = world.path("images/supplement.json")
+            let told = text(supplement)
+            #expect(told.contains(#""processors":"0""#), "\(told)")
+            try write(told.replacing(#""processors":"0""#, with: #""processors":"4000-4001""#), to: supplement)
+            // It knows the size that the file had.
+            _ = unsafe unlink(world.path("images/manifest.json"))
+            try world.requireRestore("images")
+            let warnings = lines(world.path("images/restore.log")).filter { $0.lowercased().contains("warn") }
+            #expect(warnings.contains { $0.contains("4000-4001") }, "no warning names the processors: \(warnings)")
+            #expect(running.check() == ["FAIL thread: not on processor 0 alone"])
         }
     }
 

@@ -74,6 +74,9 @@ public struct TaskImages: Sendable {
     /// The descriptor table, sorted by number.
     public var descriptors: [FdinfoEntry]
 
+    /// The first thread had ended while others lived: its core holds no registers.
+    public var hasLostLeader: Bool { state != .dead && !core.hasThreadInfo }
+
     /// The task-wide part of the core.
     public var task: TaskCoreEntry { core.tc }
 }

@@ -34,7 +34,13 @@ extension TaskImages {
         for tid in entry.threads where tid != entry.pid {
             var thread = try directory.core(Int32(bitPattern: tid), architecture: architecture)
             try OldLayout.complete(thread: &thread, tid: UInt64(tid), leader: core, in: directory)
+            guard thread.hasThreadInfo else {
+                throw .image(.imageInvalid, directory.corePath(Int32(bitPattern: tid)), "the image has no registers")
+            }
             threads.append(ThreadImages(tid: Int32(bitPattern: tid), core: thread))
+        }
+        if hasLostLeader && threads.count < 2 {
+            throw .image(.imageInvalid, directory.corePath(pid), "the image has no registers")
         }
     }
 

@@ -21,6 +21,10 @@ public struct Supplement: Sendable, Equatable {
         /// By the id of an epoll set: an array of what it watches, in the order of the message, each with the number
         /// `fd` under which the set knows it, and the `type` and `id` of the description.
         case epoll
+        /// By pid: settings of a process, each by a name of its own (`ProcessSettings`).
+        case process
+        /// By thread id: how a thread runs (`ThreadSettings`).
+        case thread
     }
 
     private var sections: [Section: [String: JSON]] = [:]

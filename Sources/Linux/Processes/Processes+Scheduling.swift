@@ -55,6 +55,32 @@ extension Processes {
         public var deadline: UInt64
         /// In nanoseconds.
         public var period: UInt64
+        /// The bounds of the utilization that the thread is taken for, 0 to 1024; nil where they are the usual ones.
+        public var utilization: ClosedRange<UInt32>?
+
+        public init(
+            policy: UInt32, flags: UInt64, nice: Int32, priority: UInt32, runtime: UInt64, deadline: UInt64,
+            period: UInt64
+        ) {
+            self.policy = policy
+            self.flags = flags
+            self.nice = nice
+            self.priority = priority
+            self.runtime = runtime
+            self.deadline = deadline
+            self.period = period
+        }
+
+        /// As sched_setattr(2) takes it (struct sched_attr).
+        public var bytes: [UInt8] {
+            let (clampsMinimum, clampsMaximum): (UInt64, UInt64) = (0x20, 0x40)
+            let raw = apus_sched_attr(
+                size: UInt32(MemoryLayout<apus_sched_attr>.size), policy: policy,
+                flags: flags | (utilization == nil ? 0 : clampsMinimum | clampsMaximum), nice: nice,
+                priority: priority, runtime: runtime, deadline: deadline, period: period,
+                util_min: utilization?.lowerBound ?? 0, util_max: utilization?.upperBound ?? 0)
+            return unsafe withUnsafeBytes(of: raw) { unsafe Array($0) }
+        }
     }
 
     /// sched_getattr(2).
@@ -62,9 +88,13 @@ extension Processes {
         var raw = apus_sched_attr()
         let size = UInt(MemoryLayout<apus_sched_attr>.size)
         _ = try withAddress(of: &raw) { outcome(of: Int(SYS_sched_getattr), UInt(signed: thread), $0, size, 0) }
-        return Scheduling(
+        var scheduling = Scheduling(
             policy: raw.policy, flags: raw.flags, nice: raw.nice, priority: raw.priority, runtime: raw.runtime,
             deadline: raw.deadline, period: raw.period)
+        // Without CONFIG_UCLAMP_TASK both are 0; real-time threads are taken for the highest unless told otherwise.
+        let isUsual = raw.util_max == 0 || (raw.util_max == 1024 && [0, 1024].contains(raw.util_min))
+        if !isUsual, raw.util_min <= raw.util_max { scheduling.utilization = raw.util_min...raw.util_max }
+        return scheduling
     }
 
     /// sched_getaffinity(2): the mask of processors as the kernel has it, processor 0 in bit 0 of the first byte.

@@ -31,6 +31,18 @@ public enum Processes {
         OwnedDescriptor(owning: Int32(try call(Int(SYS_pidfd_open), UInt(signed: pid), 0)))
     }
 
+    /// The same of a thread, be it the first of its process or not: the others since Linux 6.9 alone (PIDFD_THREAD).
+    public static func open(thread: Int32) throws(Errno) -> OwnedDescriptor {
+        do throws(Errno) {
+            return try open(thread)
+        } catch {
+            // EINVAL for what is no process, since Linux 6.15 ENOENT.
+            guard error == .invalidArgument || error == .noSuchFileOrDirectory else { throw error }
+            let thatThread: UInt = 0o200
+            return OwnedDescriptor(owning: Int32(try call(Int(SYS_pidfd_open), UInt(signed: thread), thatThread)))
+        }
+    }
+
     /// pidfd_getfd(2), since Linux 5.6: another descriptor here of the description that `descriptor` is in the process.
     public static func descriptor(_ descriptor: Int32, of pidfd: Int32) throws(Errno) -> OwnedDescriptor {
         let number = try call(Int(SYS_pidfd_getfd), UInt(signed: pidfd), UInt(signed: descriptor), 0)

@@ -10,12 +10,16 @@ struct ProcessSnapshot {
         var names = ObjectNames()
         for pid in Self.tree(world.proc, root) {
             let directory = "\(world.proc)/\(pid)"
-            let zombie = text("\(directory)/status").contains("State:\tZ")
+            let threads = SystemTests.names(in: "\(directory)/task")
+            let hasEnded = text("\(directory)/status").contains("State:\tZ")
+            let zombie = hasEnded && threads.count < 2
+            // What threads share is not to be seen through a first one that has ended.
+            let eye = hasEnded ? threads.first { Int32($0) != pid } : nil
             sections["process \(pid)"] =
                 zombie
                 ? ["stat": Self.stat(directory, terminal: terminal)]
-                : Self.process(directory, &names, terminal: terminal)
-            for tid in zombie ? [] : SystemTests.names(in: "\(directory)/task") {
+                : Self.process(eye.map { "\(world.proc)/\($0)" } ?? directory, &names, terminal: terminal)
+            for tid in zombie ? [] : threads where eye == nil || Int32(tid) != pid {
                 sections["thread \(tid)"] = Self.thread("\(directory)/task/\(tid)")
             }
         }

@@ -1,0 +1,109 @@
+internal import CLinux
+public import Diagnostics
+internal import Images
+public import Linux
+internal import SystemPackage
+public import Tracing
+
+/// Settings of a process that the format of the images has no place for. What is nil is as usual.
+public struct ProcessSettings: Sendable, Equatable {
+    /// What goes into core dumps (core(5)).
+    public var coreDumpFilter: UInt32?
+    /// The nice value of the autogroup of a session's leader (sched(7)).
+    public var autogroupNice: Int32?
+    /// PR_SET_MDWE.
+    public var denyWriteExecute: UInt32?
+    /// PR_SET_MEMORY_MERGE.
+    public var mergesMemory = false
+    /// What PR_GET_THP_DISABLE answers, where that is more than yes or no (since Linux 6.18).
+    public var hugePages: UInt32?
+    /// What the security module of the host has it run as (/proc/PID/attr/current), where Apus runs as something else.
+    public var securityLabel: String?
+
+    public init() {}
+
+    public var isUsual: Bool { self == ProcessSettings() }
+
+    private static let (getDenial, getMerging, getHugePages): (Int, Int, Int) = (66, 68, 42)
+    public static let usualCoreDumpFilter: UInt32 = 0x33
+
+    /// The questions of one batch. A kernel that does not know one of them has no such setting.
+    public struct Questions: Sendable {
+        let denial, merging, hugePages: Int
+
+        public init(_ batch: inout Batch) {
+            func ask(_ number: Int) -> Int {
+                batch.call(
+                    Int(SYS_prctl), .int(number), 0, 0, 0, 0, expecting: Batch.anything, for: "read a setting")
+            }
+            denial = ask(ProcessSettings.getDenial)
+            merging = ask(ProcessSettings.getMerging)
+            hugePages = ask(ProcessSettings.getHugePages)
+        }
+
+        public func answer(_ result: BatchResult) -> ProcessSettings {
+            var settings = ProcessSettings()
+            if result[denial] > 0 { settings.denyWriteExecute = UInt32(truncatingIfNeeded: result[denial]) }
+            settings.mergesMemory = result[merging] == 1
+            if result[hugePages] > 1 { settings.hugePages = UInt32(truncatingIfNeeded: result[hugePages]) }
+            return settings
+        }
+    }
+
+    /// Adds what can be seen of a process.
+    ///
+    /// - Parameter leadsSession: the autogroup is its own.
+    public mutating func look(at directory: ProcessDirectory, leadsSession: Bool) {
+        if let filter = try? directory.coreDumpFilter(), filter != Self.usualCoreDumpFilter { coreDumpFilter = filter }
+        if leadsSession, let nice = Self.autogroupNice(directory), nice != 0 { autogroupNice = nice }
+        if let label = Self.label(directory), label != Self.label(ProcessDirectory(path: "/proc/self")) {
+            securityLabel = label
+        }
+    }
+
+    /// "/autogroup-12 nice 0"
+    static func autogroupNice(_ directory: ProcessDirectory) -> Int32? {
+        guard let text = try? directory.contents(of: "autogroup") else { return nil }
+        let words = String(decoding: text, as: UTF8.self).split { $0 == " " || $0 == "\n" }
+        return words.last.flatMap { Int32($0) }
+    }
+
+    /// - Returns: nil where the host has no security module that labels processes.
+    public static func label(_ directory: ProcessDirectory) -> String? {
+        guard let text = try? Files.contents(of: directory.path.appending("attr/current")), !text.isEmpty else {
+            return nil
+        }
+        return String(validating: text.prefix { $0 != 0 && $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    }
+}
+
+extension ProcessSettings {
+    /// For the supplement.
+    public var json: JSON {
+        var members: [JSON.Member] = []
+        func add(_ name: String, _ value: (some FixedWidthInteger)?) {
+            if let value { members.append(.init(name, .number(value))) }
+        }
+        add("coredump_filter", coreDumpFilter)
+        add("autogroup_nice", autogroupNice)
+        add("deny_write_execute", denyWriteExecute)
+        if mergesMemory { members.append(.init("memory_merge", true)) }
+        add("huge_pages", hugePages)
+        if let securityLabel { members.append(.init("security_label", .string(securityLabel))) }
+        return .object(members)
+    }
+
+    /// From the supplement.
+    public init(_ json: JSON?) {
+        guard let json else { return }
+        func number<T: FixedWidthInteger>(_ name: String) -> T? {
+            json[name]?.bits.map { T(truncatingIfNeeded: $0) }
+        }
+        coreDumpFilter = number("coredump_filter")
+        autogroupNice = number("autogroup_nice")
+        denyWriteExecute = number("deny_write_execute")
+        mergesMemory = json["memory_merge"] == .bool(true)
+        hugePages = number("huge_pages")
+        securityLabel = json["security_label"]?.string
+    }
+}

@@ -1,0 +1,48 @@
+internal import Diagnostics
+internal import Images
+internal import Linux
+internal import SystemPackage
+internal import Tracing
+
+/// What is written from outside, once the tasks exist.
+extension TreeBuilder {
+    func adjust() throws(Problem) {
+        for task in plan.tasks where task.state != .dead {
+            do throws(Errno) {
+                try set("oom_score_adj", of: task, to: "\(task.outOfMemoryAdjustment)")
+            } catch {
+                throw Problem(
+                    .restoreFailed, "its OOM score adjustment cannot be set to \(task.outOfMemoryAdjustment)",
+                    object: .init(pid: task.pid, process: task.name, path: "/proc/\(task.pid)/oom_score_adj"),
+                    cause: .init(error, attempted: "write"),
+                    remedy: "Run Apus with CAP_SYS_RESOURCE, or start it with the same oom_score_adj")
+            }
+            if let filter = task.coreDumpFilter {
+                let digits = String(filter, radix: 16)
+                let padding = String(repeating: "0", count: max(0, 8 - digits.count))
+                attempt("coredump_filter", of: task, to: padding + digits, prefix: "0x")
+            }
+            if let nice = task.autogroupNice { attempt("autogroup", of: task, to: "\(nice)") }
+        }
+    }
+
+    /// A setting that the program can do without.
+    private func attempt(_ name: String, of task: RestorePlan.Task, to value: String, prefix: String = "") {
+        do throws(Errno) {
+            try set(name, of: task, to: value, prefix: prefix)
+        } catch {
+            losses.append(
+                "process \(task.pid) (\(task.name)): its \(name) cannot be set to \(prefix)\(value) (\(error.name))")
+        }
+    }
+
+    /// - Parameter prefix: what the kernel does not show but wants to read.
+    private func set(_ name: String, of task: RestorePlan.Task, to value: String, prefix: String = "") throws(Errno) {
+        let path = FilePath("/proc/\(task.pid)/\(name)")
+        if let current = try? Files.contents(of: path), String(decoding: current, as: UTF8.self) == value + "\n" {
+            return
+        }
+        let file = try Files.open(path, .writeOnly)
+        try Files.write(file.raw, Array((prefix + value).utf8))
+    }
+}
