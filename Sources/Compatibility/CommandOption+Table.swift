@@ -186,6 +186,9 @@ extension CommandOption {
     /// Options that CRIU does not have.
     private static let own: [CommandOption] = [
         .init("json", for: .init(.dump, .restore, .check, .show), origin: .apus, does: "Print for programs, as JSON"),
+        .init(
+            "pid-policy", nil, .required("policy"), for: .init(.restore), status: .only(["exact", "new-namespace"]),
+            origin: .apus, does: "Where pids are taken: exact refuses, new-namespace makes a pid namespace"),
         .init("dry-run", for: .init(.restore), origin: .apus, does: "Print the plan and make nothing"),
     ]
 }

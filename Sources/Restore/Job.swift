@@ -78,7 +78,7 @@ struct Job {
                 return code
             case .killed(let signal, dumpedCore: _):
                 takeTerminalBack()
-                return end(by: signal)
+                return Job.end(by: signal)
             case .stopped:
                 takeTerminalBack()
                 raise(SIGSTOP)
@@ -101,7 +101,7 @@ struct Job {
         }
     }
 
-    private func end(by number: Int32) -> Int32 {
+    static func end(by number: Int32) -> Int32 {
         // A core file of Apus would help nobody.
         try? Processes.setLimit(4, to: .init(soft: 0, hard: 0))
         _ = signal(number, SIG_DFL)

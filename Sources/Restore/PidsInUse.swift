@@ -51,8 +51,7 @@ struct PidsInUse {
         Problem(
             .pidInUse, "pid \(pid) is in use here" + (holder.map { " \($0.text)" } ?? ""),
             object: .init(pid: pid, process: name),
-            remedy: "End that process, or restore in a pid namespace of its own:"
-                + " `unshare --pid --fork --mount-proc apus restore ...`")
+            remedy: "End that process, or restore into a pid namespace of its own with --pid-policy new-namespace")
     }
 
     private struct Holder {

@@ -15,6 +15,17 @@ public enum Restoration {
     /// - Returns: the exit status of the tool: that of the restored root where it was waited for.
     /// - Throws: `Problem` or `Problems`: everything that was found to stand in the way, in one look.
     public static func run(_ options: RestoreOptions, logger: Logger) throws -> Int32 {
+        switch options.pidPolicy {
+        case .exact: return try run(options, in: nil, logger: logger)
+        case .newNamespace:
+            switch try PidNamespace.enter(options) {
+            case .inside(let namespace): return try run(options, in: namespace, logger: logger)
+            case .outside(let status): return status
+            }
+        }
+    }
+
+    private static func run(_ options: RestoreOptions, in namespace: PidNamespace?, logger: Logger) throws -> Int32 {
         let began = Deadline.now()
         defer { Steps.report() }
         let directory = try ImageDirectory(opening: options.imagesDirectory)
@@ -43,7 +54,7 @@ public enum Restoration {
             options.showPlan(plan.description)
             return 0
         }
-        return try restore(plan, site, options, logger: logger, began: began)
+        return try restore(plan, site, options, in: namespace, logger: logger, began: began)
     }
 
     /// The parent that the root had is not in the images; its new one is Apus, whose leaving must not be the death that
@@ -78,7 +89,8 @@ public enum Restoration {
     }
 
     private static func restore(
-        _ plan: RestorePlan, _ site: RestoreSite, _ options: RestoreOptions, logger: Logger, began: UInt64
+        _ plan: RestorePlan, _ site: RestoreSite, _ options: RestoreOptions, in namespace: PidNamespace?,
+        logger: Logger, began: UInt64
     ) throws -> Int32 {
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: options.imagesDirectory)
         try scripts.run(.preRestore)
@@ -89,7 +101,10 @@ public enum Restoration {
             logger.info("All processes are rebuilt (\(builder.roundTrips) round trips)")
             job = try Job(plan, options)
             try scripts.run(.postRestore, pid: plan.tasks[0].pid)
-            if let path = options.pidFile { pidFile = try WrittenFile("\(plan.tasks[0].pid)", to: path, options) }
+            if let path = options.pidFile {
+                let pid = try namespace?.outerPid(of: plan.tasks[0].pid) ?? plan.tasks[0].pid
+                pidFile = try WrittenFile("\(pid)", to: path, options)
+            }
             try scripts.run(.preResume, pid: plan.tasks[0].pid)
             try builder.settleThreads()
             try builder.hold()
@@ -122,6 +137,7 @@ public enum Restoration {
             try? Files.close(descriptor)
         }
         Steps.report()
+        if let namespace { namespace.serve(root: plan.tasks[0].pid) }
         if let command = options.execCommand { return try Job.become(command) }
         return options.detached ? 0 : job?.wait() ?? 0
     }

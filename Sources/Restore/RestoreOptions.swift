@@ -13,6 +13,8 @@ public struct RestoreOptions: Sendable {
     public var detached = false
     /// Leave the restored tree stopped (`--leave-stopped`).
     public var leaveStopped = false
+    /// Where the pids of the tree come from (`--pid-policy`).
+    public var pidPolicy = PidPolicy.exact
     /// The tree joins the session and the terminal of the caller (`--shell-job`).
     public var shellJob = false
     /// The root becomes a child of Apus' parent (`--restore-sibling`).
@@ -43,6 +45,13 @@ public struct RestoreOptions: Sendable {
     public var showPlan: @Sendable (String) -> Void = { _ in }
     /// Told what the restore cost, once the tree runs and before anything else is waited for.
     public var report: @Sendable (Statistics) -> Void = { _ in }
+
+    public enum PidPolicy: Sendable, Equatable {
+        /// The pids that the processes had, which have to be free here.
+        case exact
+        /// The same pids in a pid namespace of its own, of which Apus stays the init.
+        case newNamespace
+    }
 
     public struct Inherited: Sendable, Equatable {
         public var descriptor: Int32

@@ -60,10 +60,98 @@ struct FamilySystemTests {
         }
     }
 
+    /// The pids are taken, and a pid namespace makes them free: the copy runs beside the original.
+    @Test func aPidNamespaceForTakenPids() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "tree"), in: world)
+            let before = running.snapshot
+            try world.requireDump(running.pid, to: "images", ["--leave-running"])
+            let options = ["--pid-policy", "new-namespace", "--pidfile", world.path("pid")]
+            try world.requireRestore("images", options)
+            let outer = try #require(Int32(text(world.path("pid"))))
+            #expect(outer != running.pid && world.isReleased(outer, named: "tree"))
+            let ids = text("\(world.proc)/\(outer)/status").split(separator: "\n").first { $0.hasPrefix("NSpid:") }
+            #expect(ids?.hasSuffix("\t\(running.pid)") == true)
+            // Every process of it is there once more.
+            #expect(eventually { world.processes.count == 2 * before.tasks.count + 1 })
+            let said = lines(world.path("tree.out")).count
+            world.signal(SIGUSR1, outer)
+            #expect(eventually { lines(world.path("tree.out")).count > said })
+            #expect(lines(world.path("tree.out")).dropFirst(said) == ["OK"])
+            #expect(running.changes(since: before) { $0.contains(" descriptors: ") } == [])
+            world.signal(SIGKILL, outer)
+            // Its init takes note, waits for the orphans, and ends with the last of them.
+            for pid in world.processes where !before.tasks.contains(pid) { world.signal(SIGKILL, pid) }
+            #expect(eventually { world.processes == before.tasks }, "\(world.processes)")
+            #expect(running.check() == [])
+        }
+    }
+
+    @Test(arguments: [("exit 7", 7), ("kill -9 $$", 128 + 9)])
+    func theStatusComesOutOfThePidNamespace(_ end: String, _ status: Int) throws {
+        try withWorld { world in
+            let script = "echo begun; while [ ! -e \(world.path("go")) ]; do sleep 0.05; done; \(end)"
+            let pid = try world.start(["/bin/sh", "-c", script], output: "out")
+            try #require(eventually { text(world.path("out")) == "begun\n" })
+            try world.requireDump(pid, to: "images", ["--leave-stopped"])
+            try write("", to: world.path("go"))
+            let finished = try world.apus(["restore", "-D", world.path("images"), "--pid-policy", "new-namespace"])
+            #expect(finished.status == status, "\(finished)")
+            world.killAll()
+        }
+    }
+
+    /// Nothing is left where the restore fails, neither processes nor the init of the namespace.
+    @Test func aPidNamespaceGoesWithAFailedRestore() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "counter"), in: world)
+            try world.requireDump(running.pid, to: "images")
+            let options = [
+                "--pid-policy", "new-namespace", "--action-script", "test $CRTOOLS_SCRIPT_ACTION != pre-resume",
+            ]
+            let finished = try world.restore("images", options)
+            #expect(finished.status == 1 && finished.errors.contains("script"), "\(finished)")
+            #expect(eventually { world.processes.isEmpty })
+            let both = try world.restore("images", ["--pid-policy", "new-namespace", "--shell-job"])
+            #expect(both.status == 1 && both.errors.contains("--shell-job"))
+        }
+    }
+
+    /// A hundred generations, and many processes.
+    @Test func manyProcesses() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "many", arguments: ["200", "100"]), in: world)
+            let before = running.snapshot
+            try world.requireDump(running.pid, to: "images", ["--timeout", "60"])
+            try world.requireRestore("images")
+            #expect(running.changes(since: before) == [])
+            #expect(running.check() == [])
+        }
+    }
+
+    /// Processes that never stop making others are frozen all the same, again and again.
+    @Test(arguments: ["storm", "bomb"])
+    func theFreezeConverges(_ kind: String) throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "storm", arguments: [kind, "6"]), in: world)
+            for round in 1...6 {
+                let dump = try world.dump(running.pid, to: "images", ["--leave-running"])
+                #expect(dump.status == 0, "round \(round): \(dump)")
+                #expect(running.check() == [], "round \(round)")
+            }
+            try world.requireDump(running.pid, to: "images")
+            #expect(eventually { world.processes.isEmpty })
+            try world.requireRestore("images")
+            #expect(running.check() == [])
+        }
+    }
+
     private func daemon(in world: World) throws -> Int32 {
         let script = "setsid sh -c '(sleep 1000 </dev/null >/dev/null 2>&1 & echo $! > \(world.path("pid")))'"
         try world.succeed("sh", "-c", script)
         try #require(eventually { !text(world.path("pid")).isEmpty })
-        return try #require(Int32(text(world.path("pid")).dropLast()))
+        let pid = try #require(Int32(text(world.path("pid")).dropLast()))
+        try #require(eventually { world.isReleased(pid, named: "sleep") })
+        return pid
     }
 }

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 /// The kernel's siginfo_t as waitid(2) fills it in for SIGCHLD (64-bit).
 struct apus_child_info {
@@ -39,3 +40,6 @@ struct apus_rlimit {
 	uint64_t hard;
 };
 _Static_assert(sizeof(struct apus_rlimit) == 16, "size of struct rlimit64");
+
+/// fork(2), which Swift hides.
+static inline int apus_fork(void) { return (int)fork(); }

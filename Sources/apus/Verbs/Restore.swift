@@ -40,6 +40,12 @@ struct Restore: ParsableCommand {
         completion: .file())
     var pidfile: String?
 
+    @Option(
+        help: .init(
+            "The pids have to be free here (exact), or are made free by a pid namespace (new-namespace).",
+            valueName: "policy"), completion: .list(["exact", "new-namespace"]))
+    var pidPolicy: String?
+
     @Flag(help: "Print the plan and make nothing.")
     var dryRun = false
 
@@ -69,6 +75,7 @@ extension Restore: Action {
                     remedy: "Give --restore-detached too: a sibling cannot be waited for")
             ])
         }
+        readPidPolicy(&reader, &options)
         options.pidFile = reader.path("pidfile")
         if reader.flag("exec-cmd") {
             options.execCommand = session.invocation.operands
@@ -101,5 +108,18 @@ extension Restore: Action {
         }
         try reader.finish()
         return options
+    }
+
+    private static func readPidPolicy(_ reader: inout OptionReader, _ options: inout RestoreOptions) {
+        guard reader.values("pid-policy").last == Array("new-namespace".utf8) else { return }
+        options.pidPolicy = .newNamespace
+        for option in ["shell-job", "restore-sibling", "exec-cmd"] where reader.flag(option) {
+            reader.report([
+                Problem(
+                    .invalidValue, "--pid-policy new-namespace does not go together with --\(option)",
+                    remedy: "A tree in a pid namespace of its own is the child of that namespace's init, and cannot"
+                        + " see the session of the caller: leave one of the two options out")
+            ])
+        }
     }
 }

@@ -22,6 +22,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "signals"),
         Subject(name: "tree"),
         Subject(name: "daemons"),
+        Subject(name: "zombies"),
         Subject(name: "pipes"),
         Subject(name: "files", arguments: ["FOLDER/files"]),
         Subject(name: "devices"),
