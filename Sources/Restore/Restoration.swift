@@ -54,7 +54,12 @@ public enum Restoration {
             options.showPlan(plan.description)
             return 0
         }
-        return try restore(plan, site, options, in: namespace, logger: logger, began: began)
+        do {
+            return try restore(plan, site, options, in: namespace, logger: logger, began: began)
+        } catch {
+            site.withdraw()
+            throw error
+        }
     }
 
     /// The parent that the root had is not in the images; its new one is Apus, whose leaving must not be the death that
@@ -117,6 +122,7 @@ public enum Restoration {
         builder.losses.forEach { logger.warning("\($0)") }
         builder.release()
         site.images.unlock()
+        site.commit()
         job?.announceSize(plan)
         logger.info("The tree is released")
         var statistics = Statistics()
