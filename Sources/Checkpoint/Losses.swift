@@ -2,6 +2,7 @@ internal import Diagnostics
 internal import Linux
 internal import Logging
 internal import Memory
+internal import Objects
 internal import SystemPackage
 
 /// Settings that the images have no place for, and that a restored process does without: small enough not to refuse
@@ -37,6 +38,7 @@ enum Losses {
                 found.append("the I/O priority of thread \(thread) is not carried")
             }
         }
+        found += process.descriptors.compactMap(InetSocket.loss(of:))
         let names = process.areas.compactMap { area, _ in area.givenName }
         if let first = names.first {
             let more = names.count > 1 ? ", and \(names.count - 1) more" : ""

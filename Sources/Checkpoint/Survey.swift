@@ -166,6 +166,7 @@ struct Survey {
         obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
+        addSockets(to: &circumstances)
         for process in processes {
             for seen in process.descriptors {
                 if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { add(obstacle) }
@@ -191,7 +192,17 @@ struct Survey {
             pids: Set(processes.map(\.pid)), shellJob: options.shellJob, external: Set(options.external),
             fileLocks: options.fileLocks)
         circumstances.evasiveDevices = options.evasiveDevices
+        circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
+    }
+
+    private mutating func addSockets(to circumstances: inout Circumstances) {
+        do throws(Problem) {
+            circumstances.sockets = try SocketTable(
+                of: processes.flatMap(\.descriptors), in: circumstances.pids, searchingOutside: isRunning)
+        } catch {
+            obstacles.append(error)
+        }
     }
 
     /// Finds the pipes of which the tree holds one end alone, and whether somebody outside holds the other.

@@ -12,6 +12,9 @@ public enum DescriptionKinds {
         Timerfd.self,
         Signalfd.self,
         Inotify.self,
+        UnixSocket.self,
+        InetSocket.self,
+        NetlinkSocket.self,
         RegularFile.self,
     ]
 

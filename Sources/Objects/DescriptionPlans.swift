@@ -18,6 +18,9 @@ public enum DescriptionPlans {
         if key.type == .pipe, entry.hasPipe {
             return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])
         }
+        if key.type == .unixsk, entry.hasUsk { return try UnixSocketEnd(entry.usk, in: images.unixSockets) }
+        if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk) }
+        if key.type == .netlinksk, entry.hasNlsk { return NetlinkSocketEnd(entry.nlsk) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
             return OutsideTerminal(entry.tty, info: info)
         }
@@ -87,7 +90,10 @@ public enum DescriptionPlans {
             case .signalfd: entry.sgfd.fown
             case .timerfd: entry.tfd.fown
             case .inotify: entry.ify.fown
-            case .und, .fifo, .inetsk, .unixsk, .packetsk, .ctlTty, .fanotify, .netlinksk, .ns, .tunf, .ext, .bpfmap,
+            case .unixsk: entry.usk.fown
+            case .inetsk: entry.isk.fown
+            case .netlinksk: entry.nlsk.fown
+            case .und, .fifo, .packetsk, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
                 .pidfd, .autofsPipe:
                 nil
             }

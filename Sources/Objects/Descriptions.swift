@@ -23,6 +23,8 @@ public final class Descriptions {
     var epollSets: [CapturedEpollSet] = []
     /// Under which key each descriptor has been recorded, by process and number.
     private(set) var keys: [Int32: [Int32: DescriptionKey]] = [:]
+    /// Sockets, and what is queued in them.
+    public internal(set) var sockets = SocketRecords()
     public let circumstances: Circumstances
 
     private var lastID: UInt32 = 0

@@ -30,6 +30,11 @@ public final class RestoreSite {
     public let shellJob: Bool
     var pipes: [UInt32: PipeEnds] = [:]
     var memoryFiles: [UInt64: SharedFile] = [:]
+    var unixSockets = UnixSocketWorkshop()
+    /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
+    var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
+    /// Names that were made in the file system, and that go again if the restore fails.
+    var madeFiles: [FilePath] = []
 
     public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
         self.images = images
@@ -41,6 +46,33 @@ public final class RestoreSite {
     public func beginAnew() {
         pipes = [:]
         memoryFiles = [:]
+        unixSockets = UnixSocketWorkshop()
+        listening = []
+    }
+
+    /// Removes the names that were made in the file system for a restore that failed.
+    public func removeMadeFiles() {
+        for path in madeFiles { try? Files.remove(path) }
+        madeFiles = []
+    }
+
+    /// Does what needs all descriptions and all processes to be there already: fills the queues of sockets, connects
+    /// some, and gives them their options.
+    ///
+    /// - Parameter descriptors: Apus' descriptors of the descriptions, by the ids of the images.
+    public func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
+        try unixSockets.complete(descriptors)
+        // From here on clients are told that they are connected.
+        for one in listening {
+            do throws(Errno) {
+                try Sockets.listen(one.socket.descriptor.raw, backlog: Int32(clamping: one.backlog))
+                try Sockets.set(one.socket.descriptor.raw, .reuseAddress, to: one.sharesAddress ? 1 : 0)
+            } catch {
+                throw Problem(
+                    .nameInUse, "a TCP socket cannot listen", cause: .init(error, attempted: "listen"),
+                    remedy: "End the program that listens at its address (ss -lnp shows which)")
+            }
+        }
     }
 
     /// A copy of the descriptor that stands in for a resource, or nil where none does.

@@ -14,6 +14,7 @@ final class TreeBuilder {
     let plan: RestorePlan
     let deadline: Deadline
     let sibling: Bool
+    let site: RestoreSite
     let progress: Progress
     var mailbox: Mailbox
     /// Apus' ends of the channels, by task.
@@ -41,6 +42,7 @@ final class TreeBuilder {
         self.plan = plan
         self.deadline = deadline
         self.sibling = sibling
+        self.site = site
         self.progress = progress
         ChildSignal.prepare()
         mailbox = try Mailbox(plan)
@@ -50,6 +52,7 @@ final class TreeBuilder {
             try openChannels()
         } catch {
             closeService()
+            site.removeMadeFiles()
             throw error
         }
     }
@@ -116,6 +119,7 @@ final class TreeBuilder {
             try awaitEnd(of: these)
         }
         try finish()
+        try completeDescriptions()
         try setOwners()
         closeService()
     }
@@ -142,6 +146,12 @@ final class TreeBuilder {
                     remedy: "Run Apus with CAP_SYS_RESOURCE, or start it with the same oom_score_adj")
             }
         }
+    }
+
+    /// What descriptions get last: what is queued in sockets may hold other descriptions, and names of processes.
+    private func completeDescriptions() throws(Problem) {
+        let known = plan.openings.compactMap { opening in opening.id.map { ($0, opening.descriptor) } }
+        try site.complete(Dictionary(known) { first, _ in first })
     }
 
     /// To whom descriptions send signals: processes, groups and threads exist by now.

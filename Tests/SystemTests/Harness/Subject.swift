@@ -24,6 +24,8 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "daemons"),
         Subject(name: "pipes"),
         Subject(name: "files", arguments: ["FOLDER/files"]),
+        Subject(name: "unixsockets", arguments: ["FOLDER/sockets"]),
+        Subject(name: "sockets"),
         Subject(name: "devices"),
         Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
         Subject(name: "credentials"),
