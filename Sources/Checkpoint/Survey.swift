@@ -214,6 +214,10 @@ struct Survey {
                 holders[seen.status.inode] = seen
             }
         }
+        let named = Set(processes.flatMap(\.descriptors).filter(NamedPipe.recognises).map(\.link))
+        if isRunning && !named.isEmpty {
+            circumstances.namedPipesLeadingOut = PipeHolders.outside(of: circumstances.pids, amongNamed: named)
+        }
         // Who else holds a pipe is looked for once, while nothing stands still.
         if isRunning && !holders.isEmpty {
             circumstances.pipesLeadingOut = PipeHolders.outside(of: circumstances.pids, among: Set(holders.keys))

@@ -6,6 +6,7 @@ public enum DescriptionKinds {
     public static let all: [any DescriptionKind.Type] = [
         TerminalFile.self,
         Pipe.self,
+        NamedPipe.self,
         SharedMemoryFile.self,
         Eventfd.self,
         Epoll.self,

@@ -19,6 +19,9 @@ public enum DescriptionPlans {
             return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])
         }
         if key.type == .unixsk, entry.hasUsk { return try UnixSocketEnd(entry.usk, in: images.unixSockets) }
+        if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {
+            return NamedPipeEnd(entry.fifo, file, content: images.pipes[entry.fifo.pipeID])
+        }
         if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk) }
         if key.type == .netlinksk, entry.hasNlsk { return NetlinkSocketEnd(entry.nlsk) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
@@ -90,10 +93,11 @@ public enum DescriptionPlans {
             case .signalfd: entry.sgfd.fown
             case .timerfd: entry.tfd.fown
             case .inotify: entry.ify.fown
+            case .fifo: images.files.regular(entry.fifo.regfID)?.fown
             case .unixsk: entry.usk.fown
             case .inetsk: entry.isk.fown
             case .netlinksk: entry.nlsk.fown
-            case .und, .fifo, .packetsk, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
+            case .und, .packetsk, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
                 .pidfd, .autofsPipe:
                 nil
             }

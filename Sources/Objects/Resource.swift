@@ -29,6 +29,8 @@ public final class RestoreSite {
     /// The caller's terminal takes the place of the one that the dump left outside (`--shell-job`).
     public let shellJob: Bool
     var pipes: [UInt32: PipeEnds] = [:]
+    /// Both ends of each named pipe, until all of its descriptions are open.
+    var namedPipes: [UInt32: SharedFile] = [:]
     var memoryFiles: [UInt64: SharedFile] = [:]
     var unixSockets = UnixSocketWorkshop()
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
@@ -46,6 +48,7 @@ public final class RestoreSite {
     public func beginAnew() {
         pipes = [:]
         memoryFiles = [:]
+        namedPipes = [:]
         unixSockets = UnixSocketWorkshop()
         listening = []
     }

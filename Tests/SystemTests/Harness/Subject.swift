@@ -26,6 +26,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "files", arguments: ["FOLDER/files"]),
         Subject(name: "unixsockets", arguments: ["FOLDER/sockets"]),
         Subject(name: "sockets"),
+        Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
         Subject(name: "devices"),
         Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
         Subject(name: "credentials"),
