@@ -133,7 +133,8 @@ struct InetAddress: CustomStringConvertible {
         encoded += [UInt8(port >> 8), UInt8(port & 0xff)]
         if isSix { encoded += [0, 0, 0, 0] }
         encoded += bytes
-        encoded += isSix ? (0..<4).map { UInt8(truncatingIfNeeded: scope >> UInt32(8 * $0)) } : [0, 0, 0, 0, 0, 0, 0, 0]
+        encoded +=
+            isSix ? (0..<4).map { UInt8(truncatingIfNeeded: scope >> UInt32(8 * $0)) } : [0, 0, 0, 0, 0, 0, 0, 0]
         return encoded
     }
 

@@ -21,7 +21,8 @@ public struct NamedPipeEnd: Resource {
     }
 
     public var description: String {
-        "named pipe \(file.path)" + (content.map { $0.bytes.isEmpty ? "" : " with \($0.bytes.count) bytes queued" } ?? "")
+        "named pipe \(file.path)"
+            + (content.map { $0.bytes.isEmpty ? "" : " with \($0.bytes.count) bytes queued" } ?? "")
     }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {

@@ -30,7 +30,9 @@ extension Descriptions {
             } catch {
                 throw unreadable(seen, error, "recvmsg(MSG_PEEK)")
             }
-            for message in messages { sockets.received += message.descriptors.map { SharedFile(OwnedDescriptor(owning: $0)) } }
+            for message in messages {
+                sockets.received += message.descriptors.map { SharedFile(OwnedDescriptor(owning: $0)) }
+            }
             for message in messages { try record(message, queuedIn: seen, id) }
         }
         for (peer, seen) in sockets.expected where sockets.unix[peer] == nil && !sockets.external.contains(peer) {
