@@ -166,12 +166,14 @@ struct DumpImages {
 
     /// Writes what belongs to no single process.
     func writeCommon(_ tree: [PstreeEntry]) throws(Problem) {
+        try descriptions.captureQueues()
         try descriptions.nameWatched()
         try directory.write(descriptions.supplement)
         try directory.write(tree, as: .pstree)
         try directory.write(descriptions.entries, as: .files)
         try directory.write(payloads: descriptions.pipeContents, as: .pipesData)
         try directory.write(payloads: descriptions.fifoContents, as: .fifosData)
+        try directory.write(payloads: descriptions.sockets.packets, as: .socketQueues)
         try directory.write(descriptions.terminals, as: .ttyInfo)
         try directory.write(descriptions.sharedMemory.inodes, as: .memfdInodes)
         try GhostImages.write(descriptions.ghosts, into: directory)

@@ -2,6 +2,7 @@ internal import Diagnostics
 internal import Linux
 internal import Logging
 internal import Memory
+internal import Objects
 internal import SystemPackage
 
 /// Settings that the images have no place for, and that a restored process does without: small enough not to refuse
@@ -14,6 +15,7 @@ enum Losses {
 
     private static func find(_ process: SurveyedProcess) -> [String] {
         var found: [String] = []
+        found += process.descriptors.compactMap(InetSocket.loss(of:))
         let names = process.areas.compactMap { area, _ in area.givenName }
         if let first = names.first {
             let more = names.count > 1 ? ", and \(names.count - 1) more" : ""

@@ -183,6 +183,7 @@ struct Survey {
         obstacles += MemoryObstacles.find(processes)
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
+        addSockets(to: &circumstances)
         for process in processes {
             for seen in process.descriptors {
                 if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { add(obstacle) }
@@ -209,7 +210,17 @@ struct Survey {
             fileLocks: options.fileLocks)
         circumstances.evasiveDevices = options.evasiveDevices
         circumstances.ghostLimit = options.ghostLimit
+        circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
+    }
+
+    private mutating func addSockets(to circumstances: inout Circumstances) {
+        do throws(Problem) {
+            circumstances.sockets = try SocketTable(
+                of: processes.flatMap(\.descriptors), in: circumstances.pids, searchingOutside: isRunning)
+        } catch {
+            obstacles.append(error)
+        }
     }
 
     /// Finds the pipes of which the tree holds one end alone, and whether somebody outside holds the other.
@@ -220,6 +231,10 @@ struct Survey {
                 circumstances.pipeEnds[seen.status.inode, default: []].formUnion(Pipe.end(seen))
                 holders[seen.status.inode] = seen
             }
+        }
+        let named = Set(processes.flatMap(\.descriptors).filter(NamedPipe.recognises).map(\.link))
+        if isRunning && !named.isEmpty {
+            circumstances.namedPipesLeadingOut = PipeHolders.outside(of: circumstances.pids, amongNamed: named)
         }
         // Who else holds a pipe is looked for once, while nothing stands still.
         if isRunning && !holders.isEmpty {

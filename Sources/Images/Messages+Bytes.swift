@@ -62,6 +62,12 @@ extension UnixSkEntry {
         get { [UInt8](name) }
         set { name = Data(newValue) }
     }
+
+    /// From where a name that is no absolute path leads to the file.
+    public var directory: FilePath? {
+        get { hasNameDir ? FilePath(imageBytes: [UInt8](nameDir)) : nil }
+        set { if let newValue { nameDir = Data(newValue.imageBytes) } else { clearNameDir() } }
+    }
 }
 
 extension SiginfoEntry {

@@ -52,6 +52,12 @@ public struct Circumstances: Sendable {
     public var pipeEnds: [UInt64: HeldEnds] = [:]
     /// Pipes to which somebody outside of the tree holds the end that the tree lacks.
     public var pipesLeadingOut: Set<UInt64> = []
+    /// Named pipes that somebody outside of the tree has open.
+    public var namedPipesLeadingOut: Set<[UInt8]> = []
+    /// The sockets of the tree, and who is at the other end.
+    public var sockets = SocketTable()
+    /// Datagram sockets may be connected to one outside of the tree (`--ext-unix-sk`).
+    public var externalUnixSockets = false
 
     public init(pids: Set<Int32>, shellJob: Bool, external: Set<String>, fileLocks: Bool) {
         self.pids = pids

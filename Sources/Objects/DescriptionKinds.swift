@@ -6,12 +6,16 @@ public enum DescriptionKinds {
     public static let all: [any DescriptionKind.Type] = [
         TerminalFile.self,
         Pipe.self,
+        NamedPipe.self,
         SharedMemoryFile.self,
         Eventfd.self,
         Epoll.self,
         Timerfd.self,
         Signalfd.self,
         Inotify.self,
+        UnixSocket.self,
+        InetSocket.self,
+        NetlinkSocket.self,
         RegularFile.self,
     ]
 

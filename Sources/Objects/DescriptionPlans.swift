@@ -19,6 +19,12 @@ public enum DescriptionPlans {
         if key.type == .pipe, entry.hasPipe {
             return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])
         }
+        if key.type == .unixsk, entry.hasUsk { return try UnixSocketEnd(entry.usk, in: images.unixSockets) }
+        if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {
+            return NamedPipeEnd(entry.fifo, file, content: images.pipes[entry.fifo.pipeID])
+        }
+        if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk) }
+        if key.type == .netlinksk, entry.hasNlsk { return NetlinkSocketEnd(entry.nlsk) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
             return OutsideTerminal(entry.tty, info: info)
         }
@@ -88,7 +94,11 @@ public enum DescriptionPlans {
             case .signalfd: entry.sgfd.fown
             case .timerfd: entry.tfd.fown
             case .inotify: entry.ify.fown
-            case .und, .fifo, .inetsk, .unixsk, .packetsk, .ctlTty, .fanotify, .netlinksk, .ns, .tunf, .ext, .bpfmap,
+            case .fifo: images.files.regular(entry.fifo.regfID)?.fown
+            case .unixsk: entry.usk.fown
+            case .inetsk: entry.isk.fown
+            case .netlinksk: entry.nlsk.fown
+            case .und, .packetsk, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
                 .pidfd, .autofsPipe:
                 nil
             }

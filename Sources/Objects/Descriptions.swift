@@ -27,6 +27,8 @@ public final class Descriptions {
     public internal(set) var ghosts = GhostTable()
     /// Segments of System V shared memory; nil where none was come across.
     public internal(set) var systemV: SystemVMemory?
+    /// Sockets, and what is queued in them.
+    public internal(set) var sockets = SocketRecords()
     public let circumstances: Circumstances
 
     private var lastID: UInt32 = 0

@@ -124,7 +124,11 @@ public enum NamedPipe: DescriptionKind {
     }
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
-        RegularFile.obstacle(to: seen, circumstances)
+        if let obstacle = RegularFile.obstacle(to: seen, circumstances) { return obstacle }
+        guard circumstances.namedPipesLeadingOut.contains(seen.link) else { return nil }
+        return Problem(
+            .leadsOutside, "the named pipe is also open in a process outside of the tree", object: seen.object,
+            remedy: "Dump the tree that has both ends; fuser '\(seen.linkText)' shows who has it")
     }
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)

@@ -25,7 +25,7 @@ struct RefusedKind {
         "Close it in the program before the dump, or wait for a version of Apus that carries it"
 
     static let all: [RefusedKind] = [
-        RefusedKind("a socket", closing) { $0.status.kind == .socket },
+        RefusedKind("a socket other than Unix, TCP, UDP and netlink", closing) { $0.status.kind == .socket },
         RefusedKind("a fanotify queue", link: "anon_inode:[fanotify]", closing),
         RefusedKind("a pidfd", link: "anon_inode:[pidfd]", closing),
         RefusedKind("a pidfd", link: "pidfd:", closing),
@@ -48,7 +48,6 @@ struct RefusedKind {
             "Its content is hidden from the kernel's own eyes, and cannot be carried"),
         RefusedKind(
             "memory of huge pages", link: "/anon_hugepage", "Run the program without explicit huge pages (MAP_HUGETLB)"),
-        RefusedKind("a named pipe (FIFO)", closing) { $0.status.kind == .fifo && $0.hasPath },
         RefusedKind("a namespace", closing) { seen in
             ["mnt:[", "net:[", "pid:[", "uts:[", "ipc:[", "user:[", "cgroup:[", "time:["].contains {
                 seen.linkBegins(with: $0)

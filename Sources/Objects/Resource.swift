@@ -29,10 +29,17 @@ public final class RestoreSite {
     /// The caller's terminal takes the place of the one that the dump left outside (`--shell-job`).
     public let shellJob: Bool
     var pipes: [UInt32: PipeEnds] = [:]
+    /// Both ends of each named pipe, until all of its descriptions are open.
+    var namedPipes: [UInt32: SharedFile] = [:]
     var memoryFiles: [UInt64: SharedFile] = [:]
     /// Files without a name, by their id in the images.
     var deletedFiles: [UInt32: SharedFile] = [:]
     var segments = SegmentsAtWork()
+    var unixSockets = UnixSocketWorkshop()
+    /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
+    var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
+    /// Names that were made in the file system, and that go again if the restore fails.
+    var madeFiles: [FilePath] = []
 
     public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
         self.images = images
@@ -46,6 +53,34 @@ public final class RestoreSite {
         memoryFiles = [:]
         deletedFiles = [:]
         segments.leave()
+        namedPipes = [:]
+        unixSockets = UnixSocketWorkshop()
+        listening = []
+    }
+
+    /// Removes the names that were made in the file system for a restore that failed.
+    public func removeMadeFiles() {
+        for path in madeFiles { try? Files.remove(path) }
+        madeFiles = []
+    }
+
+    /// Does what needs all descriptions and all processes to be there already: fills the queues of sockets, connects
+    /// some, and gives them their options.
+    ///
+    /// - Parameter descriptors: Apus' descriptors of the descriptions, by the ids of the images.
+    public func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
+        try unixSockets.complete(descriptors)
+        // From here on clients are told that they are connected.
+        for one in listening {
+            do throws(Errno) {
+                try Sockets.listen(one.socket.descriptor.raw, backlog: Int32(clamping: one.backlog))
+                try Sockets.set(one.socket.descriptor.raw, .reuseAddress, to: one.sharesAddress ? 1 : 0)
+            } catch {
+                throw Problem(
+                    .nameInUse, "a TCP socket cannot listen", cause: .init(error, attempted: "listen"),
+                    remedy: "End the program that listens at its address (ss -lnp shows which)")
+            }
+        }
     }
 
     /// A copy of the descriptor that stands in for a resource, or nil where none does.

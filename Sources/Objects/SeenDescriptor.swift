@@ -13,6 +13,8 @@ public struct SeenDescriptor: Sendable {
     public let info: DescriptorInfo
     /// Of the object itself, whatever its name now means.
     public let status: FileStatus
+    /// What kind of socket it is; nil for all else.
+    public let socket: SocketIdentity?
 
     /// Reads `/proc`.
     ///
@@ -31,6 +33,7 @@ public struct SeenDescriptor: Sendable {
         } catch {
             throw ProcfsError(file: path, reason: .unreadable(error))
         }
+        socket = status.kind == .socket ? SocketIdentity(number, of: pid) : nil
     }
 
     /// The text of the link for people.

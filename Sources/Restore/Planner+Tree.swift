@@ -18,6 +18,7 @@ extension Planner {
         for index in images.tasks.indices { composeTask(index) }
         for helper in family.processes.indices.dropFirst(images.tasks.count) { composeHelper(helper) }
         composeAdoptions()
+        openWhatIsUnderWay()
     }
 
     /// - Returns: false where some cannot be placed; the problems say which.

@@ -148,7 +148,9 @@ public struct Planner {
             let number = takeDescriptor()
             files[key] = number
             plan.openings.append(
-                .init(descriptor: number, resource: resource, owner: DescriptionPlans.owner(of: key, in: images)))
+                .init(
+                    descriptor: number, resource: resource, owner: DescriptionPlans.owner(of: key, in: images),
+                    id: key.id))
             return number
         } catch {
             if !problems.contains(error) { problems.append(error) }

@@ -37,6 +37,8 @@ public struct RestorePlan: Sendable {
         public var resource: any Resource
         /// To whom the description sends signals.
         public var owner: FownEntry?
+        /// The id of the description in the images, where it is one.
+        public var id: UInt32?
     }
 
     /// A terminal whose settings come from the images.

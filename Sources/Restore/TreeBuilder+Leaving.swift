@@ -3,6 +3,7 @@ internal import Diagnostics
 internal import Glibc
 internal import Images
 internal import Linux
+internal import Objects
 internal import SystemPackage
 internal import Tracing
 
@@ -75,6 +76,7 @@ extension TreeBuilder {
     /// Ends everything that was made, and waits until it is gone.
     func abandon() {
         closeService()
+        site.removeMadeFiles()
         channels.removeAll()
         let limit = Deadline(nanoseconds: 3_000_000_000)
         for pid in started.reversed() {

@@ -14,6 +14,7 @@ final class TreeBuilder {
     let plan: RestorePlan
     let deadline: Deadline
     let sibling: Bool
+    let site: RestoreSite
     let progress: Progress
     var mailbox: Mailbox
     /// Apus' ends of the channels, by task.
@@ -43,6 +44,7 @@ final class TreeBuilder {
         self.plan = plan
         self.deadline = deadline
         self.sibling = sibling
+        self.site = site
         self.progress = progress
         ChildSignal.prepare()
         mailbox = try Mailbox(plan)
@@ -52,6 +54,7 @@ final class TreeBuilder {
             try openChannels()
         } catch {
             closeService()
+            site.removeMadeFiles()
             throw error
         }
     }
@@ -118,6 +121,7 @@ final class TreeBuilder {
             try awaitEnd(of: these)
         }
         try finish()
+        try completeDescriptions()
         try setOwners()
         closeService()
     }
@@ -125,6 +129,12 @@ final class TreeBuilder {
     var root: RestorePlan.Task { plan.tasks[0] }
     /// The process that Apus makes itself.
     var first: RestorePlan.Task { plan.tasks[plan.first] }
+
+    /// What descriptions get last: what is queued in sockets may hold other descriptions, and names of processes.
+    private func completeDescriptions() throws(Problem) {
+        let known = plan.openings.compactMap { opening in opening.id.map { ($0, opening.descriptor) } }
+        try site.complete(Dictionary(known) { first, _ in first })
+    }
 
     /// To whom descriptions send signals: processes, groups and threads exist by now.
     private func setOwners() throws(Problem) {

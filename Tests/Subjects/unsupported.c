@@ -1,10 +1,13 @@
 /* unsupported.c KIND FOLDER: holds something that cannot be carried; a dump has to refuse it or name the loss. */
 #include "subject.h"
 #include <linux/userfaultfd.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 static int fd = -1;
 
@@ -15,10 +18,33 @@ static void set_up(const char *kind, const char *folder)
 
 	snprintf(path, sizeof(path), "%s/unsupported", folder);
 	if (!strcmp(kind, "socket")) {
+		/* A TCP connection. */
+		struct sockaddr_in name = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, "" };
+		socklen_t length = sizeof(name);
+		pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+		NEED(bind(pair[0], (void *)&name, length) == 0 && listen(pair[0], 3) == 0);
+		NEED(getsockname(pair[0], (void *)&name, &length) == 0);
 		fd = socket(AF_INET, SOCK_STREAM, 0);
-	} else if (!strcmp(kind, "socketpair")) {
+		NEED(connect(fd, (void *)&name, length) == 0 && accept(pair[0], NULL, NULL) >= 0);
+	} else if (!strcmp(kind, "socket-outside")) {
+		/* The other end is in a process that leaves the tree. */
 		NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 		fd = pair[0];
+		if (fork() == 0) {
+			if (fork() == 0)
+				for (;;)
+					pause();
+			_exit(0);
+		}
+		NEED(wait(NULL) > 0 && close(pair[1]) == 0);
+	} else if (!strcmp(kind, "socket-early")) {
+		/* Data on a connection that is not accepted yet. */
+		struct sockaddr_un name = { AF_UNIX, "" };
+		snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "unsupported-%d", getpid());
+		pair[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 3) == 0);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && send(fd, "early", 5, 0) == 5);
 	} else if (!strcmp(kind, "userfaultfd")) {
 		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	} else if (!strcmp(kind, "linked")) {

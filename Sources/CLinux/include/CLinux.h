@@ -10,4 +10,5 @@
 #include "pagemap.h"
 #include "processes.h"
 #include "ptrace.h"
+#include "sockets.h"
 #include "terminal.h"

@@ -42,6 +42,7 @@ extension CheckpointImages {
         terminals = shared.terminals
         terminalData = shared.terminalData
         pipes = shared.pipes
+        unixSockets = shared.unixSockets
         remaps = shared.remaps
         ghosts = shared.ghosts
         memfds = shared.memfds
@@ -88,6 +89,7 @@ extension CheckpointImages {
         let terminals: [UInt32: TtyInfoEntry]
         let terminalData: [UInt32: [UInt8]]
         let pipes: [UInt32: PipeContent]
+        let unixSockets: UnixSocketImages
         let remaps: [RemapFilePathEntry]
         let ghosts: [UInt32: GhostFileEntry]
         let memfds: [MemfdInodeEntry]
@@ -107,6 +109,7 @@ extension CheckpointImages {
             terminalData = Dictionary(
                 try directory.messages(.ttyData).map { ($0.ttyID, $0.bytes) }, uniquingKeysWith: +)
             pipes = try directory.pipeContents()
+            unixSockets = UnixSocketImages(files, try directory.payloads(.socketQueues))
             remaps = try directory.messages(.remaps)
             ghosts = try directory.each(.ghostFile, names)
             memfds = try directory.messages(.memfdInodes)

@@ -22,6 +22,8 @@ public struct CheckpointImages: Sendable {
     public var terminalData: [UInt32: [UInt8]]
     /// What is queued in pipes and named pipes, by pipe id.
     public var pipes: [UInt32: PipeContent]
+    /// Unix sockets.
+    public var unixSockets: UnixSocketImages
     /// Files that cannot be opened by their name any more.
     public var remaps: [RemapFilePathEntry]
     /// Files that were deleted while open, by the id in their file name. Their content stays in the directory.

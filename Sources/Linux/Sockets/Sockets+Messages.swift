@@ -1,0 +1,166 @@
+internal import CLinux
+public import SystemPackage
+
+/// A message as recvmsg(2) gives it.
+public struct SocketMessage: Sendable {
+    public var payload: [UInt8]
+    /// Descriptors that came with it (SCM_RIGHTS), open in this process, which has to close them.
+    public var descriptors: [Int32] = []
+    /// Who sent it (SCM_CREDENTIALS), where the socket asks for that.
+    public var credentials: Credentials?
+    /// There were more bytes than asked for (MSG_TRUNC).
+    public var isTruncated = false
+    /// The sender's address; empty where it has none.
+    public var sender: [UInt8] = []
+
+    /// struct ucred (unix(7)).
+    public struct Credentials: Sendable, Hashable {
+        public var pid: Int32
+        public var uid: UInt32
+        public var gid: UInt32
+        public init(pid: Int32, uid: UInt32, gid: UInt32) {
+            self.pid = pid
+            self.uid = uid
+            self.gid = gid
+        }
+    }
+
+    public init(_ payload: [UInt8]) { self.payload = payload }
+}
+
+extension Sockets {
+    private static let rights: UInt32 = 1
+    private static let credentialsType: UInt32 = 2
+    private static let head = 16
+
+    /// recvmsg(2) that leaves the message where it is (MSG_PEEK) and does not wait.
+    ///
+    /// - Throws: EAGAIN where nothing is queued (behind the peek offset).
+    public static func peek(_ socket: Int32, atMost count: Int) throws(Errno) -> SocketMessage {
+        let (peek, doNotWait, closeOnExec): (UInt, UInt, UInt) = (0x2, 0x40, 0x4000_0000)
+        var payload = [UInt8](repeating: 0, count: max(count, 1))
+        var control = [UInt8](repeating: 0, count: 4096)
+        var name = [UInt8](repeating: 0, count: 128)
+        var piece = apus_iovec()
+        var header = apus_message()
+        header.name_length = UInt32(name.count)
+        header.piece_count = 1
+        header.control_length = UInt64(control.count)
+        let got = try unsafe payload.withUnsafeMutableBytes { payload in
+            unsafe control.withUnsafeMutableBytes { control in
+                unsafe name.withUnsafeMutableBytes { name in
+                    unsafe withUnsafeMutablePointer(to: &piece) { piece in
+                        // All addresses are used by one call, within the closures that lend the memory.
+                        unsafe piece.pointee.base = UInt64(UInt(bitPattern: payload.baseAddress))
+                        unsafe piece.pointee.length = UInt64(count)
+                        header.pieces = UInt64(UInt(bitPattern: piece))
+                        header.control = UInt64(UInt(bitPattern: control.baseAddress))
+                        header.name = UInt64(UInt(bitPattern: name.baseAddress))
+                        return unsafe withUnsafeMutablePointer(to: &header) { header in
+                            outcome(
+                                of: Int(SYS_recvmsg), UInt(signed: socket), UInt(bitPattern: header),
+                                peek | doNotWait | closeOnExec)
+                        }
+                    }
+                }
+            }
+        }.get()
+        var message = SocketMessage(Array(payload.prefix(min(got, count))))
+        message.sender = Array(name.prefix(Int(header.name_length)))
+        let truncated: Int32 = 0x20
+        message.isTruncated = header.flags & truncated != 0
+        parse(Array(control.prefix(Int(header.control_length))), into: &message)
+        return message
+    }
+
+    /// struct cmsghdr: a length of 64 bits, level, type; each padded to eight bytes (cmsg(3)).
+    private static func parse(_ control: [UInt8], into message: inout SocketMessage) {
+        var rest = control[...]
+        while rest.count >= head {
+            let length = Int(truncatingIfNeeded: word(rest, 0, of: UInt64.self))
+            guard length >= head, length <= rest.count else { return }
+            let data = rest.dropFirst(head).prefix(length - head)
+            let level = word(rest, 8, of: UInt32.self)
+            let type = word(rest, 12, of: UInt32.self)
+            if level == UInt32(socketLevel), type == rights {
+                for index in 0..<data.count / 4 {
+                    message.descriptors.append(Int32(bitPattern: word(data, 4 * index, of: UInt32.self)))
+                }
+            } else if level == UInt32(socketLevel), type == credentialsType, data.count >= 12 {
+                message.credentials = .init(
+                    pid: Int32(bitPattern: word(data, 0, of: UInt32.self)), uid: word(data, 4, of: UInt32.self),
+                    gid: word(data, 8, of: UInt32.self))
+            }
+            rest = rest.dropFirst((length + 7) & ~7)
+        }
+    }
+
+    private static func word<Value: FixedWidthInteger>(
+        _ bytes: ArraySlice<UInt8>, _ offset: Int, of type: Value.Type
+    ) -> Value {
+        var value: Value = 0
+        for (index, byte) in bytes.dropFirst(offset).prefix(Value.bitWidth / 8).enumerated() {
+            value |= Value(byte) << Value(8 * index)
+        }
+        return value
+    }
+
+    /// sendmsg(2) of a whole message, without waiting and without SIGPIPE.
+    ///
+    /// - Parameter address: the receiver of a datagram, where the socket is not connected to it.
+    /// - Returns: the bytes sent: fewer than all on a stream whose receiver takes no more.
+    /// - Throws: EAGAIN where nothing more fits.
+    @discardableResult
+    public static func send(
+        _ socket: Int32, _ message: SocketMessage, to address: [UInt8] = []
+    ) throws(Errno) -> Int {
+        let (doNotWait, noSignal): (UInt, UInt) = (0x40, 0x4000)
+        let control = controlBytes(message)
+        var header = apus_message()
+        var piece = apus_iovec()
+        header.piece_count = 1
+        return try withAddress(ofBytes: message.payload) { payload, count in
+            withAddress(ofBytes: control) { control, controlCount in
+                withAddress(ofBytes: address) { address, addressCount in
+                    unsafe withUnsafeMutablePointer(to: &piece) { piece in
+                        // All addresses are used by one call, within the closures that lend the memory.
+                        unsafe piece.pointee.base = UInt64(payload)
+                        unsafe piece.pointee.length = UInt64(count)
+                        header.pieces = UInt64(UInt(bitPattern: piece))
+                        header.control = controlCount == 0 ? 0 : UInt64(control)
+                        header.control_length = UInt64(controlCount)
+                        header.name = addressCount == 0 ? 0 : UInt64(address)
+                        header.name_length = UInt32(addressCount)
+                        return unsafe withUnsafeMutablePointer(to: &header) { header in
+                            outcome(
+                                of: Int(SYS_sendmsg), UInt(signed: socket), UInt(bitPattern: header),
+                                doNotWait | noSignal)
+                        }
+                    }
+                }
+            }
+        }.get()
+    }
+
+    private static func controlBytes(_ message: SocketMessage) -> [UInt8] {
+        var control: [UInt8] = []
+        func add(_ type: UInt32, _ words: [UInt32]) {
+            append(UInt64(head + 4 * words.count), to: &control)
+            append(UInt32(socketLevel), to: &control)
+            append(type, to: &control)
+            for word in words { append(word, to: &control) }
+            while control.count % 8 != 0 { control.append(0) }
+        }
+        if let sender = message.credentials {
+            add(credentialsType, [UInt32(bitPattern: sender.pid), sender.uid, sender.gid])
+        }
+        if !message.descriptors.isEmpty { add(rights, message.descriptors.map(UInt32.init(bitPattern:))) }
+        return control
+    }
+
+    private static func append<Value: FixedWidthInteger>(_ value: Value, to bytes: inout [UInt8]) {
+        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> Value(shift)))
+        }
+    }
+}

@@ -1,0 +1,67 @@
+public import Diagnostics
+public import Images
+public import Linux
+internal import SystemPackage
+
+/// A description of a named pipe (fifo(7)).
+public struct NamedPipeEnd: Resource {
+    let pipe: UInt32
+    let file: RegFileEntry
+    let content: CheckpointImages.PipeContent?
+
+    /// - Parameter file: the message that has the name and the flags.
+    public init(_ entry: FifoEntry, _ file: RegFileEntry, content: CheckpointImages.PipeContent?) {
+        pipe = entry.pipeID
+        self.file = file
+        self.content = content
+    }
+
+    private var flags: OpenFlags {
+        OpenFlags(rawValue: Int32(truncatingIfNeeded: file.flags)).subtracting([.create, .exclusive, .truncate])
+    }
+
+    public var description: String {
+        "named pipe \(file.path)"
+            + (content.map { $0.bytes.isEmpty ? "" : " with \($0.bytes.count) bytes queued" } ?? "")
+    }
+
+    public func obstacles(at site: RestoreSite) -> [Problem] {
+        do throws(Errno) {
+            if try Files.status(of: file.path).kind == .fifo { return [] }
+            return [
+                Problem(
+                    .fileChanged, "the named pipe is something else now", object: .init(path: file.path.string),
+                    remedy: "Put it back: mkfifo '\(file.path)'")
+            ]
+        } catch {
+            return [
+                Problem(
+                    .fileMissing, "the named pipe is not there", object: .init(path: file.path.string),
+                    cause: .init(error, attempted: "stat(\"\(file.path)\")"),
+                    remedy: "Make it again: mkfifo '\(file.path)'")
+            ]
+        }
+    }
+
+    public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
+        do throws(Errno) {
+            // With both ends held for the moment, nothing that is opened waits for its other end.
+            if site.namedPipes[pipe] == nil { site.namedPipes[pipe] = SharedFile(try filled()) }
+            let descriptor = try Files.open(file.path, flags.union(.nonBlocking))
+            try Files.setStatusFlags(descriptor.raw, flags.subtracting([.writeOnly, .readWrite]))
+            return descriptor
+        } catch {
+            throw Problem(
+                .fileUnopenable, "the named pipe cannot be opened and filled", object: .init(path: file.path.string),
+                cause: .init(error, attempted: "open(\"\(file.path)\"), write"),
+                remedy: "See that nobody else has it open, and that fs.pipe-max-size is what it was at the dump")
+        }
+    }
+
+    private func filled() throws(Errno) -> OwnedDescriptor {
+        let both = try Files.open(file.path, [.readWrite, .nonBlocking])
+        if let capacity = content?.capacity, capacity > 0 { try Files.setPipeCapacity(both.raw, Int(capacity)) }
+        if let bytes = content?.bytes, !bytes.isEmpty { try Files.write(both.raw, bytes) }
+        return both
+    }
+}

@@ -1,0 +1,152 @@
+public import Diagnostics
+internal import Images
+internal import Linux
+internal import SystemPackage
+
+/// A Unix socket (unix(7)): streams, datagrams and sequenced packets, with what is queued in them.
+public enum UnixSocket: DescriptionKind {
+    public static let name = "Unix socket"
+
+    public static func recognises(_ seen: SeenDescriptor) -> Bool { seen.socket?.domain == Sockets.unix }
+
+    // MARK: What stands in the way
+
+    public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
+        let table = circumstances.sockets
+        if let problem = table.outside(seen) { return problem }
+        // Closed since: a look at the frozen tree will show all that is left.
+        guard let report = table.report(of: seen) else { return nil }
+        do throws(Problem) {
+            _ = try UnixSocketFile(seen, report)
+        } catch {
+            return error
+        }
+        if report.state == .listening { return obstacle(toListening: seen, report, table) }
+        if let listener = table.connecting[report.inode] { return obstacle(toConnecting: seen, listener, table) }
+        guard let peer = report.peer, peer != 0, !table.held.contains(UInt64(peer)) else { return nil }
+        // One that no process has open is on its way in a message: the frozen tree will show whether in one of its own.
+        if table.outside[UInt64(peer)] == nil && report.type != Sockets.datagram { return nil }
+        if report.type == Sockets.datagram, circumstances.externalUnixSockets, table.unix[peer]?.name != nil {
+            return nil
+        }
+        return leadsOutside(seen, peer, table)
+    }
+
+    private static func obstacle(
+        toListening seen: SeenDescriptor, _ report: UnixSocketReport, _ table: SocketTable
+    ) -> Problem? {
+        if report.waiting.contains(0) {
+            return Problem(
+                .unsupported, "a connection waits to be accepted whose other end is closed already",
+                object: seen.object, remedy: "Dump again when the process has accepted it")
+        }
+        guard let client = report.waiting.first(where: { !table.held.contains(UInt64($0)) }) else { return nil }
+        let holder = table.outside[UInt64(client)].map(SocketTable.describe) ?? "nobody that can be found"
+        return Problem(
+            .leadsOutside, "a connection that waits to be accepted comes from outside of the tree (\(holder))",
+            object: seen.object, remedy: "Dump again when the process has served it, or dump both")
+    }
+
+    private static func obstacle(
+        toConnecting seen: SeenDescriptor, _ listener: UInt32, _ table: SocketTable
+    ) -> Problem? {
+        guard table.held.contains(UInt64(listener)) else { return leadsOutside(seen, listener, table) }
+        guard let copy = try? SocketIdentity.open(seen.number, of: seen.pid),
+            let count = try? Sockets.unreceived(copy.raw), count > 0
+        else { return nil }
+        return Problem(
+            .unsupported, "data was sent on a connection that is not accepted yet, where it cannot be read",
+            object: seen.object, remedy: "Dump again when the connection has been accepted")
+    }
+
+    static func leadsOutside(_ seen: SeenDescriptor, _ peer: UInt32, _ table: SocketTable) -> Problem {
+        let name = table.unix[peer]?.name.map { ", \(UnixSocketFile.text($0))" } ?? ""
+        let holder = table.outside[UInt64(peer)].map { " It is open in \(SocketTable.describe($0))" } ?? ""
+        let datagrams =
+            table.unix[peer]?.type == Sockets.datagram
+            ? ". Where it is a service that the restored process can be connected to anew, allow it with --ext-unix-sk"
+            : ""
+        return Problem(
+            .leadsOutside, "the socket is connected to one outside of the tree (inode \(peer)\(name)).\(holder)",
+            object: seen.object,
+            remedy: "Dump the tree that has both ends, or close the connection before the dump\(datagrams)")
+    }
+
+    // MARK: The dump
+
+    public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
+        -> DescriptionKey
+    {
+        let table = descriptions.circumstances.sockets
+        let own = try descriptions.open(seen)
+        guard let report = table.report(of: seen) else {
+            throw descriptions.unreadable(seen, .noSuchFileOrDirectory, "a question to NETLINK_SOCK_DIAG")
+        }
+        let id = descriptions.nextID()
+        var socket = UnixSkEntry()
+        socket.id = id
+        socket.ino = report.inode
+        socket.type = UInt32(bitPattern: report.type)
+        socket.state = UInt32(report.state.rawValue)
+        socket.flags = seen.descriptionFlags
+        socket.uflags = 0
+        socket.backlog = report.sendQueue
+        socket.peer = table.connecting[report.inode] ?? report.peer ?? 0
+        socket.fown = try descriptions.owner(of: seen, through: own.raw)
+        do throws(Errno) {
+            socket.opts = try SocketOptions.capture(own.raw, isUnix: true)
+        } catch {
+            throw descriptions.unreadable(seen, error, "getsockopt")
+        }
+        socket.nameBytes = report.name ?? []
+        if report.shutdown != 0, let shutdown = SkShutdown(rawValue: Int(report.shutdown)) {
+            socket.shutdown = shutdown
+        }
+        socket.nsID = networkNamespace
+        try UnixSocketFile(seen, report)?.add(to: &socket)
+        add(socket, to: descriptions)
+        if let peer = report.peer, peer != 0 { try expect(peer, of: seen, descriptions) }
+        descriptions.sockets.unix[report.inode] = id
+        descriptions.sockets.unread.append((seen, id))
+        return DescriptionKey(.unixsk, id)
+    }
+
+    /// The number that images give to the one network namespace, that of Apus.
+    private static let networkNamespace: UInt32 = 2
+
+    private static func add(_ socket: UnixSkEntry, to descriptions: Descriptions) {
+        var entry = FileEntry()
+        entry.type = .unixsk
+        entry.id = socket.id
+        entry.usk = socket
+        descriptions.add(entry)
+    }
+
+    /// The other end has to come along; a service outside is remembered by its name.
+    private static func expect(
+        _ peer: UInt32, of seen: SeenDescriptor, _ descriptions: Descriptions
+    ) throws(Problem) {
+        let table = descriptions.circumstances.sockets
+        guard descriptions.circumstances.externalUnixSockets, !table.held.contains(UInt64(peer)),
+            let report = table.unix[peer], report.type == Sockets.datagram, let name = report.name
+        else { return descriptions.sockets.expected.append((peer, seen)) }
+        guard descriptions.sockets.external.insert(peer).inserted else { return }
+        var socket = UnixSkEntry()
+        socket.id = descriptions.nextID()
+        socket.ino = peer
+        socket.type = UInt32(bitPattern: report.type)
+        socket.state = UInt32(UnixSocketReport.State.unconnected.rawValue)
+        socket.flags = 0
+        socket.uflags = UnixSocketImages.external
+        socket.backlog = 0
+        socket.peer = 0
+        socket.fown = FileOwner.none
+        let own = try descriptions.open(seen)
+        do throws(Errno) { socket.opts = try SocketOptions.capture(own.raw, isUnix: true) } catch {
+            throw descriptions.unreadable(seen, error, "getsockopt")
+        }
+        socket.nameBytes = name
+        socket.nsID = networkNamespace
+        add(socket, to: descriptions)
+    }
+}

@@ -1,0 +1,22 @@
+# A server under load through a Unix socket, with its clients in the same tree.
+rm -f redis.socket
+redis-server --port 0 --unixsocket "$PWD/redis.socket" --save '' --daemonize no --dir "$PWD" >redis.log 2>&1 &
+server=$!
+until redis-cli -s redis.socket ping >/dev/null 2>&1; do sleep 0.1; done
+(
+	for i in $(seq 30); do
+		echo "alive $i"
+		sleep 0.1
+	done
+) &
+beat=$!
+redis-benchmark -s redis.socket -c 12 -n 60000 -q INCR counter >/dev/null &
+redis-benchmark -s redis.socket -c 4 -n 20000 -q LPUSH list element >/dev/null &
+wait %3 %4
+echo "benchmarks $?"
+redis-cli -s redis.socket get counter
+redis-cli -s redis.socket llen list
+wait $beat
+redis-cli -s redis.socket shutdown nosave
+wait $server
+echo "server $?"
