@@ -132,17 +132,6 @@ struct DumpImages {
 
     // MARK: Pages
 
-    /// Writes the pages of a live process.
-    mutating func writePages(of surveyed: SurveyedProcess, _ progress: Progress) throws(Problem) {
-        let memory = try ProcessMemory(pid: surveyed.eye)
-        let source = ProcessPages(memory, surveyed.areas, counters)
-        var sink = try ImagePages(id: UInt64(surveyed.pid), pagesID: takePagesID(), in: directory, counters)
-        try PageTransfer.move(from: source, to: &sink) { done, total in
-            progress.update("writing memory of \(surveyed.pid)", done: done, of: total, unit: .bytes)
-        }
-        try sink.finish()
-    }
-
     /// Writes the pages of all shared memory that was come across.
     mutating func writeSharedPages(_ progress: Progress) throws(Problem) {
         let segments = descriptions.systemV?.items.map { ($0.entry.desc.id, $0.entry.size, $0.place) } ?? []
@@ -157,7 +146,7 @@ struct DumpImages {
         }
     }
 
-    private mutating func takePagesID() -> UInt32 {
+    mutating func takePagesID() -> UInt32 {
         defer { nextPagesID += 1 }
         return nextPagesID
     }

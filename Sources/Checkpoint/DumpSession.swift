@@ -17,6 +17,8 @@ struct DumpSession {
     private var statistics = Statistics()
     /// From here on there is something to take back.
     private var hasBegunWriting = false
+    /// The tree runs again already, and twins stand for it.
+    private var hasThawed = false
 
     init(_ options: DumpOptions, _ logger: Logger) {
         self.options = options
@@ -40,7 +42,7 @@ struct DumpSession {
         do {
             let committed = try dump(tree, into: directory, scripts)
             committed.end(tree, options.finally, deadline)
-            statistics.dump?.frozenTime = clock.sinceFreeze()
+            if !hasThawed { statistics.dump?.frozenTime = clock.sinceFreeze() }
             clock.mark("end", logger)
         } catch {
             tree.thaw()
@@ -82,16 +84,24 @@ struct DumpSession {
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
         var images = DumpImages(directory, Descriptions(circumstances))
         images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
-        try capture(tree, survey, &images)
+        var twins = Twins(for: survey.processes, options, logger)
+        try capture(tree, survey, &images, &twins)
         clock.mark("capture", logger)
-        for surveyed in survey.processes where !surveyed.isZombie {
-            try images.writePages(of: surveyed, options.progress)
-        }
+        let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
+        clock.mark("page tables", logger)
+        let (now, later) = twins.areMade ? pages.divided() : (pages.jobs, [])
+        try images.move(now, from: pages.sources, options.progress)
         try images.writeSharedPages(options.progress)
         statistics.dump?.memdumpTime = clock.mark("pages", logger)
+        try images.writeCommon(treeEntries(tree, survey))
+        if twins.areMade {
+            thaw(tree)
+            try images.move(later, from: twins.sources(for: pages.processes, images.counters), options.progress)
+            statistics.dump?.memdumpTime += clock.mark("pages of the twins", logger)
+            twins.end()
+        }
         statistics.dump?.pagesScanned = images.counters.scanned
         statistics.dump?.pagesWritten = images.counters.written
-        try images.writeCommon(treeEntries(tree, survey))
         try options.verify(directory)
         clock.mark("verify", logger)
         let complete = try CompleteImages(directory, deadline)
@@ -99,7 +109,17 @@ struct DumpSession {
         return try complete.accepted(by: scripts, root: options.pid)
     }
 
-    private mutating func capture(_ tree: FrozenTree, _ survey: Survey, _ images: inout DumpImages) throws {
+    /// Lets the tree run on before the dump stands: it is to run on in any case.
+    private mutating func thaw(_ tree: FrozenTree) {
+        tree.thaw()
+        hasThawed = true
+        statistics.dump?.frozenTime = clock.sinceFreeze()
+        clock.mark("frozen to the end", logger)
+    }
+
+    private mutating func capture(
+        _ tree: FrozenTree, _ survey: Survey, _ images: inout DumpImages, _ twins: inout Twins
+    ) throws {
         var identities = TaskIdentities()
         for (process, surveyed) in zip(tree.processes, survey.processes) {
             try Cancellation.check()
@@ -109,7 +129,7 @@ struct DumpSession {
             }
             let ids = try identities.ids(of: process, surveyed)
             let captured = try ProcessCapture(process: process, surveyed: surveyed, deadline: deadline)
-                .run(&images.seccompFilters)
+                .run(&images.seccompFilters, &twins)
             statistics.roundTrips += UInt64(captured.roundTrips)
             try images.write(captured, surveyed, ids)
         }

@@ -25,9 +25,11 @@ struct ProcessCapture {
     let surveyed: SurveyedProcess
     let deadline: Deadline
 
-    /// - Parameter filters: where seccomp filters are recorded.
+    /// - Parameters:
+    ///   - filters: where seccomp filters are recorded.
+    ///   - twins: where it gets its twin, if it is to have one.
     /// - Throws: the process is as it was then.
-    func run(_ filters: inout SeccompFilters) throws(Problem) -> CapturedProcess {
+    func run(_ filters: inout SeccompFilters, _ twins: inout Twins) throws(Problem) -> CapturedProcess {
         try refuseDispatch()
         try suspendFilters()
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
@@ -35,6 +37,7 @@ struct ProcessCapture {
             process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
         do throws(Problem) {
             let answers = try ask(control)
+            try twins.add(control, isSubreaper: answers.attributes.isSubreaper)
             try control.release()
             if answers.peculiarities.hasSegments {
                 throw Problem(

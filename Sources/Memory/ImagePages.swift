@@ -21,26 +21,15 @@ public struct ImagePages: PageSink, ~Copyable {
 
     public mutating func add(_ run: StoredRun) throws(Problem) {
         let pages = run.size / Pagemap.pageSize
-        counters.written += pages
+        if run.flags.contains(.isPresent) { counters.written += pages }
         try writer.add(address: run.address, pages: pages, flags: run.flags)
     }
 
     @unsafe public mutating func take(_ bytes: UnsafeRawBufferPointer) throws(Problem) {
-        do throws(Errno) {
-            try unsafe Files.write(writer.pagesDescriptor, from: bytes, at: position)
-        } catch {
-            throw Problem(
-                .pagesUnwritable, "the memory cannot be written to the images",
-                cause: .init(error, attempted: "pwrite(\(bytes.count) bytes)"),
-                remedy: "Make room on the disk, or name a directory on another one with --images-dir")
-        }
+        try unsafe PagesDescriptor.write(bytes, to: writer.pagesDescriptor, at: position)
         position += UInt64(bytes.count)
     }
 
     /// Completes both files.
     public consuming func finish() throws(Problem) { try writer.finish() }
-}
-
-extension Problem.Code {
-    static let pagesUnwritable: Self = "image-unwritable"
 }

@@ -9,15 +9,22 @@ public struct ProcessPages: PageSource {
     private let memory: ProcessMemory
     private let areas: [(area: MappedArea, kind: AreaKind)]
     private let counters: PageCounters
+    /// Where pages are shared copy-on-write with another process.
+    private let shared: [Range<UInt64>]
 
     /// - Parameters:
     ///   - memory: of the process.
     ///   - areas: all its mappings, in order.
+    ///   - isTwin: all of its pages are shared copy-on-write.
     ///   - counters: told what was looked at.
-    public init(_ memory: ProcessMemory, _ areas: [(area: MappedArea, kind: AreaKind)], _ counters: PageCounters) {
+    public init(
+        _ memory: ProcessMemory, _ areas: [(area: MappedArea, kind: AreaKind)], isTwin: Bool = false,
+        _ counters: PageCounters
+    ) {
         self.memory = memory
         self.areas = areas
         self.counters = counters
+        shared = areas.filter { isTwin || ($0.area.details?.sharedDirty ?? 0) > 0 }.map { $0.area.range }
     }
 
     public func runs() throws(Problem) -> [StoredRun] {
@@ -104,6 +111,9 @@ public struct ProcessPages: PageSource {
     }
 
     @unsafe public func read(_ pieces: [StoredRun], into buffer: UnsafeMutableRawBufferPointer) throws(Problem) {
+        // process_vm_readv(2) is faster, but pins pages, and a pinned page is no longer shared copy-on-write: to read
+        // would make a copy of it in the process.
+        if pieces.contains(where: { isShared($0) }) { return try unsafe readThroughFile(pieces, into: buffer) }
         do throws(RemoteMemory.Failure) {
             let list = pieces.map { RemoteMemory.Piece(address: $0.address, count: Int($0.size)) }
             try unsafe RemoteMemory.read(memory.pid, pieces: list, into: buffer)
@@ -111,6 +121,15 @@ public struct ProcessPages: PageSource {
             // Memory that the process itself may not read stops the fast way (EFAULT); this one reads all.
             try unsafe readThroughFile(pieces, into: buffer)
         }
+    }
+
+    private func isShared(_ piece: StoredRun) -> Bool {
+        var (low, high) = (0, shared.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if shared[middle].upperBound <= piece.address { low = middle + 1 } else { high = middle }
+        }
+        return low < shared.count && shared[low].lowerBound < piece.address + piece.size
     }
 
     private func readThroughFile(_ pieces: [StoredRun], into buffer: UnsafeMutableRawBufferPointer) throws(Problem) {
@@ -137,7 +156,7 @@ public struct ProcessPages: PageSource {
 /// Counts what a dump did with pages.
 public final class PageCounters {
     public internal(set) var scanned: UInt64 = 0
-    public internal(set) var written: UInt64 = 0
+    public var written: UInt64 = 0
     public internal(set) var lazy: UInt64 = 0
     public init() {}
 }

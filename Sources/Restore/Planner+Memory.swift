@@ -27,18 +27,24 @@ extension Planner {
         guard let memory = task.memory else { return }
         let segments: [PageLayers.Segment]
         do throws(Problem) {
-            segments = try layers.segments(id: UInt64(task.pid))
+            segments = try self.segments(of: task)
         } catch {
             return problems.append(error)
         }
         let vmas = memory.vmas.filter { $0.kind.isDisjoint(with: .kernels) }
+        let inherited = takeInherited(task, vmas, in: &batch)
         var opened: [Int] = []
         attachSegments(vmas, of: task, in: &batch)
         for (index, vma) in vmas.enumerated() where !vma.kind.contains(.systemV) {
             let stored = overlaps(segments, vma.start, vma.end)
-            if map(vma, writable: stored, of: task, in: &batch) { opened.append(index) }
+            var isOpen = inherited.isOtherwiseProtected(vma)
+            for part in inherited.missing(of: vma) where map(part, writable: stored, of: task, in: &batch) {
+                isOpen = true
+            }
+            if isOpen { opened.append(index) }
         }
-        fill(segments, vmas, in: &batch)
+        drop(inherited.surplus(over: segments), in: &batch)
+        fill(inherited.missing(of: segments), vmas, in: &batch)
         for index in opened {
             let vma = vmas[index]
             batch.call(

@@ -14,6 +14,7 @@ extension Planner {
         openSegments()
         for process in family.processes.indices { begin(process) }
         ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0)) }
+        findInheritance()
         for process in family.processes.indices { composeFamily(process) }
         for index in images.tasks.indices { composeTask(index) }
         for helper in family.processes.indices.dropFirst(images.tasks.count) { composeHelper(helper) }
@@ -104,6 +105,7 @@ extension Planner {
         let process = family.processes[index]
         let pid = plan.tasks[index].pid
         var batch = Batch()
+        composeInheritance(index, in: &batch)
         for child in process.early { clone(child, in: &batch) }
         if process.beginsSession { batch.call(Int(SYS_setsid), for: "begin session \(pid)") }
         if process.beginsGroup { batch.call(Int(SYS_setpgid), 0, 0, for: "begin process group \(pid)") }

@@ -40,6 +40,9 @@ public struct Planner {
     var vdsos: [Int32: VdsoPlan] = [:]
     /// How many bytes there are for Apus' own area.
     let room: Int
+    /// The stored pages of the tasks looked at so far, and what tasks inherit of each other's.
+    var segmentsByPid: [Int32: [PageLayers.Segment]] = [:]
+    var inheritance: Inheritance?
     private var nextDescriptor: Int32
     private var mailboxEnd = 64
 

@@ -8,7 +8,8 @@ extension RestorePlan: CustomStringConvertible {
     var storedPages: UInt64 {
         var pages: UInt64 = 0
         for task in tasks {
-            for call in task.rebuild.batch.calls where SystemCallName.of(call.number) == "pread64" {
+            for call in task.family.batch.calls + task.rebuild.batch.calls
+            where SystemCallName.of(call.number) == "pread64" {
                 if case .value(let count) = call.arguments[2] { pages += count / 4096 }
             }
         }

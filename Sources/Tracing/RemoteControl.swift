@@ -14,16 +14,18 @@ internal import SystemPackage
 /// written, not even below the stack pointer, and no register file is replaced: the extended state and the kernel's
 /// record of an interrupted sleep stay untouched.
 public final class RemoteControl {
-    private let process: FrozenProcess
+    let process: FrozenProcess
     private let leader: Tracee
     public let memory: ProcessMemory
     private let cave: CaveLayout
     private let original: [UInt8]
     private var deadline: Deadline
 
-    private var mailbox = RemoteAddress(0)
+    var mailbox = RemoteAddress(0)
     private var channel: Channel?
-    private var entered = false
+    var entered = false
+    /// Apus' end of the channel, -1 where there is none.
+    var lifeline: Int32 { channel?.raw ?? -1 }
     /// Descriptors of the channel that are open in the process: its own end, and at first the other.
     private var theirs: [UInt32] = []
     /// The leader is on the trampoline, and not stopped.
@@ -36,7 +38,7 @@ public final class RemoteControl {
     static let mailboxSize = 256 * 1024
     /// In the mailbox: the control blocks of both slots, the descriptors of the channel, the count of threads, the
     /// batch of the leader, the batch of another thread.
-    private enum Layout {
+    enum Layout {
         static func control(_ slot: Int) -> Int { slot * 192 }
         static let descriptors = 384
         static let users = 400
@@ -109,7 +111,7 @@ public final class RemoteControl {
     // MARK: Entering
 
     /// Takes the process under control: makes the mailbox and the channel in it.
-    private func enter() throws(Problem) {
+    func enter() throws(Problem) {
         Steps.take()
         try write(CaveLayout.code, at: cave.base)
         try save(leader, slot: 0)
@@ -248,7 +250,7 @@ public final class RemoteControl {
         try thread.resume(.run)
     }
 
-    private func ownEnd() throws(Problem) -> UInt32 {
+    func ownEnd() throws(Problem) -> UInt32 {
         try read(mailbox + Layout.descriptors, count: 4).littleEndian(UInt32.self, at: 0)
     }
 
@@ -355,17 +357,17 @@ public final class RemoteControl {
         channel = nil
     }
 
-    private func refused(_ name: String, _ result: Int64, _ remedy: String) -> Problem {
+    func refused(_ name: String, _ result: Int64, _ remedy: String) -> Problem {
         Problem(
             .remoteCallFailed, "it cannot make the calls that Apus needs", object: .init(pid: process.pid),
             cause: .init(Errno(rawValue: Int32(truncatingIfNeeded: -result)), attempted: name), remedy: remedy)
     }
 
-    private func write(_ bytes: [UInt8], at address: RemoteAddress) throws(Problem) {
+    func write(_ bytes: [UInt8], at address: RemoteAddress) throws(Problem) {
         do throws(Errno) { try memory.write(bytes, at: address) } catch { throw unreachable(address, error) }
     }
 
-    private func read(_ address: RemoteAddress, count: Int) throws(Problem) -> [UInt8] {
+    func read(_ address: RemoteAddress, count: Int) throws(Problem) -> [UInt8] {
         do throws(Errno) { return try memory.read(address, count: count) } catch { throw unreachable(address, error) }
     }
 

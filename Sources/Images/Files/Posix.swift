@@ -101,6 +101,11 @@ enum Posix {
         }
     }
 
+    /// ftruncate(2).
+    static func truncate(_ descriptor: Int32, to size: UInt64) throws(Errno) {
+        _ = try retrying { ftruncate(descriptor, off_t(clamping: size)) }
+    }
+
     /// renameat(2) within one directory.
     static func rename(_ old: String, to new: String, in directory: Int32) throws(Errno) {
         // SAFETY: as for openat.
@@ -121,6 +126,36 @@ enum Posix {
         } catch .noSuchFileOrDirectory {
             return
         }
+    }
+
+    /// mkdirat(2), for the owner alone. One that is there already will do.
+    static func makeDirectory(_ name: String, in directory: Int32) throws(Errno) {
+        do throws(Errno) {
+            // SAFETY: as for openat.
+            _ = try retrying { unsafe mkdirat(directory, name, 0o700) }
+        } catch .fileExists {
+            return
+        }
+    }
+
+    /// unlinkat(2) of an empty directory.
+    static func removeDirectory(_ name: String, in directory: Int32) throws(Errno) {
+        // SAFETY: as for openat.
+        _ = try retrying { unsafe unlinkat(directory, name, AT_REMOVEDIR) }
+    }
+
+    /// readlinkat(2); nil where there is no symbolic link, or a longer one than any of ours.
+    static func linkTarget(_ name: String, in directory: Int32) throws(Errno) -> String? {
+        var buffer = [CChar](repeating: 0, count: 256)
+        // SAFETY: readlinkat fills at most as many bytes as the buffer has.
+        let count = unsafe readlinkat(directory, name, &buffer, buffer.count)
+        if count < 0 {
+            let error = Errno(rawValue: errno)
+            if error == .noSuchFileOrDirectory || error == .invalidArgument { return nil }
+            throw error
+        }
+        return count < buffer.count
+            ? String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
     }
 
     /// syncfs(2): everything written to the file system of this file is on the disk when this returns.

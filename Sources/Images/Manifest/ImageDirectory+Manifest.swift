@@ -35,6 +35,7 @@ extension ImageDirectory {
                 throw .unwritable(path.appending(name), error, attempted: "unlinkat(\"\(name)\")")
             }
         }
+        try clearShared()
     }
 
     /// Declares the dump complete: writes the manifest beside its place, makes sure that it and every image are on the
@@ -104,12 +105,20 @@ extension ImageDirectory {
     /// - Returns: one problem for each file that is missing or of another size.
     public func differences(from manifest: Manifest) -> [Problem] {
         manifest.files.compactMap { (entry) -> Problem? in
-            guard Self.isImage(entry.name) else {
+            let name = String(entry.name.split(separator: "/", omittingEmptySubsequences: false).last ?? "")
+            guard Self.isImage(name) else {
                 return .image(
                     .imageInvalid, path.appending(Manifest.fileName), "the manifest lists a file that is no image")
             }
             do throws(Problem) {
-                guard let file = try file(named: entry.name) else {
+                guard let place = try place(of: entry.name) else {
+                    return .image(.imageMissing, path.appending(entry.name), "the image is missing")
+                }
+                guard place.file == name else {
+                    return .image(
+                        .imageInvalid, path.appending(Manifest.fileName), "the manifest lists a file that is no image")
+                }
+                guard let file = try place.directory.file(named: name) else {
                     return .image(.imageMissing, path.appending(entry.name), "the image is missing")
                 }
                 if file.size == entry.size { return nil }
@@ -129,6 +138,10 @@ extension ImageDirectory {
             var entry = ManifestFile()
             entry.name = name
             entry.size = file.size
+            files.append(entry)
+        }
+        for var entry in try shared()?.imageFiles() ?? [] {
+            entry.name = Self.sharedName + "/" + entry.name
             files.append(entry)
         }
         return files

@@ -12,10 +12,8 @@ public struct PagesWriter: ~Copyable {
     /// Where in the pages file the next run belongs, in bytes.
     public private(set) var offset: UInt64 = 0
 
-    private var map: ImageWriter
+    private var map: PagemapWriter
     private var pages: ImageWriter
-    /// Not written yet: the next run may continue it.
-    private var last: Pagemap.Run?
 
     /// Makes both files.
     ///
@@ -26,11 +24,8 @@ public struct PagesWriter: ~Copyable {
     public init(
         _ kind: ImageKind<PagemapEntry> = .pagemap, id: UInt64, pagesID: UInt32, in directory: ImageDirectory
     ) throws(Problem) {
-        var head = PagemapHead()
-        head.pagesID = pagesID
-        var map = try ImageWriter(creating: kind.layout, id: id, in: directory)
-        try map.append(head)
-        self.pages = try ImageWriter(creating: RawImage.pages.layout, id: UInt64(pagesID), in: directory)
+        let map = try PagemapWriter(kind, id: id, pagesID: pagesID, in: directory)
+        pages = try ImageWriter(creating: RawImage.pages.layout, id: UInt64(pagesID), in: directory)
         self.map = map
         self.pagesID = pagesID
     }
@@ -43,26 +38,14 @@ public struct PagesWriter: ~Copyable {
     /// - Precondition: runs come in the order of their addresses and do not overlap.
     /// - Throws: `image-unwritable`.
     public mutating func add(address: UInt64, pages count: UInt64, flags: Pagemap.Flags) throws(Problem) {
-        if count == 0 { return }
-        precondition(address % Pagemap.pageSize == 0, "a run begins at a page")
-        let fileOffset = flags.contains(.isPresent) ? offset : nil
-        if fileOffset != nil { offset += count * Pagemap.pageSize }
-        if let last {
-            precondition(last.end <= address, "runs are added in order")
-            if last.end == address && last.flags == flags {
-                self.last?.pages += count
-                return
-            }
-            try write(last)
-        }
-        last = Pagemap.Run(address: address, pages: count, flags: flags, fileOffset: fileOffset)
+        try map.add(address: address, pages: count, flags: flags)
+        if flags.contains(.isPresent) { offset += count * Pagemap.pageSize }
     }
 
     /// Completes both files.
     ///
     /// - Throws: `image-unwritable`, also where the pages file is not as long as its runs.
     public consuming func finish() throws(Problem) {
-        if let last { try write(last) }
         let size: UInt64
         do throws(Errno) {
             size = try Posix.status(of: pages.descriptor).size
@@ -76,15 +59,5 @@ public struct PagesWriter: ~Copyable {
         }
         try map.finish()
         try pages.finish()
-    }
-
-    private mutating func write(_ run: Pagemap.Run) throws(Problem) {
-        var entry = PagemapEntry()
-        entry.vaddr = run.address
-        // Readers from before 4.2 know the narrow field alone; newer ones prefer the wide one.
-        entry.compatNrPages = UInt32(exactly: run.pages) ?? 0
-        entry.nrPages = run.pages
-        entry.flags = run.flags.rawValue
-        try map.append(entry)
     }
 }

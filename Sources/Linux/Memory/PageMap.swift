@@ -7,6 +7,8 @@ public import SystemPackage
 /// one for each page. Both give the same answer, but for what the file does not tell: see `scan`.
 public struct PageMap: ~Copyable {
     private let file: OwnedDescriptor
+    /// The open file.
+    var descriptor: Int32 { file.raw }
     /// The process.
     public let pid: Int32
     /// Whether the kernel has PAGEMAP_SCAN.

@@ -63,6 +63,8 @@ public struct MappedArea: Sendable, Equatable {
         /// Anonymous pages that are present: memory of its own, copied pages of private files.
         public var anonymous: UInt64
         public var swapped: UInt64
+        /// Pages that were written to and that another process has mapped, too.
+        public var sharedDirty: UInt64 = 0
         /// 4 KiB, or the size of a huge page of hugetlbfs.
         public var pageSize: UInt64
         /// pkeys(7); nil where the processor has none.
@@ -199,6 +201,8 @@ extension MappedArea.Details {
             anonymous = try line.kibibytes()
         } else if line.take(text: "Swap:") {
             swapped = try line.kibibytes()
+        } else if line.take(text: "Shared_Dirty:") {
+            sharedDirty = try line.kibibytes()
         } else if line.take(text: "KernelPageSize:") {
             pageSize = try line.kibibytes()
         } else if line.take(text: "ProtectionKey:") {

@@ -19,6 +19,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "registers"),
         Subject(name: "memory", arguments: ["FOLDER/mapped"]),
         Subject(name: "ballast", arguments: ["40"]),
+        Subject(name: "family-memory", arguments: ["2", "6"]),
         Subject(name: "signals"),
         Subject(name: "tree"),
         Subject(name: "daemons"),

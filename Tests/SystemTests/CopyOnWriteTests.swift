@@ -1,0 +1,87 @@
+import Glibc
+import Testing
+
+/// Pages that processes share by copy-on-write are stored once and are shared again after the restore.
+@Suite("Memory shared by copy-on-write", .enabled(if: geteuid() == 0, "needs root"))
+struct CopyOnWriteTests {
+    /// 16 MiB and ten children (some have one of their own): stored or restored each for itself it would be 200 MiB.
+    @Test func neitherImagesNorMemoryGrow() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "family-memory", arguments: ["16", "10"]), in: world)
+            for round in 1...2 {
+                let before = Self.proportional(world)
+                try #require(before > 16 << 10)
+                let images = "images-\(round)"
+                try world.requireDump(running.pid, to: images)
+                let stored = listing(world.path(images)).compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+                    .reduce(0, +)
+                #expect(stored < (before << 10) + (2 << 20), "\(stored) bytes of images for \(before) KiB")
+                try world.requireRestore(images)
+                let after = Self.proportional(world)
+                #expect(after < before + (1 << 10), "\(after) KiB after the restore, \(before) before the dump")
+                #expect(running.check() == [], "round \(round)")
+            }
+        }
+    }
+
+    /// A dump that replaces one with shared pages leaves none of them behind.
+    @Test func anOlderDumpIsReplaced() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "family-memory", arguments: ["1", "2"]), in: world)
+            let before = Self.proportional(world)
+            try world.requireDump(running.pid, to: "images", ["--leave-running"])
+            #expect(Self.proportional(world) < before + 256, "the dump made copies in the processes")
+            let first = names(in: world.path("images/shared"))
+            #expect(first.contains("pages-1.img"))
+            #expect(target(of: world.path("images/parent")) == "shared")
+            try world.requireDump(running.pid, to: "images", ["--leave-running"])
+            #expect(names(in: world.path("images/shared")) == first)
+            world.killAll()
+            try world.requireRestore("images")
+            #expect(running.check() == [])
+        }
+    }
+
+    /// Processes are as much of one memory after a dump as before. Large enough for twins.
+    @Test func theOriginalStaysShared() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "family-memory", arguments: ["24", "3"]), in: world)
+            let tasks = world.processes
+            let before = Self.proportional(world)
+            try world.requireDump(running.pid, to: "images", ["--leave-running"])
+            #expect(text(world.path("images/dump.log")).contains("pages of the twins"))
+            #expect(eventually(seconds: 2) { world.processes == tasks }, "a twin is left: \(world.processes)")
+            let after = Self.proportional(world)
+            #expect(after < before + 512, "\(after) KiB after the dump, \(before) before")
+            #expect(running.check() == [])
+            world.killAll()
+            try world.requireRestore("images")
+            #expect(running.check() == [])
+        }
+    }
+
+    /// What is missing or cut off is found before any process is made.
+    @Test func aMissingPageOfManyIsFound() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "family-memory", arguments: ["1", "2"]), in: world)
+            try world.requireDump(running.pid, to: "images")
+            let path = world.path("images/shared/pages-1.img")
+            let pages = try #require(bytes(at: path))
+            try write(Array(pages.dropLast()), to: path)
+            let restore = try world.restore("images")
+            #expect(restore.status != 0 && restore.errors.contains("shared/pages-1.img"), "\(restore)")
+            #expect(world.processes == [])
+            try write(pages, to: path)
+            try world.requireRestore("images")
+            #expect(running.check() == [])
+        }
+    }
+
+    /// The sum of what each process has of its memory, in KiB.
+    private static func proportional(_ world: World) -> Int {
+        world.processes.reduce(0) { sum, pid in
+            let line = lines("\(world.proc)/\(pid)/smaps_rollup").first { $0.hasPrefix("Pss:") }
+            return sum + (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0)
+        }
+    }
+}
