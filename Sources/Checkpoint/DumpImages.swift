@@ -62,7 +62,7 @@ struct DumpImages {
     private mutating func file(_ file: NamedFile) -> UInt32 {
         let key = FileKey(device: file.status.device, inode: file.status.inode, path: file.path)
         if let known = files[key] { return known }
-        let id = RegularFile.capture(file.path, file.status, mapped: true, into: descriptions)
+        let id = RegularFile.capture(file.path, file.status, mapped: true, ghost: file.ghost, into: descriptions)
         files[key] = id
         return id
     }
@@ -93,6 +93,9 @@ struct DumpImages {
                 id = try SharedMemoryFile.capture(
                     mappingNamed: sharedName(area), of: surveyed.pid,
                     at: SurveyedProcess.place(of: area, in: surveyed.pid), into: descriptions)
+            } else if kind == .systemV {
+                let place = SurveyedProcess.place(of: area, in: surveyed.pid)
+                try descriptions.capture(segment: area, of: surveyed.pid, at: place)
             } else if let mapped = surveyed.files[area.range.lowerBound] {
                 id = file(mapped)
             }
@@ -140,10 +143,11 @@ struct DumpImages {
 
     /// Writes the pages of all shared memory that was come across.
     mutating func writeSharedPages(_ progress: Progress) throws(Problem) {
-        for item in descriptions.sharedMemory.items {
-            let source = try SharedPages(item.place, size: item.size)
+        let segments = descriptions.systemV?.items.map { ($0.entry.desc.id, $0.entry.size, $0.place) } ?? []
+        for (id, size, place) in descriptions.sharedMemory.items.map({ ($0.shmid, $0.size, $0.place) }) + segments {
+            let source = try SharedPages(place, size: size)
             var sink = try ImagePages(
-                .shmemPagemap, id: UInt64(item.shmid), pagesID: takePagesID(), in: directory, counters)
+                .shmemPagemap, id: UInt64(id), pagesID: takePagesID(), in: directory, counters)
             try PageTransfer.move(from: source, to: &sink) { done, total in
                 progress.update("writing shared memory", done: done, of: total, unit: .bytes)
             }
@@ -168,6 +172,10 @@ struct DumpImages {
         try directory.write(payloads: descriptions.fifoContents, as: .fifosData)
         try directory.write(descriptions.terminals, as: .ttyInfo)
         try directory.write(descriptions.sharedMemory.inodes, as: .memfdInodes)
+        try GhostImages.write(descriptions.ghosts, into: directory)
+        try directory.write(
+            descriptions.systemV?.items.map(\.entry) ?? [], as: .ipcSharedMemory,
+            id: UInt64(TaskIdentities.own.ipcNsID))
         var seccomp = SeccompEntry()
         seccomp.seccompFilters = seccompFilters.entries
         try directory.write([seccomp], as: .seccomp)

@@ -81,6 +81,7 @@ struct DumpSession {
         try directory.clear()
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
         var images = DumpImages(directory, Descriptions(circumstances))
+        images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
         try capture(tree, survey, &images)
         clock.mark("capture", logger)
         for surveyed in survey.processes where !surveyed.isZombie {

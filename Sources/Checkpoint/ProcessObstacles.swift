@@ -9,7 +9,7 @@ enum ProcessObstacles {
         guard let places = process.places else { return [] }
         var found: [Problem] = []
         found += namespaces(of: process)
-        found += files(places, process.object)
+        found += files(places, process.object, circumstances)
         if let problem = ForeignProgram.obstacle(to: process) { found.append(problem) }
         if process.status.isDumpingCore == true {
             found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))
@@ -60,16 +60,18 @@ enum ProcessObstacles {
         ]
     }
 
-    private static func files(_ places: SurveyedProcess.Places, _ object: Problem.Object) -> [Problem] {
+    private static func files(
+        _ places: SurveyedProcess.Places, _ object: Problem.Object, _ circumstances: Circumstances
+    ) -> [Problem] {
         [
             (places.executable, "the executable"), (places.workingDirectory, "the working directory"),
             (places.root, "the root directory"),
         ].compactMap { file, what in
             var object = object
             object.path = file.path.string
-            guard var problem = RegularFile.obstacle(to: file.path, file.status, object, followLinks: true) else {
-                return nil
-            }
+            guard
+                var problem = file.obstacle(object, isShared: false, ghostLimit: circumstances.ghostLimit)
+            else { return nil }
             problem.summary = "\(what): \(problem.summary)"
             return problem
         }

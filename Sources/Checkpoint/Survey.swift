@@ -21,6 +21,7 @@ struct Survey {
         let device: DeviceNumber
         let inode: UInt64
         let path: [UInt8]
+        let isShared: Bool
     }
 
     /// What stands in the way of dumping a tree that runs on meanwhile.
@@ -131,7 +132,7 @@ struct Survey {
         let path = directory.path.appending(link)
         let text = try directory.link(link)
         do throws(Errno) {
-            return NamedFile(path: FilePath(bytes: text), status: try Files.status(of: path))
+            return NamedFile(shownAs: FilePath(bytes: text), try Files.status(of: path), at: path)
         } catch {
             throw ProcfsError(file: path, reason: .unreadable(error))
         }
@@ -139,8 +140,8 @@ struct Survey {
 
     /// The file behind a mapping.
     private mutating func file(of area: MappedArea, _ pid: Int32, _ process: String) throws(Problem) -> NamedFile {
-        let text = area.path?.bytes ?? []
-        let identity = FileIdentity(device: area.device, inode: area.inode, path: text)
+        let text = area.shownPath
+        let identity = FileIdentity(device: area.device, inode: area.inode, path: text, isShared: area.isShared)
         if let known = mappedFiles[identity] { return known }
         let path = FilePath(bytes: text)
         let object = Problem.Object(pid: pid, process: process, path: path.string, address: area.range.lowerBound)
@@ -153,8 +154,10 @@ struct Survey {
                 cause: .init(error, attempted: "stat(\"\(SurveyedProcess.place(of: area, in: pid))\")"),
                 remedy: "Run Apus as root (CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE)")
         }
-        if let problem = RegularFile.obstacle(to: path, status, object, followLinks: true) { throw problem }
-        let file = NamedFile(path: path, status: status)
+        let file = NamedFile(shownAs: path, status, at: SurveyedProcess.place(of: area, in: pid))
+        if let problem = file.obstacle(object, isShared: area.isShared, ghostLimit: options.ghostLimit) {
+            throw problem
+        }
         mappedFiles[identity] = file
         return file
     }
@@ -164,6 +167,7 @@ struct Survey {
         var circumstances = self.circumstances
         for process in processes { obstacles += ProcessObstacles.find(process, circumstances) }
         obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
+        obstacles += MemoryObstacles.find(processes)
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         for process in processes {
@@ -191,6 +195,7 @@ struct Survey {
             pids: Set(processes.map(\.pid)), shellJob: options.shellJob, external: Set(options.external),
             fileLocks: options.fileLocks)
         circumstances.evasiveDevices = options.evasiveDevices
+        circumstances.ghostLimit = options.ghostLimit
         return circumstances
     }
 

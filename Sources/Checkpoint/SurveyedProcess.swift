@@ -8,6 +8,27 @@ internal import SystemPackage
 struct NamedFile: Sendable {
     let path: FilePath
     let status: FileStatus
+    /// Of a file that has lost that name: where it can be opened.
+    let ghost: FilePath?
+
+    /// - Parameters:
+    ///   - text: as `/proc` shows it.
+    ///   - status: of the file itself.
+    ///   - place: the link of `/proc` that leads to it.
+    init(shownAs text: FilePath, _ status: FileStatus, at place: FilePath) {
+        let lost = GhostFile.lostName(text, status)
+        path = lost ?? text
+        self.status = status
+        ghost = lost == nil ? nil : place
+    }
+
+    /// Why the file cannot be carried, nil where it can.
+    ///
+    /// - Parameter isShared: what is written to it is seen by others.
+    func obstacle(_ object: Problem.Object, isShared: Bool, ghostLimit: UInt64) -> Problem? {
+        if ghost == nil { return RegularFile.obstacle(to: path, status, object, followLinks: true) }
+        return GhostFile.obstacle(path, status, object, isShared: isShared, limit: ghostLimit)
+    }
 }
 
 /// A process as `/proc` shows it: everything that decides whether and how it can be carried.

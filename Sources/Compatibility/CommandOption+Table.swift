@@ -87,9 +87,10 @@ extension CommandOption {
             does: "Allow outside unix sockets"),
         .init("link-remap", for: engines, status: .notBuilt, does: "Keep deleted files by linking them again"),
         .init(
-            "ghost-limit", nil, .required("size"), for: dumps, status: .notBuilt,
-            does: "The largest deleted file to carry"),
-        .init("ghost-fiemap", for: dumps, status: .notBuilt, does: "Find the holes of deleted files by fiemap"),
+            "ghost-limit", nil, .required("size"), for: dumps, does: "The largest deleted file to carry (1G)"),
+        .init(
+            "ghost-fiemap", for: dumps, status: .neutral("the holes of a file are found by SEEK_DATA"),
+            does: "Find the holes of deleted files by fiemap"),
         .init("force-irmap", for: engines, status: .notBuilt, does: "Resolve inotify targets by a scan"),
         .init(
             "irmap-scan-path", nil, .required("dir"), repetition: .collected, for: engines, status: .notBuilt,

@@ -50,6 +50,21 @@ public struct OptionReader {
         return nil
     }
 
+    /// The size that the option gives, in bytes: a number, with K, M or G behind it for powers of 1024.
+    public mutating func size(_ long: String) -> UInt64? {
+        guard let given = all(long).last else { return nil }
+        let shifts: [Character: UInt64] = ["k": 10, "K": 10, "m": 20, "M": 20, "g": 30, "G": 30]
+        let text = given.text ?? ""
+        let shift = text.last.flatMap { shifts[$0] }
+        if let number = UInt64(shift == nil ? text : String(text.dropLast())),
+            number <= UInt64(Int64.max) >> (shift ?? 0)
+        {
+            return number << (shift ?? 0)
+        }
+        reject(given, expected: "a size in bytes, such as 4096, 512K, 64M or 2G")
+        return nil
+    }
+
     private func all(_ long: String) -> [GivenOption] { invocation.options.filter { $0.option.long == long } }
 
     private mutating func reject(_ given: GivenOption, expected: String) {

@@ -12,6 +12,8 @@ public enum AreaKind: Sendable, Equatable {
     case sharedFile
     /// A mapping of shared anonymous memory or of a memfd; shared or private.
     case sharedMemory
+    /// An attached segment of System V shared memory.
+    case systemV
     /// Code and data of the kernel.
     case vdso, vvar, vsyscall
 }
@@ -34,11 +36,18 @@ extension MappedArea {
         case .sharedAnonymous: return .sharedMemory
         case .file(let path):
             if isSharedMemory(path) { return .sharedMemory }
+            if isSegment(path) { return .systemV }
             return isShared ? .sharedFile : .privateFile
         case .other(let text):
             throw MemoryRefusal.unknown(String(decoding: text, as: UTF8.self)).problem(self, pid: pid, process: process)
         case .vdso, .vvar, .vvarClock, .vsyscall: preconditionFailure("answered above")
         }
+    }
+
+    /// `/SYSV0000002a (deleted)`, in the kernel's own file system of device 0:N that no user can put a file into.
+    private func isSegment(_ path: [UInt8]) -> Bool {
+        path.starts(with: "/SYSV".utf8) && path.suffix(10).elementsEqual(" (deleted)".utf8) && path.count == 23
+            && device.major == 0 && isShared
     }
 
     /// Shared anonymous memory shows as the deleted file of this name, memfds below their own prefix.
@@ -93,7 +102,6 @@ struct MemoryRefusal {
 
     /// By the name.
     private static let named: [(String, MemoryRefusal)] = [
-        ("/SYSV", .init(what: "a segment of System V shared memory", remedy: "Detach it (shmdt) before the dump")),
         ("/[aio]", .init(what: "a ring of asynchronous I/O (io_setup)", remedy: "Run the program without libaio")),
         (
             "/secretmem",

@@ -13,7 +13,9 @@ public enum MemoryImage {
         public static let heap = Status(rawValue: 1 << 5)
         public static let privateFile = Status(rawValue: 1 << 6)
         public static let sharedFile = Status(rawValue: 1 << 7)
+        public static let sharedAnonymous = Status(rawValue: 1 << 8)
         public static let privateAnonymous = Status(rawValue: 1 << 9)
+        public static let systemV = Status(rawValue: 1 << 10)
         public static let vvar = Status(rawValue: 1 << 12)
         public static let memfd = Status(rawValue: 1 << 14)
     }
@@ -52,13 +54,18 @@ public enum MemoryImage {
             // What the program may ever do with the mapping tells how the file was opened: O_RDWR is 2.
             entry.fdflags = area.isShared && vmFlags.contains(.mayWrite) ? 2 : 0
         }
+        if kind == .systemV {
+            entry.shmid = area.inode
+            entry.pgoff = area.offset
+            entry.fdflags = vmFlags.contains(.mayWrite) ? 2 : 0
+        }
         return entry
     }
 
     static func hasFile(_ kind: AreaKind) -> Bool {
         switch kind {
         case .privateFile, .sharedFile, .sharedMemory: true
-        case .privateAnonymous, .heap, .vdso, .vvar, .vsyscall: false
+        case .privateAnonymous, .heap, .vdso, .vvar, .vsyscall, .systemV: false
         }
     }
 
@@ -69,6 +76,7 @@ public enum MemoryImage {
         case .privateFile: [.regular, .privateFile]
         case .sharedFile: [.regular, .sharedFile]
         case .sharedMemory: [.regular, area.isShared ? .sharedFile : .privateFile, .memfd]
+        case .systemV: [.regular, .sharedAnonymous, .systemV]
         case .vdso: [.regular, .vdso, .privateAnonymous]
         case .vvar: [.regular, .privateAnonymous, .vvar]
         case .vsyscall: [.vsyscall, .privateAnonymous]

@@ -80,7 +80,7 @@ public struct ProcessPages: PageSource {
             let next: Group
             switch kind {
             case .vdso: next = Group(range: area.range, flags: .isPresent, backing: nil)
-            case .vvar, .vsyscall, .sharedFile: continue
+            case .vvar, .vsyscall, .sharedFile, .systemV: continue
             case .sharedMemory:
                 if area.isShared { continue }
                 next = Group(range: area.range, flags: .isPresent, backing: .privateMemory)

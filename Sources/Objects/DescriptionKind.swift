@@ -46,6 +46,8 @@ public struct Circumstances: Sendable {
     public var evasiveDevices = false
     /// All descriptors of the tree, by process.
     public var descriptors: [Int32: [SeenDescriptor]] = [:]
+    /// The most that is kept of a file without a name, in bytes (`--ghost-limit`).
+    public var ghostLimit = GhostFile.usualLimit
     /// Which ends of pipes the tree holds, by the inode of the pipe.
     public var pipeEnds: [UInt64: HeldEnds] = [:]
     /// Pipes to which somebody outside of the tree holds the end that the tree lacks.

@@ -14,6 +14,7 @@ public enum DescriptionPlans {
             throw Problem(
                 .objectUnsupported, "the images have no file \(key)", remedy: "Copy the images again, all of them")
         }
+        if let deleted = UnnamedFile.find(key, in: images, mappedAs: mappedAs) { return deleted }
         if key.type == .reg, entry.hasReg { return NamedFile(entry.reg, mappedAs: mappedAs) }
         if key.type == .pipe, entry.hasPipe {
             return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])

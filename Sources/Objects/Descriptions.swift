@@ -23,6 +23,10 @@ public final class Descriptions {
     var epollSets: [CapturedEpollSet] = []
     /// Under which key each descriptor has been recorded, by process and number.
     private(set) var keys: [Int32: [Int32: DescriptionKey]] = [:]
+    /// Files without a name, their content to be stored by who asks.
+    public internal(set) var ghosts = GhostTable()
+    /// Segments of System V shared memory; nil where none was come across.
+    public internal(set) var systemV: SystemVMemory?
     public let circumstances: Circumstances
 
     private var lastID: UInt32 = 0

@@ -30,6 +30,10 @@ public enum RegularFile: DescriptionKind {
                 .unsupported, "a file of /proc about a process of the tree cannot be carried yet", object: seen.object,
                 remedy: "Close it in the program before the dump")
         }
+        if let name = GhostFile.lostName(seen.path, seen.status) {
+            return GhostFile.obstacle(
+                name, seen.status, seen.object, isShared: true, limit: circumstances.ghostLimit)
+        }
         let obstacle = obstacle(
             to: seen.path, seen.status, seen.object, followLinks: !seen.info.flags.contains(.noFollow))
         guard obstacle != nil, circumstances.evasiveDevices else { return obstacle }
@@ -42,8 +46,8 @@ public enum RegularFile: DescriptionKind {
     ) -> Problem? {
         if status.linkCount == 0 {
             return Problem(
-                .fileDeleted, "the file has been deleted, and lives on for who has it open", object: object,
-                remedy: "Deleted files cannot be carried yet: close it, or give it a name again before the dump")
+                .fileDeleted, "the file never had a name, or has been deleted", object: object,
+                remedy: "Close it in the program before the dump, or give it a name (`ln`)")
         }
         let found: FileStatus
         do throws(Errno) {
@@ -68,6 +72,10 @@ public enum RegularFile: DescriptionKind {
         if let external = externalName(seen, descriptions.circumstances) {
             file.ext = true
             file.path = FilePath(external)
+        } else if let name = GhostFile.lostName(seen.path, seen.status) {
+            file.path = name
+            let place = ProcessDirectory(seen.pid).path.appending("fd").appending("\(seen.number)")
+            descriptions.ghosts.add(seen.status, at: place, description: file.id)
         } else if let other = evasiveName(seen, descriptions.circumstances) {
             file.path = other
         }
@@ -133,12 +141,14 @@ public enum RegularFile: DescriptionKind {
     ///   - path: its name.
     ///   - status: of the file itself.
     ///   - mapped: whether the content matters: the build id is recorded.
+    ///   - ghost: of a file that has lost this name, where it can be opened.
     /// - Returns: its id in the images.
     public static func capture(
-        _ path: FilePath, _ status: FileStatus, mapped: Bool, into descriptions: Descriptions
+        _ path: FilePath, _ status: FileStatus, mapped: Bool, ghost: FilePath? = nil, into descriptions: Descriptions
     ) -> UInt32 {
         var file = entry(path, status, flags: 0, id: descriptions.nextID())
-        if mapped && status.kind == .regular { file.buildID = BuildID.words(of: path) }
+        if mapped && status.kind == .regular { file.buildID = BuildID.words(of: ghost ?? path) }
+        if let ghost { descriptions.ghosts.add(status, at: ghost, description: file.id) }
         add(file, to: descriptions)
         return file.id
     }

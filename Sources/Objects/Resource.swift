@@ -30,6 +30,9 @@ public final class RestoreSite {
     public let shellJob: Bool
     var pipes: [UInt32: PipeEnds] = [:]
     var memoryFiles: [UInt64: SharedFile] = [:]
+    /// Files without a name, by their id in the images.
+    var deletedFiles: [UInt32: SharedFile] = [:]
+    var segments = SegmentsAtWork()
 
     public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
         self.images = images
@@ -41,6 +44,8 @@ public final class RestoreSite {
     public func beginAnew() {
         pipes = [:]
         memoryFiles = [:]
+        deletedFiles = [:]
+        segments.leave()
     }
 
     /// A copy of the descriptor that stands in for a resource, or nil where none does.

@@ -21,6 +21,8 @@ public struct SharedMemoryTable: Sendable {
     /// What goes into `memfd.img`.
     public internal(set) var inodes: [MemfdInodeEntry] = []
     var byInode: [UInt64: UInt32] = [:]
+    /// Numbers that are taken: those of segments of System V shared memory are their own.
+    var taken: Set<UInt32> = []
     var descriptionOf: [UInt64: UInt32] = [:]
 
     init() {}
@@ -118,6 +120,7 @@ extension SharedMemoryTable {
         entry.size = status.size
         // The inode's number: unique on the one file system that all shared memory is on.
         entry.shmid = UInt32(truncatingIfNeeded: status.inode)
+        while !taken.insert(entry.shmid).inserted { entry.shmid &+= 1 }
         entry.seals = seals
         let number = UInt32(inodes.count + 1)
         entry.inodeID = UInt64(number)

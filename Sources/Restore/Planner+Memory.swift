@@ -9,7 +9,7 @@ internal import Tracing
 
 extension MappingStatus {
     /// What Apus does not restore yet.
-    static let unsupported: MappingStatus = [.systemV, .socket, .asyncIORing, .shadowStack, .guardPages]
+    static let unsupported: MappingStatus = [.socket, .asyncIORing, .shadowStack, .guardPages]
     /// What the kernel itself gives a process.
     static let kernels: MappingStatus = [.vsyscall, .vdso, .vvar]
 }
@@ -33,7 +33,8 @@ extension Planner {
         }
         let vmas = memory.vmas.filter { $0.kind.isDisjoint(with: .kernels) }
         var opened: [Int] = []
-        for (index, vma) in vmas.enumerated() {
+        attachSegments(vmas, of: task, in: &batch)
+        for (index, vma) in vmas.enumerated() where !vma.kind.contains(.systemV) {
             let stored = overlaps(segments, vma.start, vma.end)
             if map(vma, writable: stored, of: task, in: &batch) { opened.append(index) }
         }
@@ -107,7 +108,7 @@ extension Planner {
     /// How far into a shared memory object any task maps it.
     func sharedMemorySize(_ id: UInt64) -> UInt64 {
         images.tasks.compactMap(\.memory).flatMap(\.vmas)
-            .filter { $0.shmid == id && $0.kind.contains(.sharedAnonymous) }
+            .filter { $0.shmid == id && $0.kind.contains(.sharedAnonymous) && !$0.kind.contains(.systemV) }
             .map { $0.pgoff + ($0.end - $0.start) }.max() ?? 0
     }
 
@@ -126,12 +127,10 @@ extension Planner {
     func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {
         let status = vma.kind
         let kind =
-            status.contains(.systemV)
-            ? "SysV shared memory"
-            : status.contains(.asyncIORing)
-                ? "an AIO ring"
-                : status.contains(.guardPages)
-                    ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
+            status.contains(.asyncIORing)
+            ? "an AIO ring"
+            : status.contains(.guardPages)
+                ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
         return Problem(
             .objectUnsupported, "it maps \(kind), which Apus cannot restore yet",
             object: .init(pid: task.pid, process: task.task.commText, address: vma.start),

@@ -11,6 +11,7 @@ extension Planner {
     mutating func composeTasks() {
         guard arrangeFamily() else { return }
         plan.first = family.first
+        openSegments()
         for process in family.processes.indices { begin(process) }
         ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0)) }
         for process in family.processes.indices { composeFamily(process) }

@@ -10,9 +10,12 @@ extension Planner {
             let count = images.fileLocks.count
             refuse("\(count) file lock\(count == 1 ? "" : "s")", pid: images.fileLocks.first.map { Int32($0.pid) })
         }
-        for remap in images.remaps {
+        for remap in images.remaps where remap.remapType != .ghost || images.ghosts[remap.remapID] == nil {
             let path = images.files.regular(remap.origID)?.path.string
-            refuse("a deleted file that is still open", path: path)
+            refuse(
+                remap.remapType == .ghost
+                    ? "a deleted file without its content" : "a file that had lost its name and was given another",
+                path: path)
         }
         for (id, data) in images.terminalData where !data.isEmpty {
             refuse("\(data.count) bytes that wait in terminal \(id)")
@@ -20,12 +23,14 @@ extension Planner {
         // A dump of Apus has none of these; one of a container by CRIU does.
         var spaces: [String] = []
         for (prefix, name) in [
-            ("mountpoints-", "mount"), ("netns-", "network"), ("utsns-", "host name"), ("ipcns-var-", "IPC"),
-            ("userns-", "user"), ("pidns-", "pid"),
+            ("mountpoints-", "mount"), ("netns-", "network"), ("utsns-", "host name"), ("userns-", "user"),
+            ("pidns-", "pid"),
         ] where names.contains(where: { $0.hasPrefix(prefix) }) { spaces.append(name) }
         if !spaces.isEmpty {
             refuse("namespaces of its own (\(spaces.joined(separator: ", ")))", pid: images.root?.pid)
         }
+        if names.contains(where: { $0.hasPrefix("ipcns-msg-") }) { refuse("message queues of System V (msgget)") }
+        if names.contains(where: { $0.hasPrefix("ipcns-sem-") }) { refuse("semaphores of System V (semget)") }
         refuseSharedTables()
         refuseForeignPrograms()
         for task in images.tasks where task.memory?.aios.isEmpty == false {

@@ -104,7 +104,9 @@ public struct Planner {
         // Room below for what Apus opens in passing: both ends of every pipe, one of every memfd.
         let passing = Int32(clamping: 2 * images.files.entries.count)
         let first = max(64, highest + 1, host.highestDescriptor + 32 + passing)
-        let vmas = images.tasks.compactMap(\.memory).flatMap(\.vmas).filter { !$0.kind.contains(.vsyscall) }
+        let vmas =
+            images.tasks.compactMap(\.memory).flatMap(\.vmas).filter { !$0.kind.contains(.vsyscall) }
+            + Planner.segmentExtents(images)
         guard let base = AddressHole.find(of: UInt64(room), outside: vmas, from: host.lowestAddress) else {
             throw Problems(
                 Problem(

@@ -42,7 +42,12 @@ public enum Restoration {
             options.showPlan(plan.description)
             return 0
         }
-        return try restore(plan, site, options, logger: logger, began: began)
+        do {
+            return try restore(plan, site, options, logger: logger, began: began)
+        } catch {
+            site.withdraw()
+            throw error
+        }
     }
 
     /// The parent that the root had is not in the images; its new one is Apus, whose leaving must not be the death that
@@ -100,6 +105,7 @@ public enum Restoration {
         }
         builder.release()
         site.images.unlock()
+        site.commit()
         job?.announceSize(plan)
         logger.info("The tree is released")
         var statistics = Statistics()

@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/shm.h>
 #include <sys/socket.h>
 
 static int fd = -1;
@@ -22,16 +21,18 @@ static void set_up(const char *kind, const char *folder)
 		fd = pair[0];
 	} else if (!strcmp(kind, "userfaultfd")) {
 		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	} else if (!strcmp(kind, "deleted")) {
+	} else if (!strcmp(kind, "linked")) {
+		char other[320];
+		snprintf(other, sizeof(other), "%s.other", path);
 		fd = open(path, O_RDWR | O_CREAT, 0600);
-		NEED(unlink(path) == 0);
+		NEED(link(path, other) == 0 && unlink(path) == 0);
+	} else if (!strcmp(kind, "deleted-directory")) {
+		NEED(mkdir(path, 0700) == 0);
+		fd = open(path, O_RDONLY | O_DIRECTORY);
+		NEED(rmdir(path) == 0);
 	} else if (!strcmp(kind, "lock")) {
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(flock(fd, LOCK_EX) == 0);
-	} else if (!strcmp(kind, "sysv-shm")) {
-		int id = shmget(IPC_PRIVATE, 8192, 0600);
-		fd = open("/dev/null", O_RDWR);
-		NEED(id >= 0 && shmat(id, NULL, 0) != (void *)-1 && shmctl(id, IPC_RMID, NULL) == 0);
 	} else if (!strcmp(kind, "pidfd")) {
 		fd = syscall(SYS_pidfd_open, getpid(), 0);
 	} else if (!strcmp(kind, "coredump_filter")) {

@@ -68,7 +68,7 @@ static int init(void)
 	int tell[2];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWPID | CLONE_NEWNS))
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC))
 		die("unshare");
 	if (pipe(tell))
 		die("pipe");
@@ -94,9 +94,9 @@ static void enter(const char *init_pid)
 {
 	char path[64];
 	int ns, i;
-	static const char *const kinds[] = { "pid", "mnt" };
+	static const char *const kinds[] = { "pid", "ipc", "mnt" };
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), "/proc/%s/ns/%s", init_pid, kinds[i]);
 		ns = open(path, O_RDONLY | O_CLOEXEC);
 		if (ns < 0)

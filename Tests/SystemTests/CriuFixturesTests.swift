@@ -8,7 +8,7 @@ import Testing
     .enabled(if: Fixtures.hasItsProcessor, "needs AVX-512, which the programs in the images have found"))
 struct CriuFixturesTests {
     /// Those that hold only what can be carried.
-    @Test(arguments: ["count", "count-pty", "registers", "threads", "timers", "tree", "attributes"])
+    @Test(arguments: ["count", "count-pty", "registers", "threads", "timers", "tree", "attributes", "memory"])
     func restoredAndContent(_ name: String) throws {
         let finished = try fixture(name)
         #expect(finished.status == 0, "\(finished)\n\(Self.log(name))")
@@ -17,7 +17,7 @@ struct CriuFixturesTests {
 
     /// What is not built yet, and the word by which the refusal has to name it. One that is goes to the list above.
     static let refused = [
-        (name: "memory", for: "sysv shared memory"), (name: "files", for: "lock"),
+        (name: "files", for: "lock"),
         (name: "unixsockets", for: "socket"), (name: "tcp", for: "socket"), (name: "namespaces", for: "root"),
         (name: "userns", for: "root"),
     ]

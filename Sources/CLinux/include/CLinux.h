@@ -6,6 +6,7 @@
 #include "cpuid.h"
 #include "clone.h"
 #include "files.h"
+#include "ipc.h"
 #include "pagemap.h"
 #include "processes.h"
 #include "ptrace.h"

@@ -45,6 +45,8 @@ extension CheckpointImages {
         remaps = shared.remaps
         ghosts = shared.ghosts
         memfds = shared.memfds
+        segments = shared.segments
+        ipcSettings = shared.ipcSettings
         fileLocks = shared.fileLocks
         seccompFilters = shared.seccompFilters
         cgroup = shared.cgroup
@@ -89,6 +91,8 @@ extension CheckpointImages {
         let remaps: [RemapFilePathEntry]
         let ghosts: [UInt32: GhostFileEntry]
         let memfds: [MemfdInodeEntry]
+        let segments: [SegmentImage]
+        let ipcSettings: [UInt32: IpcVarEntry]
         let fileLocks: [FileLockEntry]
         let seccompFilters: [SeccompFilter]
         let cgroup: CgroupEntry?
@@ -106,6 +110,8 @@ extension CheckpointImages {
             remaps = try directory.messages(.remaps)
             ghosts = try directory.each(.ghostFile, names)
             memfds = try directory.messages(.memfdInodes)
+            segments = try directory.segments(names)
+            ipcSettings = try directory.each(.ipcSettings, names)
             fileLocks = try directory.messages(.fileLocks)
             seccompFilters = try directory.first(.seccomp)?.seccompFilters ?? []
             cgroup = try directory.first(.cgroup)

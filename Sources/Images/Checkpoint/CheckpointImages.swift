@@ -28,6 +28,10 @@ public struct CheckpointImages: Sendable {
     public var ghosts: [UInt32: GhostFileEntry]
     /// The files behind memfds.
     public var memfds: [MemfdInodeEntry]
+    /// Segments of System V shared memory, of all namespaces.
+    public var segments: [SegmentImage]
+    /// Settings of IPC namespaces, by namespace id.
+    public var ipcSettings: [UInt32: IpcVarEntry]
     public var fileLocks: [FileLockEntry]
     /// Seccomp filters; threads name theirs by its index.
     public var seccompFilters: [SeccompFilter]

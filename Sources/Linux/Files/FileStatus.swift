@@ -17,6 +17,8 @@ public struct FileStatus: Sendable, Equatable {
     public var blocks: UInt64
     /// The device that a device node stands for.
     public var representedDevice: DeviceNumber
+    /// The last access.
+    public var accessed: Time
     /// The last change of the content.
     public var modified: Time
     /// The last change of the inode.
@@ -124,6 +126,7 @@ extension FileStatus {
         size = raw.size
         blocks = raw.blocks
         representedDevice = DeviceNumber(major: raw.rdev_major, minor: raw.rdev_minor)
+        accessed = Time(seconds: raw.access_time.seconds, nanoseconds: raw.access_time.nanoseconds)
         modified = Time(
             seconds: raw.modification_time.seconds, nanoseconds: raw.modification_time.nanoseconds)
         changed = Time(seconds: raw.change_time.seconds, nanoseconds: raw.change_time.nanoseconds)

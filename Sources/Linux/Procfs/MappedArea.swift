@@ -79,6 +79,12 @@ public struct MappedArea: Sendable, Equatable {
         return (Array(bytes.dropLast(suffix.count)), true)
     }
 
+    /// The last column where it is the path of a file, with " (deleted)" where that is there; else empty.
+    public var shownPath: [UInt8] {
+        guard case .file(let bytes) = name else { return [] }
+        return bytes
+    }
+
     /// In bytes.
     public var size: UInt64 { range.upperBound - range.lowerBound }
 }

@@ -26,6 +26,9 @@ struct Dump: ParsableCommand {
     @Flag(help: "Use any path to a device file whose own path cannot be used.")
     var evasiveDevices = false
 
+    @Option(help: .init("The most to keep of a file that has lost its name.", valueName: "size"))
+    var ghostLimit = "1G"
+
     @Option(help: .init("How long the whole dump may take; 0 for ever.", valueName: "seconds"))
     var timeout = 10
 
@@ -70,6 +73,7 @@ extension Dump: Action {
         options.external = reader.external()
         options.statusDescriptor = reader.descriptor("status-fd")
         options.evasiveDevices = reader.flag("evasive-devices")
+        options.ghostLimit = reader.size("ghost-limit") ?? options.ghostLimit
         options.fileLocks = reader.flag("file-locks")
         options.tcpEstablished = reader.flag("tcp-established")
         options.externalUnixSockets = reader.flag("ext-unix-sk")

@@ -25,6 +25,8 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "pipes"),
         Subject(name: "files", arguments: ["FOLDER/files"]),
         Subject(name: "devices"),
+        Subject(name: "deleted", arguments: ["FOLDER"]),
+        Subject(name: "segments"),
         Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
         Subject(name: "credentials"),
         Subject(name: "threads"),

@@ -1,0 +1,118 @@
+public import Diagnostics
+public import Images
+public import Linux
+public import SystemPackage
+
+/// A regular file that has lost its name and lives on for who has it open, maps it or executes it: a library that was
+/// updated, a temporary file that was unlinked at once. Nobody could find it again, so the images keep its content.
+public enum GhostFile {
+    /// The most that is kept of one file where `--ghost-limit` says nothing else, in bytes: more than any library or
+    /// program has, less than what would surprise by filling a disk.
+    public static let usualLimit: UInt64 = 1 << 30
+
+    private static let mark = " (deleted)"
+
+    /// The name that a file has lost; nil for one that has a name.
+    ///
+    /// - Parameters:
+    ///   - path: as a link of `/proc` shows it: with " (deleted)" at its end where the name is gone (proc_pid_fd(5)),
+    ///     or where the name itself ends so.
+    ///   - status: of the file itself.
+    public static func lostName(_ path: FilePath, _ status: FileStatus) -> FilePath? {
+        let text = path.bytes
+        guard text.count > mark.utf8.count, text.suffix(mark.utf8.count).elementsEqual(mark.utf8) else { return nil }
+        if let found = try? Files.status(of: path, followLinks: false), found.device == status.device,
+            found.inode == status.inode
+        {
+            return nil
+        }
+        return FilePath(bytes: Array(text.dropLast(mark.utf8.count)))
+    }
+
+    /// Why a file without a name cannot be carried, nil where it can.
+    ///
+    /// - Parameters:
+    ///   - name: the name that it had.
+    ///   - isShared: what is written to it is seen by others: it is open, or mapped with MAP_SHARED.
+    ///   - limit: the most that may be kept of it, in bytes.
+    public static func obstacle(
+        _ name: FilePath, _ status: FileStatus, _ object: Problem.Object, isShared: Bool, limit: UInt64
+    ) -> Problem? {
+        func refusal(_ summary: String, _ remedy: String) -> Problem {
+            Problem(.fileDeleted, summary, object: object, remedy: remedy)
+        }
+        guard status.kind == .regular else {
+            let what = status.kind == .directory ? "the directory" : "the file, which is no regular one,"
+            return refusal(
+                "\(what) has been deleted, and lives on for who has it open",
+                "Only regular files are carried without a name: leave it, or close it, before the dump")
+        }
+        if status.linkCount > 0 && isShared {
+            return refusal(
+                "the file has lost this name, and has \(status.linkCount) more that cannot be found",
+                "A copy would not be the file that these names lead to: give it the old name again"
+                    + " (`ln`), or close it before the dump")
+        }
+        if !isMounted(status) {
+            return refusal(
+                "the file is in no mounted file system",
+                "It is an object of a driver, or its file system was unmounted"
+                    + " lazily: close it before the dump")
+        }
+        let stored = min(status.size, status.blocks * 512)
+        if stored > limit {
+            return refusal(
+                "the file has been deleted, and its \(stored) bytes are more than may be kept (\(limit))",
+                "Allow more with --ghost-limit, or give it a name again before the dump")
+        }
+        return nil
+    }
+
+    /// The kernel's own mounts (those of drivers' memory, for one) stand in no list.
+    private static func isMounted(_ status: FileStatus) -> Bool {
+        guard let mount = status.mountID, let mounts = try? ProcessDirectory(path: "/proc/self").mounts() else {
+            return true
+        }
+        return mounts.contains { UInt64(bitPattern: Int64($0.id)) == mount }
+    }
+}
+
+/// The deleted files of a tree, each kept once however many descriptions and mappings there are of it.
+public struct GhostTable: Sendable {
+    /// One file.
+    public struct Item: Sendable {
+        /// Numbers its image (`ghost-file-ID.img`).
+        public var id: UInt32
+        public var status: FileStatus
+        /// Where it can be opened: in `/proc/PID/fd` or `/proc/PID/map_files`, or `/proc/PID/exe`.
+        public var place: FilePath
+    }
+
+    /// In the order in which they were found.
+    public private(set) var items: [Item] = []
+    /// Which descriptions are of them (`remap-fpath.img`).
+    public private(set) var remaps: [RemapFilePathEntry] = []
+    private var known: [Identity: UInt32] = [:]
+
+    private struct Identity: Hashable {
+        let device: DeviceNumber
+        let inode: UInt64
+    }
+
+    init() {}
+
+    /// Records that a description is of a deleted file.
+    mutating func add(_ status: FileStatus, at place: FilePath, description: UInt32) {
+        let identity = Identity(device: status.device, inode: status.inode)
+        let id = known[identity] ?? UInt32(items.count + 1)
+        if known[identity] == nil {
+            known[identity] = id
+            items.append(Item(id: id, status: status, place: place))
+        }
+        var remap = RemapFilePathEntry()
+        remap.origID = description
+        remap.remapID = id
+        remap.remapType = .ghost
+        remaps.append(remap)
+    }
+}
