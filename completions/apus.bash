@@ -188,7 +188,7 @@ _apus_dump() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -R --leave-running -s --leave-stopped --evasive-devices -h --help)
     repeating_options=(--action-script --external)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups -t --tree --timeout --status-fd)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups -t --tree --ghost-limit --timeout --status-fd)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -225,6 +225,9 @@ _apus_dump() {
     '-t'|'--tree')
         return
         ;;
+    '--ghost-limit')
+        return
+        ;;
     '--timeout')
         return
         ;;
@@ -238,7 +241,7 @@ _apus_restore() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --dry-run -h --help)
     repeating_options=(--action-script --external --inherit-fd)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile --pid-policy)
     __apus_offer_flags_options -1
 
     # Offer option value completions
@@ -280,6 +283,10 @@ _apus_restore() {
         ;;
     '--pidfile')
         __apus_add_completions -f
+        return
+        ;;
+    '--pid-policy')
+        __apus_add_completions -W 'exact'$'\n''new-namespace'
         return
         ;;
     esac

@@ -23,9 +23,9 @@ function __apus_parse_tokens -S
         __apus_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'dump'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'evasive-devices' 'timeout=' 'status-fd=' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'evasive-devices' 'ghost-limit=' 'timeout=' 'status-fd=' 'h/help'
         case 'restore'
-            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'dry-run' 'h/help'
+            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'pid-policy=' 'dry-run' 'h/help'
         case 'check'
             __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'all' 'h/help'
         case 'show'
@@ -111,6 +111,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" R leave-running' -s 'R' -l 'leave-running' -d 'Let the processes run on.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" leave-stopped s' -s 's' -l 'leave-stopped' -d 'Leave the processes stopped.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" evasive-devices' -l 'evasive-devices' -d 'Use any path to a device file whose own path cannot be used.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" ghost-limit' -l 'ghost-limit' -d 'The most to keep of a file that has lost its name.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" timeout' -l 'timeout' -d 'How long the whole dump may take; 0 for ever.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" h help' -s 'h' -l 'help' -d 'Show help information.'
@@ -137,6 +138,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'inherit-fd' -d 'A descriptor of the caller that stands in for a resource, fd[N]:KEY; may be given several times.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" status-fd' -l 'status-fd' -d 'Write a zero byte to this descriptor and close it once ready.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" pid-policy' -l 'pid-policy' -d 'The pids have to be free here (exact), or are made free by a pid namespace (new-namespace).' -rfka 'exact new-namespace'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" dry-run' -l 'dry-run' -d 'Print the plan and make nothing.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'

@@ -41,7 +41,8 @@ extension Planner {
     /// Threads that run in another mode of the processor than Apus' own.
     private mutating func refuseForeignPrograms() {
         for task in images.tasks {
-            let isForeign = task.threads.contains { thread in
+            // A first thread that has ended has no registers.
+            let isForeign = task.threads.dropFirst(task.hasLostLeader ? 1 : 0).contains { thread in
                 let registers = thread.core.threadInfo.gpregs
                 return task.state != .dead && (registers.mode == .compat || registers.cs != 0x33)
             }

@@ -79,7 +79,6 @@ struct MemoryImageTests {
 
     @Test(arguments: [
         ("7f0000000000-7f0000200000 rw-p 00000000 00:0f 5 /anon_hugepage (deleted)", "rd wr ht", "huge pages"),
-        ("7f0000000000-7f0000001000 rw-s 00000000 00:01 9 /SYSV41505553 (deleted)", "rd wr sh", "System V"),
         ("7f0000000000-7f0000001000 rw-s 00000000 00:0f 5 /[aio] (deleted)", "rd wr sh", "asynchronous I/O"),
         ("7f0000000000-7f0000001000 rw-s 00000000 00:0e 5 anon_inode:[io_uring]", "rd wr sh", "io_uring"),
         ("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ", "rd wr um", "userfaultfd"),

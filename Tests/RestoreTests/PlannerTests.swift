@@ -110,8 +110,8 @@ import Tracing
     }
 
     @Test func everythingThatCannotBeRestoredIsNamedAtOnce() throws {
-        let problems = #expect(throws: Problems.self) { try FixturePlans.plan("timers") }
-        #expect(try #require(problems).all.count >= 5)
+        let problems = #expect(throws: Problems.self) { try FixturePlans.plan("tcp") }
+        #expect(try #require(problems).all.count >= 4)
         #expect(try #require(problems).all.allSatisfy { !$0.remedy.isEmpty })
     }
 
