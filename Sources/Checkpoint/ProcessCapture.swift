@@ -36,9 +36,12 @@ struct ProcessCapture {
         let control = try RemoteControl(
             process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
         do throws(Problem) {
-            let answers = try ask(control)
-            try twins.add(control, isSubreaper: answers.attributes.isSubreaper)
-            try control.release()
+            let answers = try Processes.urgently { () throws(Problem) in
+                let answers = try ask(control)
+                try twins.add(control, isSubreaper: answers.attributes.isSubreaper)
+                try control.release()
+                return answers
+            }
             if answers.peculiarities.hasSegments {
                 throw Problem(
                     .unsupported, "it has segments of its own (modify_ldt(2)), which images have no place for",
@@ -96,7 +99,7 @@ struct ProcessCapture {
         var threadSettings: [(tid: Int32, settings: ThreadSettings)] = []
         for (thread, attributes) in zip(process.threads, answers.threads) {
             let capture = ThreadCapture(
-                thread: thread, process: surveyed.name, memory: control.memory, attributes: attributes,
+                thread: thread, process: surveyed.name, attributes: attributes,
                 actions: answers.actions)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }

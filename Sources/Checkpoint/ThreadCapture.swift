@@ -10,7 +10,6 @@ internal import Tracing
 struct ThreadCapture {
     let thread: Tracee
     let process: String
-    let memory: ProcessMemory
     let attributes: ThreadAttributes
     let actions: SignalActions
 
@@ -22,11 +21,8 @@ struct ThreadCapture {
             let own = try Ptrace.pendingSignals(thread.tid, in: .thread)
             let pending = PendingSignals.set(own) | sharedPending
             let ending = actions.interrupts(pending: pending, blocked: thread.signalMask)
-            var registers = Registers.portable(thread.registers, ending: ending)
+            let registers = Registers.portable(thread.registers, ending: ending)
             let rseq = RestartableSequence.entry(of: thread.tid)
-            if let rseq, let abort = try RestartableSequence.abortAddress(rseq, instruction: registers.rip, memory) {
-                registers.rip = abort
-            }
             var entry = CoreEntry()
             entry.mtype = .x8664
             entry.threadInfo.clearTidAddr_p = attributes.clearAddress

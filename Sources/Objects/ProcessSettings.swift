@@ -17,6 +17,8 @@ public struct ProcessSettings: Sendable, Equatable {
     public var mergesMemory = false
     /// What PR_GET_THP_DISABLE answers, where that is more than yes or no (since Linux 6.18).
     public var hugePages: UInt32?
+    /// ARCH_REQ_XCOMP_PERM: the XSAVE features that it has asked to be allowed to use, a bit for each: 18 for the tiles of AMX.
+    public var requestedFeatures: UInt64 = 0
     /// What the security module of the host has it run as (/proc/PID/attr/current), where Apus runs as something else.
     public var securityLabel: String?
 
@@ -25,11 +27,14 @@ public struct ProcessSettings: Sendable, Equatable {
     public var isUsual: Bool { self == ProcessSettings() }
 
     private static let (getDenial, getMerging, getHugePages): (Int, Int, Int) = (66, 68, 42)
+    /// Those that have to be asked for ("Using XSTATE features in user space applications" of the kernel's x86 documentation).
+    private static let dynamicFeatures: UInt64 = 1 << 18
     public static let usualCoreDumpFilter: UInt32 = 0x33
 
     /// The questions of one batch. A kernel that does not know one of them has no such setting.
     public struct Questions: Sendable {
-        let denial, merging, hugePages: Int
+        let denial, merging, hugePages, features: Int
+        let permission: Batch.Buffer
 
         public init(_ batch: inout Batch) {
             func ask(_ number: Int) -> Int {
@@ -39,12 +44,20 @@ public struct ProcessSettings: Sendable, Equatable {
             denial = ask(ProcessSettings.getDenial)
             merging = ask(ProcessSettings.getMerging)
             hugePages = ask(ProcessSettings.getHugePages)
+            let getPermission = 0x1022
+            permission = batch.space(8)
+            features = batch.call(
+                Int(SYS_arch_prctl), .int(getPermission), .address(permission), expecting: Batch.anything,
+                for: "read which features of the processor it has asked for")
         }
 
         public func answer(_ result: BatchResult) -> ProcessSettings {
             var settings = ProcessSettings()
             if result[denial] > 0 { settings.denyWriteExecute = UInt32(truncatingIfNeeded: result[denial]) }
             settings.mergesMemory = result[merging] == 1
+            if result[features] == 0 {
+                settings.requestedFeatures = result.integer(UInt64.self, in: permission) & dynamicFeatures
+            }
             if result[hugePages] > 1 { settings.hugePages = UInt32(truncatingIfNeeded: result[hugePages]) }
             return settings
         }
@@ -89,6 +102,7 @@ extension ProcessSettings {
         add("deny_write_execute", denyWriteExecute)
         if mergesMemory { members.append(.init("memory_merge", true)) }
         add("huge_pages", hugePages)
+        if requestedFeatures != 0 { add("requested_features", requestedFeatures) }
         if let securityLabel { members.append(.init("security_label", .string(securityLabel))) }
         return .object(members)
     }
@@ -104,6 +118,7 @@ extension ProcessSettings {
         denyWriteExecute = number("deny_write_execute")
         mergesMemory = json["memory_merge"] == .bool(true)
         hugePages = number("huge_pages")
+        requestedFeatures = number("requested_features") ?? 0
         securityLabel = json["security_label"]?.string
     }
 }

@@ -19,6 +19,8 @@ public struct ThreadSettings: Sendable, Equatable {
     public var timeStampCounter: Int32?
     /// PR_MCE_KILL_SET: 0 late, 1 early.
     public var machineCheckKill: Int32?
+    /// ARCH_SET_CPUID: the CPUID instruction raises SIGSEGV.
+    public var hasNoCPUID = false
     /// PR_SET_IO_FLUSHER.
     public var isIOFlusher = false
     /// PR_SET_SPECULATION_CTRL: the settings by the number of the misfeature.
@@ -40,7 +42,7 @@ public struct ThreadSettings: Sendable, Equatable {
 
     /// The questions of one batch. A kernel that does not know one of them has no such setting.
     public struct Questions: Sendable {
-        let slack, machineCheck: Int
+        let slack, machineCheck, cpuid: Int
         let speculation: [Int]
         let counter: Batch.Buffer
 
@@ -52,6 +54,10 @@ public struct ThreadSettings: Sendable, Equatable {
             slack = ask(ThreadSettings.getSlack)
             machineCheck = ask(ThreadSettings.getMachineCheck)
             speculation = ThreadSettings.misfeatures.map { ask(ThreadSettings.getSpeculation, .int($0)) }
+            let getCPUID = 0x1011
+            cpuid = batch.call(
+                Int(SYS_arch_prctl), .int(getCPUID), 0, expecting: Batch.anything,
+                for: "read whether it may ask for the processor's features")
             counter = batch.space(8)
             batch.call(
                 Int(SYS_prctl), .int(ThreadSettings.getCounter), .address(counter), expecting: Batch.anything,
@@ -65,6 +71,7 @@ public struct ThreadSettings: Sendable, Equatable {
             if result[machineCheck] >= 0, result[machineCheck] != usualMachineCheck {
                 settings.machineCheckKill = Int32(truncatingIfNeeded: result[machineCheck])
             }
+            settings.hasNoCPUID = result[cpuid] == 0
             let sigsegv: Int32 = 2
             if result.integer(Int32.self, in: counter) == sigsegv { settings.timeStampCounter = sigsegv }
             for (misfeature, index) in speculation.enumerated() {
@@ -122,6 +129,7 @@ extension ThreadSettings {
         add("timer_slack", timerSlack)
         add("time_stamp_counter", timeStampCounter)
         add("machine_check_kill", machineCheckKill)
+        if hasNoCPUID { members.append(.init("no_cpuid", true)) }
         if isIOFlusher { members.append(.init("io_flusher", true)) }
         for (misfeature, setting) in speculation.sorted(by: { $0.key < $1.key }) {
             add("speculation_\(misfeature)", setting)
@@ -151,6 +159,7 @@ extension ThreadSettings {
         timerSlack = number("timer_slack")
         timeStampCounter = number("time_stamp_counter")
         machineCheckKill = number("machine_check_kill")
+        hasNoCPUID = json["no_cpuid"] == .bool(true)
         isIOFlusher = json["io_flusher"] == .bool(true)
         for misfeature in Self.misfeatures { speculation[misfeature] = number("speculation_\(misfeature)") }
         if let policy: UInt32 = number("sched_policy") {

@@ -39,6 +39,12 @@ extension Planner {
                 53, UInt64(misfeature), setting & ~1,
                 losing: "thread \(thread.tid) has not its setting of speculation misfeature \(misfeature)", in: &batch)
         }
+        if settings.hasNoCPUID {
+            let setCPUID = 0x1012
+            batch.call(
+                Int(SYS_arch_prctl), .int(setCPUID), 0, for: "forbid it CPUID",
+                losing: "thread \(thread.tid) may ask the processor for its features (ARCH_SET_CPUID)")
+        }
         if let counter = settings.timeStampCounter {
             prctl(
                 26, UInt64(UInt32(bitPattern: counter)),
@@ -50,7 +56,8 @@ extension Planner {
     /// others do not say.
     private mutating func composeProcessors(_ wanted: [UInt8]?, of tid: Int32, in batch: inout Batch) {
         guard images.manifest != nil || wanted != nil else { return }
-        var mask = [UInt8](repeating: 0xff, count: 1024)
+        // As many as the kernel has room for, in whole words.
+        var mask = [UInt8](repeating: 0xff, count: (host.processors.count + 7) & ~7)
         if let wanted {
             let here = ProcessorMask.common(wanted, host.processors)
             if here == wanted {
@@ -104,6 +111,12 @@ extension Planner {
             prctl(
                 41, 1, UInt64(hugePages & ~1), losing: "it may use huge pages nowhere at all (PR_SET_THP_DISABLE)",
                 in: &batch)
+        }
+        for feature in 0..<64 where settings.requestedFeatures & 1 << UInt64(feature) != 0 {
+            let askFor = 0x1023  // ARCH_REQ_XCOMP_PERM
+            batch.call(
+                Int(SYS_arch_prctl), .int(askFor), .int(feature),
+                for: "allow it XSAVE feature \(feature), which this processor has to have")
         }
         if settings.mergesMemory {
             prctl(67, 1, losing: "its memory is no longer merged as a whole (PR_SET_MEMORY_MERGE)", in: &batch)

@@ -180,7 +180,9 @@ public struct Batch: Sendable {
 }
 
 extension [UInt8] {
-    /// Appends an integer as the kernel and the trampoline read it.
+    /// Appends an integer as the kernel and the trampoline read it. (Inlinable: called thousands of times for every
+    /// thread, from other modules, where it would not be specialised.)
+    @inlinable
     public mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
         var rest = value
         for _ in 0..<(T.bitWidth / 8) {
@@ -190,6 +192,7 @@ extension [UInt8] {
     }
 
     /// The integer at an offset.
+    @inlinable
     public func littleEndian<T: FixedWidthInteger>(_: T.Type, at offset: Int) -> T {
         var value: T = 0
         for index in (0..<(T.bitWidth / 8)).reversed() {

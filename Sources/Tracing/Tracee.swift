@@ -67,6 +67,10 @@ public final class Tracee {
                     registers = excused
                     try Ptrace.setRegisters(tid, registers)
                 }
+                if let abort = CriticalSection.abortAddress(of: tid, at: registers.rip) {
+                    registers.rip = abort
+                    try Ptrace.setRegisters(tid, registers)
+                }
                 signalMask = try Ptrace.signalMask(tid)
                 state = .stopped
             case .signal(let signal):

@@ -1,4 +1,7 @@
-/* Threads, each with a name, a mask, an alternate stack, thread-local memory, pending signals and a wait of its own. */
+/*
+ * Threads, each with a name, a mask, an alternate stack, thread-local memory, pending signals and a wait of its own; the last
+ * one lives in a signal handler on its alternate stack.
+ */
 #include "subject.h"
 #include <linux/futex.h>
 #include <poll.h>
@@ -6,7 +9,8 @@
 #include <sched.h>
 #include <sys/rseq.h>
 
-#define COUNT 5
+#define COUNT 6
+#define ON_STACK 5
 
 static __thread uint64_t local[64];
 static struct thread {
@@ -50,6 +54,10 @@ static void check_thread(struct thread *self, int number, uintptr_t head)
 	CHECK(!memcmp(&mask, &self->mask, 8), "thread %d: mask", number);
 	sigaltstack(NULL, &stack);
 	CHECK(stack.ss_sp == self->stack && stack.ss_size == sizeof(self->stack), "thread %d: alternate stack", number);
+	CHECK(!(stack.ss_flags & SS_ONSTACK) == (number != ON_STACK), "thread %d: flags %d of its alternate stack", number,
+	      stack.ss_flags);
+	CHECK(((char *)&stack > self->stack && (char *)&stack < self->stack + sizeof(self->stack)) == (number == ON_STACK),
+	      "thread %d: is on another stack", number);
 	CHECK(robust_head() == head, "thread %d: robust list", number);
 	CHECK(sched_getscheduler(0) == (number == 2 ? SCHED_BATCH : SCHED_OTHER), "thread %d: scheduler", number);
 	sched_getparam(0, &priority);
@@ -80,6 +88,22 @@ static void wait_for_turn(struct thread *self, int number)
 	self->go = 0;
 }
 
+static void serve(struct thread *self, uintptr_t head)
+{
+	for (;;) {
+		wait_for_turn(self, self - threads);
+		check_thread(self, self - threads, head);
+		self->done = 1;
+	}
+}
+
+static void serve_on_stack(int signal_number)
+{
+	(void)signal_number;
+	pthread_sigmask(SIG_SETMASK, NULL, &threads[ON_STACK].mask);
+	serve(&threads[ON_STACK], robust_head());
+}
+
 static void *body(void *argument)
 {
 	struct thread *self = argument;
@@ -101,11 +125,9 @@ static void *body(void *argument)
 		pthread_mutex_lock(&robust);
 	NEED(pthread_sigqueue(pthread_self(), SIGRTMIN + 4, (union sigval){ .sival_int = 40 + number }) == 0);
 	pthread_barrier_wait(&barrier);
-	for (;;) {
-		wait_for_turn(self, number);
-		check_thread(self, number, head);
-		self->done = 1;
-	}
+	if (number == ON_STACK)
+		pthread_kill(pthread_self(), SIGRTMIN + 9);
+	serve(self, head);
 	return NULL;
 }
 
@@ -133,6 +155,7 @@ int main(void)
 	pthread_mutexattr_init(&attributes);
 	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
 	pthread_mutex_init(&robust, &attributes);
+	sigaction(SIGRTMIN + 9, &(struct sigaction){ .sa_handler = serve_on_stack, .sa_flags = SA_ONSTACK }, NULL);
 	pthread_barrier_init(&barrier, NULL, COUNT + 1);
 	for (int i = 0; i < COUNT; i++)
 		NEED(pthread_create(&threads[i].handle, NULL, body, &threads[i]) == 0);

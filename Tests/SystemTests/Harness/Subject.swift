@@ -38,6 +38,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "threads"),
         Subject(name: "crowd", arguments: ["300"]),
         Subject(name: "leaderless"),
+        Subject(name: "rseq"),
         Subject(name: "timers"),
         Subject(name: "events", arguments: ["FOLDER/watched"]),
         Subject(name: "clocks"),
