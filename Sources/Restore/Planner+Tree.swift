@@ -12,6 +12,7 @@ extension Planner {
         guard arrangeFamily() else { return }
         plan.first = family.first
         openSegments()
+        arrangeSharing()
         for process in family.processes.indices { begin(process) }
         ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0)) }
         findInheritance()
@@ -120,7 +121,8 @@ extension Planner {
         let cloneParent: UInt64 = 0x8000
         // With CLONE_PARENT it has the exit signal of its maker, and clone3 wants none named.
         addClone(
-            of: task.pid, flags: isSibling ? cloneParent : 0, exitSignal: isSibling ? 0 : UInt64(SIGCHLD),
+            of: task.pid, flags: (isSibling ? cloneParent : 0) | sharingFlags(of: child),
+            exitSignal: isSibling ? 0 : UInt64(SIGCHLD),
             control: address(task.threads[0].controlPlace),
             purpose: "make process \(task.pid) (\(task.name))" + (isSibling ? " as a sibling" : ""), in: &batch)
     }

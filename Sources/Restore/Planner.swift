@@ -16,6 +16,8 @@ public struct Planner {
     let names: [String]
 
     var plan: RestorePlan
+    /// Who shares a table with its maker.
+    var sharing = Sharing()
     /// Who makes whom.
     var family = Family() {
         didSet {
