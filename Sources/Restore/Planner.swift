@@ -18,6 +18,8 @@ public struct Planner {
     var plan: RestorePlan
     /// Who shares a table with its maker.
     var sharing = Sharing()
+    /// The pids of zombies, by their parents.
+    let endedByParent: [Int32: [Int32]]
     /// Who makes whom.
     var family = Family() {
         didSet {
@@ -97,6 +99,8 @@ public struct Planner {
         room: Int
     ) throws(Problems) {
         self.images = images
+        endedByParent = Dictionary(grouping: images.tasks.filter { $0.state == .dead }, by: \.parent)
+            .mapValues { $0.map(\.pid) }
         self.layers = layers
         self.host = host
         self.shellJob = shellJob
