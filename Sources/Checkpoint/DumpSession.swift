@@ -123,6 +123,7 @@ struct DumpSession {
         var identities = TaskIdentities()
         for (process, surveyed) in zip(tree.processes, survey.processes) {
             try Cancellation.check()
+            if process !== tree.root { ExitSignal.capture(surveyed.pid, surveyed.stat, into: images.descriptions) }
             if process.isZombie || surveyed.isZombie {
                 try images.write(ProcessCapture.zombie(surveyed), surveyed, TaskIdentities.own)
                 continue

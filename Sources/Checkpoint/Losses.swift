@@ -15,6 +15,10 @@ enum Losses {
 
     private static func find(_ process: SurveyedProcess) -> [String] {
         var found: [String] = []
+        if process.isZombie {
+            let dumpedCore = process.stat.exitCode & 0x7f != 0 && process.stat.exitCode & 0x80 != 0
+            return dumpedCore ? ["that its end has left a core dump (WCOREDUMP) is not carried"] : []
+        }
         found += process.descriptors.compactMap(InetSocket.loss(of:))
         let names = process.areas.compactMap { area, _ in area.givenName }
         if let first = names.first {

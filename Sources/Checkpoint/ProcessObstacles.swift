@@ -28,10 +28,12 @@ enum ProcessObstacles {
         Problem(.unsupported, summary, object: process.object, remedy: remedy)
     }
 
+    /// They do not change while Apus runs, and every process of the tree is compared with them.
+    private static let ownNamespaces = try? ProcessDirectory(path: "/proc/self").namespaces()
+
     /// Whatever is carried now shares all namespaces with Apus.
     private static func namespaces(of process: SurveyedProcess) -> [Problem] {
-        guard let own = try? ProcessDirectory(path: "/proc/self").namespaces(),
-            let theirs = try? ProcessDirectory(process.eye).namespaces()
+        guard let own = ownNamespaces, let theirs = try? ProcessDirectory(process.eye).namespaces()
         else {
             return [
                 Problem(

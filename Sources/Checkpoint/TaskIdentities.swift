@@ -23,7 +23,8 @@ struct TaskIdentities {
 
     /// The numbers of a frozen process.
     ///
-    /// - Throws: `unsupported-object` where it shares with another process, or its threads do not with each other.
+    /// - Throws: `unsupported-object` where it shares its memory with another process, or its threads do not share with each
+    ///   other.
     mutating func ids(of process: FrozenProcess, _ surveyed: SurveyedProcess) throws(Problem) -> TaskKobjIdsEntry {
         do {
             var ids = Self.own
@@ -34,7 +35,8 @@ struct TaskIdentities {
                 ("its working directory", try fileSystem.id(of: process.eye)),
                 ("its signal handlers", try handlers.id(of: process.eye)),
             ]
-            for (name, answer) in answers where answer.isShared { shared.append(name) }
+            // Descriptors and directories may be shared; whether Apus can make that again is judged with the whole tree.
+            for (name, answer) in [answers[0], answers[3]] where answer.isShared { shared.append(name) }
             if !shared.isEmpty {
                 throw refusal(surveyed, "it shares \(shared.joined(separator: ", ")) with another process")
             }
@@ -64,6 +66,6 @@ struct TaskIdentities {
     private func refusal(_ surveyed: SurveyedProcess, _ summary: String) -> Problem {
         Problem(
             .unsupported, summary, object: surveyed.object,
-            remedy: "Processes made by clone(2) with CLONE_VM, CLONE_FILES or CLONE_FS cannot be carried yet")
+            remedy: "Processes made by clone(2) with CLONE_VM cannot be carried yet")
     }
 }

@@ -23,6 +23,7 @@ struct Mailbox: ~Copyable {
                 cause: .init(error, attempted: "memfd_create, mmap"), remedy: "See that there is enough memory")
         }
         for task in plan.tasks { write(task) }
+        for table in plan.tables { write(table.filling) }
         for adoption in plan.adoptions {
             write(adoption.begin)
             write(adoption.end)

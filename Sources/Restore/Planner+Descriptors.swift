@@ -27,10 +27,12 @@ extension Planner {
     }
 
     /// Every descriptor gets its number; whatever else the husk had is closed, but for the channel.
-    mutating func composeDescriptors(_ index: Int, in batch: inout Batch) {
+    ///
+    /// - Parameter sharers: the tasks whose channels stay open: all that have this table.
+    mutating func composeDescriptors(_ index: Int, keeping sharers: [Int], in batch: inout Batch) {
         let task = images.tasks[index]
         composeEpollSets(index, in: &batch)
-        var kept: [Int32] = [plan.tasks[index].channel]
+        var kept: [Int32] = sharers.map { plan.tasks[$0].channel }
         for entry in task.descriptors {
             let number = Int32(bitPattern: entry.fd)
             guard let source = descriptor(.init(entry.type, entry.id)) else { continue }

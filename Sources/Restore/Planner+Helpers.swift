@@ -25,8 +25,25 @@ extension Planner {
     func composeSettling(_ index: Int, in batch: inout Batch) {
         reap(index, couriers: false, in: &batch)
         if family.processes[index].joinsLast { joinGroup(index, in: &batch) }
+        drainExitSignals(index, in: &batch)
         if images.tasks[index].task.childSubreaper {
             batch.call(Int(SYS_prctl), .int(Self.setSubreaper), 1, for: "make it a child subreaper")
+        }
+    }
+
+    /// Takes away the unusual signals that the ends of zombies have caused once more.
+    private func drainExitSignals(_ index: Int, in batch: inout Batch) {
+        let zombies = endedByParent[images.tasks[index].pid] ?? []
+        let signals = Set(zombies.map { ExitSignal.of($0, images.supplement) }).subtracting([0, SIGCHLD])
+        guard !signals.isEmpty else { return }
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: signals.reduce(UInt64(0)) { $0 | 1 << UInt64($1 - 1) })
+        let mask = batch.buffer(bytes)
+        let now = batch.buffer([UInt8](repeating: 0, count: 16))
+        for _ in zombies {
+            batch.call(
+                Int(SYS_rt_sigtimedwait), .address(mask), 0, .address(now), 8, expecting: Batch.anything,
+                for: "take away the signal of an end")
         }
     }
 

@@ -16,8 +16,8 @@ extension Planner {
         composeArrival(index, in: &rebuild)
         composeMemory(of: task, in: &rebuild)
         composeLabels(task, in: &rebuild)
-        composeDirectories(task, in: &rebuild)
-        composeDescriptors(index, in: &rebuild)
+        if !sharing.directories.contains(index) { composeDirectories(task, in: &rebuild) }
+        composeTable(index, in: &rebuild)
         composeActions(task, in: &rebuild)
         composeAttributes(task, in: &rebuild)
         plan.tasks[index].rebuild = placed(rebuild)

@@ -12,6 +12,7 @@ extension Planner {
         guard arrangeFamily() else { return }
         plan.first = family.first
         openSegments()
+        arrangeSharing()
         for process in family.processes.indices { begin(process) }
         ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0)) }
         findInheritance()
@@ -84,6 +85,14 @@ extension Planner {
                 staysStopped: state == .stopped || (leavesStopped && state == .alive),
                 outOfMemoryAdjustment: task?.task.oomScoreAdj ?? 0))
         plan.tasks[index].maker = process.maker
+        if process.isSibling || process.maker != process.parent, ExitSignal.of(pid, images.supplement) != SIGCHLD {
+            problems.append(
+                Problem(
+                    .objectUnsupported,
+                    "its end is to be told by another signal than SIGCHLD, and its parent cannot"
+                        + " make it itself", object: .init(pid: pid, process: task?.task.commText),
+                    remedy: "End it before the dump"))
+        }
         plan.tasks[index].isHelper = process.role != .member
         plan.tasks[index].endsLast = process.joinsLast && state == .dead
         plan.tasks[index].isCourier = process.role == .courier
@@ -120,7 +129,8 @@ extension Planner {
         let cloneParent: UInt64 = 0x8000
         // With CLONE_PARENT it has the exit signal of its maker, and clone3 wants none named.
         addClone(
-            of: task.pid, flags: isSibling ? cloneParent : 0, exitSignal: isSibling ? 0 : UInt64(SIGCHLD),
+            of: task.pid, flags: (isSibling ? cloneParent : 0) | sharingFlags(of: child),
+            exitSignal: isSibling ? 0 : UInt64(ExitSignal.of(task.pid, images.supplement)),
             control: address(task.threads[0].controlPlace),
             purpose: "make process \(task.pid) (\(task.name))" + (isSibling ? " as a sibling" : ""), in: &batch)
     }

@@ -50,11 +50,10 @@ extension Planner {
         }
     }
 
-    /// Tasks that share an address space, a descriptor table or a working directory without being threads.
+    /// Tasks that share an address space or signal handlers without being threads.
     private mutating func refuseSharedTables() {
         let tables: [(String, KeyPath<TaskKobjIdsEntry, UInt32>)] = [
-            ("an address space", \.vmID), ("a descriptor table", \.filesID), ("a working directory", \.fsID),
-            ("signal handlers", \.sighandID),
+            ("an address space", \.vmID), ("signal handlers", \.sighandID),
         ]
         for (name, id) in tables {
             var seen: Set<UInt32> = []

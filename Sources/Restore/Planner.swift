@@ -16,6 +16,10 @@ public struct Planner {
     let names: [String]
 
     var plan: RestorePlan
+    /// Who shares a table with its maker.
+    var sharing = Sharing()
+    /// The pids of zombies, by their parents.
+    let endedByParent: [Int32: [Int32]]
     /// Who makes whom.
     var family = Family() {
         didSet {
@@ -95,6 +99,8 @@ public struct Planner {
         room: Int
     ) throws(Problems) {
         self.images = images
+        endedByParent = Dictionary(grouping: images.tasks.filter { $0.state == .dead }, by: \.parent)
+            .mapValues { $0.map(\.pid) }
         self.layers = layers
         self.host = host
         self.shellJob = shellJob

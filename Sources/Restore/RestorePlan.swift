@@ -16,6 +16,8 @@ public struct RestorePlan: Sendable {
     public var first = 0
     /// How orphans come to the processes that had adopted them, in this order.
     public var adoptions: [Adoption] = []
+    /// Tables of descriptors that several processes share, filled when all are rebuilt.
+    public var tables: [SharedTable] = []
     /// Where Apus' own things are mapped in every task while it is rebuilt.
     public var area: Area
     /// The shared memory of Apus and all tasks, behind the interpreter's page.
@@ -53,6 +55,13 @@ public struct RestorePlan: Sendable {
         public var adopter: Int
         public var couriers: [Int]
         public var begin, end: PlacedBatch
+    }
+
+    /// A table of descriptors that several processes share.
+    public struct SharedTable: Sendable {
+        /// The index in `tasks` of the one that fills it.
+        public var owner: Int
+        public var filling: PlacedBatch
     }
 
     /// One process.

@@ -18,7 +18,7 @@ extension TreeBuilder {
         }
     }
 
-    private func run(_ batch: RestorePlan.PlacedBatch, in task: RestorePlan.Task) throws(Problem) {
+    func run(_ batch: RestorePlan.PlacedBatch, in task: RestorePlan.Task) throws(Problem) {
         mailbox.assign(batch, to: task.threads[0])
         try command(task)
         try collect([Expectation(of: task, [0: batch])])

@@ -113,6 +113,7 @@ final class TreeBuilder {
         try adopt()
         try adjust()
         try barrier(\.rebuild, tasks: plan.tasks.filter { $0.state != .dead })
+        for table in plan.tables { try run(table.filling, in: plan.tasks[table.owner]) }
         // Those that end go last: groups and sessions live on through those that have joined by now.
         let ending = plan.tasks.filter { $0.state == .dead && !$0.isCourier }
         for last in [false, true] {

@@ -184,20 +184,15 @@ extension [UInt8] {
     /// thread, from other modules, where it would not be specialised.)
     @inlinable
     public mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
-        var rest = value
-        for _ in 0..<(T.bitWidth / 8) {
-            append(UInt8(truncatingIfNeeded: rest))
-            rest >>= 8
-        }
+        // SAFETY: the bytes of an integer, copied at once.
+        unsafe Swift.withUnsafeBytes(of: value.littleEndian) { unsafe append(contentsOf: $0) }
     }
 
     /// The integer at an offset.
     @inlinable
     public func littleEndian<T: FixedWidthInteger>(_: T.Type, at offset: Int) -> T {
-        var value: T = 0
-        for index in (0..<(T.bitWidth / 8)).reversed() {
-            value = (value << 8) | T(truncatingIfNeeded: self[offset + index])
-        }
-        return value
+        precondition(offset >= 0 && offset <= count - T.bitWidth / 8, "there are not so many bytes")
+        // SAFETY: the bytes are there, and any bytes are an integer.
+        return unsafe withUnsafeBytes { T(littleEndian: unsafe $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
     }
 }

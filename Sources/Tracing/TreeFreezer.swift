@@ -6,8 +6,9 @@ internal import SystemPackage
 
 /// Stops a process tree that goes on making threads and children all the while.
 ///
-/// Each round seizes whatever it finds that is not seized yet. A stopped thread makes nothing, so the rounds end when
-/// one of them finds nothing new.
+/// Each round seizes whatever it finds that is not seized yet. A stopped thread makes nothing: a process whose threads
+/// have all been found stopped is not looked at any more, and the work grows with the tree and not with its depth. When
+/// none is left, the children of all are looked through once more, for orphans that came to a process meanwhile.
 public struct TreeFreezer {
     /// How many threads a tree may have before Apus takes it for a fork bomb.
     public static let limit = 100_000
@@ -18,6 +19,8 @@ public struct TreeFreezer {
     private var seized: Set<Int32> = []
     private var moving: [Tracee] = []
     private var exits = VdsoExits()
+    /// Processes that may still make threads and children, by their places in the tree.
+    private var open: [Int] = []
 
     private init(deadline: Deadline) { self.deadline = deadline }
 
@@ -49,7 +52,7 @@ public struct TreeFreezer {
                 remedy: "There is nothing left to dump; its parent \(stat.parent) has yet to take its exit status")
         }
         while try round() {
-            if seized.count > Self.limit {
+            if seized.count > Self.limit || tree.processes.count > Self.limit {
                 throw Problem(
                     .freezeDiverges, "the tree has more than \(Self.limit) threads and goes on making new ones",
                     object: .init(pid: root), remedy: "Limit it with the pids controller of cgroups, then try again")
@@ -64,33 +67,31 @@ public struct TreeFreezer {
 
     private mutating func add(_ pid: Int32, parent: Int32) {
         known[pid] = tree.processes.count
+        open.append(tree.processes.count)
         tree.processes.append(FrozenProcess(pid: pid, parent: parent))
     }
 
-    /// - Returns: whether something new was found.
+    /// - Returns: whether anything is left to look at.
     private mutating func round() throws(Problem) -> Bool {
-        var foundNew = false
-        var index = 0
-        while index < tree.processes.count {
-            let process = tree.processes[index]
-            index += 1
-            if try seizeThreads(of: process) { foundNew = true }
-        }
+        let current = open
+        open = []
+        for index in current where try seizeThreads(of: tree.processes[index]) { open.append(index) }
         try settleAll()
-        index = 0
-        while index < tree.processes.count {
-            let process = tree.processes[index]
-            index += 1
-            for thread in process.threads where !thread.isGone {
-                for child in ProcessState.children(of: process.pid, thread: thread.tid) where known[child] == nil {
-                    add(child, parent: process.pid)
-                    foundNew = true
-                }
-            }
-        }
-        if foundNew { return true }
+        // What one has made before it stopped is found now, and seized in the next round.
+        for index in current { addChildren(of: tree.processes[index]) }
+        if !open.isEmpty { return true }
+        for process in tree.processes { addChildren(of: process) }
+        if !open.isEmpty { return true }
         try prune()
         return false
+    }
+
+    private mutating func addChildren(of process: FrozenProcess) {
+        for thread in process.threads where !thread.isGone {
+            for child in ProcessState.children(of: process.pid, thread: thread.tid) where known[child] == nil {
+                add(child, parent: process.pid)
+            }
+        }
     }
 
     /// Seizes the threads of a process that are not seized yet.
@@ -153,6 +154,8 @@ public struct TreeFreezer {
                 if known[child] == nil { add(child, parent: tracee.pid) }
                 guard let index = known[child], let held = tree.processes[index].threads.first else { continue }
                 try held.runUntilExec(deadline)
+                // It runs on for a while, and may make others.
+                open.append(index)
                 if !moving.contains(where: { $0 === held }) { moving.append(held) }
             }
         }

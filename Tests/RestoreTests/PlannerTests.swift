@@ -173,11 +173,43 @@ import Tracing
     @Test func tablesThatProcessesShareAreRefused() throws {
         let problems = #expect(throws: Problems.self) {
             try FixturePlans.plan("count") { images, _ in
-                let shared = images.tasks[0].ids?.filesID ?? 0
-                images.tasks[1].ids?.filesID = shared
+                let shared = images.tasks[0].ids?.vmID ?? 0
+                images.tasks[1].ids?.vmID = shared
             }
         }
-        #expect(problems?.all.contains { $0.summary.contains("descriptor table") } == true)
+        #expect(problems?.all.contains { $0.summary.contains("address space") } == true)
+    }
+
+    @Test func aSharedTableOfDescriptorsIsFilledOnce() throws {
+        let plan = try FixturePlans.plan("count") { images, _ in
+            let shared = images.tasks[0].ids?.filesID ?? 0
+            images.tasks[1].ids?.filesID = shared
+            images.tasks[1].descriptors = images.tasks[0].descriptors
+        }
+        #expect(plan.tables.map(\.owner) == [0])
+        #expect(calls(plan.tasks[0].rebuild, "dup3").isEmpty && calls(plan.tasks[1].rebuild, "dup3").isEmpty)
+        // The ends of both channels stay open.
+        let closed = calls(try #require(plan.tables.first).filling, "close_range").map(\.arguments)
+        for task in plan.tasks {
+            let channel = UInt64(task.channel)
+            #expect(
+                !closed.contains { arguments in
+                    guard case .value(let first) = arguments[0], case .value(let last) = arguments[1] else {
+                        return true
+                    }
+                    return (first...last).contains(channel)
+                })
+        }
+    }
+
+    @Test func tablesThatTwoSistersShareAreRefused() throws {
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("tree") { images, _ in
+                let shared = images.tasks[1].ids?.filesID ?? 0
+                images.tasks[2].ids?.filesID = shared
+            }
+        }
+        #expect(problems?.all.contains { $0.summary.contains("descriptors") } == true)
     }
 
     @Test func aGroupWithoutItsLeaderIsBegunByAHelper() throws {

@@ -1,6 +1,6 @@
 /*
  * storm KIND WORKERS: processes that make others without end. Each WORKER of a "storm" makes a child that makes a
- * grandchild, and both end at once. A "bomb" doubles with each generation until WORKERS * 20 processes live, and fills up
+ * grandchild, and both end at once. A "bomb" doubles with each generation until WORKERS * 10 processes live, and fills up
  * what ends. Everything that is orphaned comes to the root, which ignores the ends of its children.
  */
 #include "subject.h"
@@ -66,7 +66,7 @@ int main(int argc, char **argv)
 {
 	NEED(argc == 3);
 	workers = atoi(argv[2]);
-	limit = workers * 20;
+	limit = workers * 10;
 	subject_begin();
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	NEED(shared != MAP_FAILED);

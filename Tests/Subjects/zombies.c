@@ -12,7 +12,7 @@ static struct known {
 	pid_t group, session;
 } known[COUNT];
 static int count;
-static pid_t child, orphan;
+static pid_t child, orphan, silent, loud, ended;
 
 static void die(int how)
 {
@@ -67,9 +67,17 @@ static void check_zombies(void)
 
 static void check(void)
 {
+	siginfo_t info;
+	sigset_t pending;
+
 	check_zombies();
 	ask_child(child, "child with zombies");
 	ask_child(orphan, "child of a zombie");
+	CHECK(kill(silent, 0) == 0 && kill(loud, 0) == 0, "children with signals of their own");
+	CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGUSR2), "the signal of an end comes again");
+	info.si_pid = 0;
+	CHECK(waitid(P_PID, (id_t)ended, &info, WEXITED | WNOWAIT | WNOHANG | __WALL) == 0 && info.si_pid == ended &&
+		      info.si_status == 9, "the zombie without SIGCHLD");
 	CHECK(getpgid(orphan) == known[5].pid && getsid(orphan) == known[5].pid, "the orphan's session");
 }
 
@@ -104,6 +112,24 @@ int main(void)
 		int value;
 		orphan = answer(&value);
 		NEED(orphan > 0);
+	}
+	/* What clone(2) makes may tell its end by any signal, or by none: /proc/PID/stat shows which. */
+	{
+		sigset_t set = set_of(SIGUSR2, 0);
+		siginfo_t info;
+
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		for (int i = 0; i < 3; i++) {
+			pid_t pid = (pid_t)syscall(SYS_clone, i ? SIGUSR2 : 0, 0, 0, 0, 0);
+			if (pid == 0 && i == 2)
+				_exit(9);
+			if (pid == 0)
+				for (;;)
+					pause();
+			*(i == 0 ? &silent : i == 1 ? &loud : &ended) = pid;
+		}
+		NEED(waitid(P_PID, (id_t)ended, &info, WEXITED | WNOWAIT | __WALL) == 0);
+		NEED(sigwaitinfo(&set, &info) == SIGUSR2);
 	}
 	child = fork();
 	if (child == 0) {

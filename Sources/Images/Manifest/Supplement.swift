@@ -25,6 +25,9 @@ public struct Supplement: Sendable, Equatable {
         case process
         /// By thread id: how a thread runs (`ThreadSettings`).
         case thread
+        /// By the pid of a process: `exitSignal`, the signal that tells its parent of its end, where it is not SIGCHLD
+        /// (clone(2)); 0 for none.
+        case family
     }
 
     private var sections: [Section: [String: JSON]] = [:]

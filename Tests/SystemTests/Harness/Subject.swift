@@ -24,6 +24,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "tree"),
         Subject(name: "daemons"),
         Subject(name: "zombies"),
+        Subject(name: "sharing"),
         Subject(name: "pipes"),
         Subject(name: "files", arguments: ["FOLDER/files"]),
         Subject(name: "unixsockets", arguments: ["FOLDER/sockets"]),
