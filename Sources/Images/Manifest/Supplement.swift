@@ -25,6 +25,9 @@ public struct Supplement: Sendable, Equatable {
         case process
         /// By thread id: how a thread runs (`ThreadSettings`).
         case thread
+        /// By the id of a socket: `options`, numbers by the number of the option of level SOL_SOCKET; `order`, the place
+        /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits.
+        case socket
     }
 
     private var sections: [Section: [String: JSON]] = [:]
