@@ -17,6 +17,15 @@ script bsdutils
 pgrep procps
 awk mawk
 '
+# Programs that some tests run; without one its test is skipped.
+wishes='
+python3 python3
+perl perl-base
+xz xz-utils
+sqlite3 sqlite3
+redis-server redis-server
+stress-ng stress-ng
+'
 missing=
 while read -r command package; do
 	[ -n "$command" ] || continue
@@ -38,6 +47,19 @@ if [ -n "$missing" ]; then
 	echo "installing:$missing"
 	$sudo apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing
+fi
+
+missing=
+while read -r command package; do
+	[ -n "$command" ] || continue
+	command -v "$command" >/dev/null || missing="$missing $package"
+done <<<"$wishes"
+if [ -n "$missing" ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+	echo "installing for the tests of real programs:$missing"
+	apt-get update -qq || true
+	# RUNLEVEL keeps the package of redis from starting a server.
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing ||
+		echo "some could not be installed; their tests are skipped" >&2
 fi
 
 if ! command -v "${SWIFT:-swift}" >/dev/null; then

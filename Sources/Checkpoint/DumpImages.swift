@@ -163,6 +163,7 @@ struct DumpImages {
         try directory.write(payloads: descriptions.pipeContents, as: .pipesData)
         try directory.write(payloads: descriptions.fifoContents, as: .fifosData)
         try directory.write(payloads: descriptions.sockets.packets, as: .socketQueues)
+        try directory.write(FileLocks.entries(of: descriptions), as: .fileLocks)
         try directory.write(descriptions.terminals, as: .ttyInfo)
         try directory.write(descriptions.sharedMemory.inodes, as: .memfdInodes)
         try GhostImages.write(descriptions.ghosts, into: directory)

@@ -19,12 +19,14 @@ public enum DescriptionPlans {
         if key.type == .pipe, entry.hasPipe {
             return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])
         }
-        if key.type == .unixsk, entry.hasUsk { return try UnixSocketEnd(entry.usk, in: images.unixSockets) }
+        if key.type == .unixsk, entry.hasUsk {
+            return try UnixSocketEnd(entry.usk, in: images.unixSockets, images.supplement)
+        }
         if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {
             return NamedPipeEnd(entry.fifo, file, content: images.pipes[entry.fifo.pipeID])
         }
-        if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk) }
-        if key.type == .netlinksk, entry.hasNlsk { return NetlinkSocketEnd(entry.nlsk) }
+        if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk, images.supplement) }
+        if key.type == .netlinksk, entry.hasNlsk { return try NetlinkSocketEnd(entry.nlsk, images.supplement) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
             return OutsideTerminal(entry.tty, info: info)
         }

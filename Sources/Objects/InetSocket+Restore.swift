@@ -8,9 +8,10 @@ public struct InetSocketEnd: Resource {
     let entry: InetSkEntry
     private let own: InetAddress
     private let peer: InetAddress
+    private let supplement: SocketSupplement
 
     /// - Throws: `object-unsupported` for a connection, and for what could never have been.
-    public init(_ entry: InetSkEntry) throws(Problem) {
+    public init(_ entry: InetSkEntry, _ supplement: Supplement) throws(Problem) {
         let isSix = entry.family == UInt32(bitPattern: Sockets.inet6)
         let isTCP = entry.type == UInt32(bitPattern: Sockets.stream) && entry.proto == UInt32(InetSocket.tcp)
         let isUDP = entry.type == UInt32(bitPattern: Sockets.datagram) && entry.proto == UInt32(InetSocket.udp)
@@ -32,6 +33,7 @@ public struct InetSocketEnd: Resource {
                 remedy: "Restore these images with CRIU, or dump the program again when the connection is closed."
                     + " --tcp-established and --tcp-close are not built yet")
         }
+        self.supplement = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
         self.entry = entry
         self.own = own
         self.peer = peer
@@ -83,6 +85,7 @@ public struct InetSocketEnd: Resource {
             // Until it listens, what is left of earlier connections must not be in its way.
             if isListening { options.reuseaddr = true }
             try SocketOptions.apply(options, to: socket.raw)
+            try supplement.applyOptions(to: socket.raw)
             let flags = OpenFlags(rawValue: Int32(bitPattern: entry.flags))
             try Files.setStatusFlags(socket.raw, flags.subtracting([.writeOnly, .readWrite]))
             if isListening {

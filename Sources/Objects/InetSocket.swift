@@ -79,6 +79,7 @@ public enum InetSocket: DescriptionKind {
         } catch {
             throw descriptions.unreadable(seen, error, "getsockopt, getsockname")
         }
+        _ = try descriptions.supplement(seen, socket.id, through: own.raw)
         var entry = FileEntry()
         entry.type = .inetsk
         entry.id = socket.id

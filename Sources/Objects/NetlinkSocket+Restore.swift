@@ -7,7 +7,13 @@ internal import SystemPackage
 public struct NetlinkSocketEnd: Resource {
     let entry: NetlinkSkEntry
 
-    public init(_ entry: NetlinkSkEntry) { self.entry = entry }
+    private let supplement: SocketSupplement
+
+    /// - Throws: `object-unsupported`.
+    public init(_ entry: NetlinkSkEntry, _ supplement: Supplement) throws(Problem) {
+        self.entry = entry
+        self.supplement = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
+    }
 
     public var description: String { "netlink socket of protocol \(entry.protocol), port \(entry.portid)" }
 
@@ -29,6 +35,7 @@ public struct NetlinkSocketEnd: Resource {
                 try Sockets.connect(socket.raw, Self.address(port: entry.dstPortid, group: entry.dstGroup))
             }
             try SocketOptions.apply(entry.opts, to: socket.raw)
+            try supplement.applyOptions(to: socket.raw)
             let flags = OpenFlags(rawValue: Int32(bitPattern: entry.flags))
             try Files.setStatusFlags(socket.raw, flags.subtracting([.writeOnly, .readWrite]))
             return socket

@@ -48,6 +48,7 @@ public enum NetlinkSocket: DescriptionKind {
         } catch {
             throw descriptions.unreadable(seen, error, "getsockopt, getsockname")
         }
+        _ = try descriptions.supplement(seen, socket.id, through: own.raw)
         var entry = FileEntry()
         entry.type = .netlinksk
         entry.id = socket.id

@@ -77,21 +77,19 @@ enum SocketQueue {
     }
 
     /// A reader that takes bytes of several messages at once gets the descriptors of the last: how many bytes before
-    /// it were sent without.
+    /// it were sent without. The last message is the one that does not fit any more where a byte of room is missing.
     private static func bytesBefore(
         descriptorsIn message: SocketMessage, at offset: Int, _ socket: Int32
     ) throws(Errno) -> Int {
-        // So many bytes come without, so many with them.
-        var (without, with) = (0, message.payload.count)
-        while with - without > 1 {
-            let middle = (without + with) / 2
-            try Sockets.set(socket, .peekOffset, to: Int32(offset))
-            guard let probe = try peek(socket, middle) else { throw .ioError }
-            close(probe)
-            if probe.descriptors.isEmpty { without = middle } else { with = middle }
+        try Sockets.set(socket, .peekOffset, to: Int32(offset))
+        do throws(Errno) {
+            let before = try Sockets.peek(socket, atMost: message.payload.count - 1, wholePieces: true)
+            close(before)
+            return before.payload.count
+        } catch {
+            if error == .badAddress { return 0 }
+            throw error
         }
-        try Sockets.set(socket, .peekOffset, to: Int32(offset + message.payload.count))
-        return without
     }
 
     private static func peek(_ socket: Int32, _ count: Int) throws(Errno) -> SocketMessage? {

@@ -9,6 +9,8 @@ public struct SocketRecords {
     public internal(set) var packets: [(entry: SkPacketEntry, payload: [UInt8])] = []
     /// The id of the description of each Unix socket, by inode.
     var unix: [UInt32: UInt32] = [:]
+    /// What the images have no place for, by id.
+    var supplements: [UInt32: SocketSupplement] = [:]
     /// Those whose queue is still to be read, and those that must have been recorded by the end.
     var unread: [(seen: SeenDescriptor, id: UInt32)] = []
     var expected: [(peer: UInt32, seen: SeenDescriptor)] = []
@@ -34,6 +36,9 @@ extension Descriptions {
                 sockets.received += message.descriptors.map { SharedFile(OwnedDescriptor(owning: $0)) }
             }
             for message in messages { try record(message, queuedIn: seen, id) }
+            // The names of senders, without the family before them.
+            sockets.supplements[id]?.senders = messages.map { Array($0.sender.dropFirst(2)) }
+            supplement[.socket, id] = sockets.supplements[id]?.json
         }
         for (peer, seen) in sockets.expected where sockets.unix[peer] == nil && !sockets.external.contains(peer) {
             throw UnixSocket.leadsOutside(seen, peer, circumstances.sockets)

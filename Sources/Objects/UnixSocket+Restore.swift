@@ -8,11 +8,13 @@ public struct UnixSocketEnd: Resource {
     let entry: UnixSkEntry
     let all: UnixSocketImages
     private let role: UnixSocketRole
+    private let supplement: SocketSupplement
 
     /// - Throws: `object-unsupported` for one that could never have been.
-    public init(_ entry: UnixSkEntry, in all: UnixSocketImages) throws(Problem) {
+    public init(_ entry: UnixSkEntry, in all: UnixSocketImages, _ supplement: Supplement) throws(Problem) {
         self.entry = entry
         self.all = all
+        self.supplement = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
         role = try UnixSocketRole(entry, in: all)
     }
 
@@ -76,7 +78,8 @@ public struct UnixSocketEnd: Resource {
     }
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
-        try site.unixSockets.socket(entry, in: all, at: site)
+        site.unixSockets.supplements[entry.id] = supplement
+        return try site.unixSockets.socket(entry, in: all, at: site)
     }
 }
 

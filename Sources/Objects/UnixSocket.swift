@@ -105,6 +105,12 @@ public enum UnixSocket: DescriptionKind {
         socket.nsID = networkNamespace
         try UnixSocketFile(seen, report)?.add(to: &socket)
         add(socket, to: descriptions)
+        var supplement = try descriptions.supplement(seen, id, through: own.raw)
+        if let listener = table.connecting[report.inode] {
+            supplement.order = table.unix[listener]?.waiting.firstIndex(of: report.inode)
+            descriptions.supplement[.socket, id] = supplement.json
+        }
+        descriptions.sockets.supplements[id] = supplement
         if let peer = report.peer, peer != 0 { try expect(peer, of: seen, descriptions) }
         descriptions.sockets.unix[report.inode] = id
         descriptions.sockets.unread.append((seen, id))

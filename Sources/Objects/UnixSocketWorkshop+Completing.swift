@@ -17,7 +17,7 @@ extension UnixSocketWorkshop {
         var done: Set<UInt32> = []
         for entry in entries { try connectDatagrams(entry, &done) }
         for entry in entries where isMutual(entry) { try fill(entry, descriptors) }
-        for entry in entries { try connectWaiting(entry) }
+        for entry in entries.sorted(by: { order($0) < order($1) }) { try connectWaiting(entry) }
         doomed = [:]
         for entry in entries where entry.hasShutdown && entry.shutdown != .none && entry.peer != 0 {
             try attempt(entry, "be shut down") { () throws(Errno) in
@@ -27,12 +27,15 @@ extension UnixSocketWorkshop {
         for entry in entries {
             try attempt(entry, "be given its options") { () throws(Errno) in
                 try SocketOptions.apply(entry.opts, to: descriptor(entry))
+                try supplements[entry.id]?.applyOptions(to: descriptor(entry))
                 let flags = OpenFlags(rawValue: Int32(bitPattern: entry.flags))
                 try Files.setStatusFlags(descriptor(entry), flags.subtracting([.writeOnly, .readWrite]))
             }
         }
         closeRooms()
     }
+
+    private func order(_ entry: UnixSkEntry) -> Int { supplements[entry.id]?.order ?? 0 }
 
     private func isDatagram(_ entry: UnixSkEntry) -> Bool { entry.type == UInt32(bitPattern: Sockets.datagram) }
 
@@ -51,10 +54,11 @@ extension UnixSocketWorkshop {
 
     private func fill(_ entry: UnixSkEntry, _ descriptors: [UInt32: Int32]) throws(Problem) {
         guard let packets = all.packets[entry.id] else { return }
-        let sender = try sender(to: entry)
-        // A queue may be longer than the sender's buffer is by now.
-        try? Sockets.set(sender.descriptor, .forcedSendBuffer, to: 64 << 20)
-        for packet in packets {
+        let usual = try sender(to: entry)
+        for (index, packet) in packets.enumerated() {
+            let sender = try self.sender(of: index, to: entry) ?? usual
+            // A queue may be longer than the sender's buffer is by now.
+            try? Sockets.set(sender.descriptor, .forcedSendBuffer, to: 64 << 20)
             if let unknown = packet.unknown {
                 throw UnixSocketRole.invalid(entry, "has a message with ancillary data of type \(unknown)")
             }
@@ -94,6 +98,30 @@ extension UnixSocketWorkshop {
         }
         let socket = try attempt(entry, "be given what was queued in it") { () throws(Errno) in
             try Sockets.make(Sockets.unix, Sockets.datagram)
+        }
+        let temporary = SharedFile(socket)
+        return Sender(descriptor: temporary.descriptor.raw, receiver: entry, temporary: temporary)
+    }
+
+    /// The sender of a datagram by its name: the socket that has it, or one that has it for a moment.
+    private func sender(of index: Int, to entry: UnixSkEntry) throws(Problem) -> Sender? {
+        guard isDatagram(entry), !isMutual(entry), pairPartner(entry) == nil, doomed[entry.ino] == nil,
+            let names = supplements[entry.id]?.senders, index < names.count, !names[index].isEmpty
+        else { return nil }
+        if let known = all.sockets.values.first(where: { $0.nameBytes == names[index] && $0.type == entry.type }),
+            let socket = made[known.ino]
+        {
+            return Sender(descriptor: socket.descriptor.raw, receiver: entry, temporary: nil)
+        }
+        var stranger = UnixSkEntry()
+        strangers += 1
+        stranger.ino = .max - strangers
+        stranger.nameBytes = names[index]
+        let socket = try attempt(entry, "be given what was queued in it") { () throws(Errno) in
+            let socket = try Sockets.make(Sockets.unix, Sockets.datagram)
+            // Where the name is somebody else's by now, the message comes from nobody.
+            try? apart(stranger) { () throws(Errno) in try Sockets.bind(socket.raw, Self.address(stranger)) }
+            return socket
         }
         let temporary = SharedFile(socket)
         return Sender(descriptor: temporary.descriptor.raw, receiver: entry, temporary: temporary)

@@ -6,10 +6,14 @@ internal import SystemPackage
 /// Where the Unix sockets of a tree are made again: two ends at a time, and all of them finished at the end.
 final class UnixSocketWorkshop {
     var all = UnixSocketImages()
+    /// What the images have no place for, by id.
+    var supplements: [UInt32: SocketSupplement] = [:]
     /// One descriptor of each socket, by inode.
     var made: [UInt32: SharedFile] = [:]
     /// The other ends of those whose other end is closed: closed again when the queues are filled.
     var doomed: [UInt32: SharedFile] = [:]
+    /// How many senders of datagrams were made that are nobody's.
+    var strangers: UInt32 = 0
     private var rooms: [UInt32: UnixSocketRoom] = [:]
     private lazy var host = try? UnixSocketReport.all()
 
@@ -170,7 +174,7 @@ final class UnixSocketWorkshop {
     }
 
     /// The same where the name leads elsewhere, or to nothing.
-    private func apart(_ entry: UnixSkEntry, _ body: () throws(Errno) -> Void) throws(Errno) {
+    func apart(_ entry: UnixSkEntry, _ body: () throws(Errno) -> Void) throws(Errno) {
         guard entry.nameBytes.first != 0 else { return try body() }
         let room: UnixSocketRoom
         if let known = rooms[entry.ino] {

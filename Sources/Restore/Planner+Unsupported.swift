@@ -6,10 +6,6 @@ internal import SystemPackage
 /// State in the images that Apus does not restore yet: named, never skipped.
 extension Planner {
     mutating func refuseWhatWouldBeLost() {
-        if !images.fileLocks.isEmpty {
-            let count = images.fileLocks.count
-            refuse("\(count) file lock\(count == 1 ? "" : "s")", pid: images.fileLocks.first.map { Int32($0.pid) })
-        }
         for remap in images.remaps where remap.remapType != .ghost || images.ghosts[remap.remapID] == nil {
             let path = images.files.regular(remap.origID)?.path.string
             refuse(

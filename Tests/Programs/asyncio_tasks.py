@@ -15,7 +15,7 @@ async def serve(reader, writer):
 async def client(number, results):
     reader, writer = await asyncio.open_unix_connection("asyncio.socket")
     value = b"%d" % number
-    for step in range(60):
+    for step in range(110):
         writer.write(value + b"\n")
         value = (await reader.readline()).strip()
         await asyncio.sleep(0.02)
@@ -37,7 +37,7 @@ async def child(results):
 
 
 async def clock():
-    for step in range(30):
+    for step in range(60):
         print("tick", step, flush=True)
         await asyncio.sleep(0.05)
 

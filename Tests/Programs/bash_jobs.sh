@@ -2,7 +2,7 @@
 trap 'count=$((count + 1))' USR1
 count=0
 work() {
-	for i in $(seq 20); do
+	for i in $(seq 60); do
 		sleep 0.05
 		echo "$1 $i" >>"jobs.$1"
 	done
@@ -13,7 +13,7 @@ work a 3 &
 first=$!
 work b 0 &
 second=$!
-for i in $(seq 12); do
+for i in $(seq 40); do
 	kill -USR1 $$
 	while read -r one; do line=$one; done < <(printf '%s\n' "$i" | tr 0-9 a-j | sed 's/^/line /')
 	echo "$line"

@@ -10,7 +10,7 @@ for i in $(seq 40); do seq "$i" 3000 >tree/$i; done
 	done
 ) &
 xz -T2 -6 --block-size=1500000 -c numbers >numbers.xz
+wait
 sha256sum <numbers.xz
 tar --sort=name --mtime=@0 --owner=0 --group=0 -c tree | xz -3 | sha256sum
 xz -dc numbers.xz | cmp - numbers && echo same
-wait

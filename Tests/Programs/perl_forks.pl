@@ -13,7 +13,7 @@ for my $round (0 .. 39) {
         my %count;
         $count{$_}++ for @words;
         my @order = sort { $count{$b} <=> $count{$a} || $a cmp $b } keys %count;
-        select undef, undef, undef, 0.03;
+        select undef, undef, undef, 0.1;
         print $to join(",", @order[0 .. 9]), "\n";
         close $to;
         exit 3;

@@ -10,13 +10,13 @@ until redis-cli -s redis.socket ping >/dev/null 2>&1; do sleep 0.1; done
 	done
 ) &
 beat=$!
-redis-benchmark -s redis.socket -c 12 -n 60000 -q INCR counter >/dev/null &
-redis-benchmark -s redis.socket -c 4 -n 20000 -q LPUSH list element >/dev/null &
+redis-benchmark -s redis.socket -c 12 -n 120000 -q INCR counter >/dev/null &
+redis-benchmark -s redis.socket -c 4 -n 40000 -q LPUSH list element >/dev/null &
+wait $beat
 wait %3 %4
 echo "benchmarks $?"
 redis-cli -s redis.socket get counter
 redis-cli -s redis.socket llen list
-wait $beat
 redis-cli -s redis.socket shutdown nosave
 wait $server
 echo "server $?"

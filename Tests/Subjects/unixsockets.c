@@ -9,7 +9,7 @@
 static char folder[80], block[50000], back[50000];
 static int stream[2], packets[2], datagrams[2], half[2], orphan, passing[2], sender_known[2], large[2];
 static int listener, client, server, waiting[3], abstract, one_way, receiver, mutual[2], unbound, gone, late_server, late_client;
-static int loop[2];
+static int loop[2], from_name[2];
 static pid_t child;
 static int to_child, to_parent;
 
@@ -18,7 +18,8 @@ static socklen_t address(struct sockaddr_un *a, const char *name)
 	memset(a, 0, sizeof(*a));
 	a->sun_family = AF_UNIX;
 	if (name[0] == '@') {
-		snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "%.20s-%d", name + 1, getpid());
+		/* Several of these may run at the same time, each in a folder of its own, with the same pids. */
+		snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "%.79s-%.15s", folder, name + 1);
 		return offsetof(struct sockaddr_un, sun_path) + 1 + strlen(a->sun_path + 1);
 	}
 	if (name[0] == '.')
@@ -121,10 +122,29 @@ static int take(int from, const char *text, int *fds, int most, struct ucred *wh
 	return count;
 }
 
+/* Takes a datagram, whose sender has to have a name. */
+static int from(int fd, const char *text, const char *name)
+{
+	struct sockaddr_un a, wanted;
+	socklen_t n = sizeof(a), length = address(&wanted, name);
+	ssize_t got = recvfrom(fd, back, sizeof(back), MSG_DONTWAIT, (void *)&a, &n);
+
+	return got == (ssize_t)strlen(text) && !memcmp(back, text, got) && n == length && !memcmp(&a, &wanted, n);
+}
+
 /* What is queued at each dump. */
 static void queue(void)
 {
-	int fds[2], pair[2];
+	int fds[2], pair[2], offset = 2, fd;
+	struct sockaddr_un a;
+	socklen_t n = address(&a, "@named");
+
+	CHECK(sendto(from_name[1], "by name", 7, MSG_DONTWAIT, (void *)&a, n) == 7, "sendto");
+	/* A sender that has gone, and whose name nobody has any more. */
+	fd = bound(SOCK_DGRAM, "@passer-by");
+	CHECK(sendto(fd, "by one gone", 11, MSG_DONTWAIT, (void *)&a, n) == 11, "sendto");
+	close(fd);
+	CHECK(setsockopt(stream[1], SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) == 0, "SO_PEEK_OFF");
 
 	put(stream[0], "to the second, ");
 	put(stream[0], "in two parts");
@@ -221,6 +241,9 @@ static void check(void)
 	struct timeval time;
 	char path[300];
 
+	CHECK(option(stream[1], SO_PEEK_OFF) == 2, "SO_PEEK_OFF of its own %d", option(stream[1], SO_PEEK_OFF));
+	CHECK(option(datagrams[0], SO_TIMESTAMP) == 1 && option(datagrams[1], SO_TIMESTAMP) == 0, "SO_TIMESTAMP");
+	CHECK(from(from_name[0], "by name", "sender") && from(from_name[0], "by one gone", "@passer-by"), "names of senders");
 	CHECK(gets_(stream[1], "to the second, in two parts") && gets_(stream[0], "to the first"), "stream");
 	CHECK(gets_(packets[0], "packet one") && gets_(packets[0], "packet two is longer"), "packets");
 	CHECK(gets_(datagrams[1], "one") && gets_(datagrams[1], "two two") && gets_(datagrams[0], "back"), "datagrams");
@@ -270,6 +293,7 @@ static void set_up_options(void)
 
 	NEED(setsockopt(stream[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
 	NEED(setsockopt(sender_known[1], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) == 0);
+	NEED(setsockopt(datagrams[0], SOL_SOCKET, SO_TIMESTAMP, &one, sizeof(one)) == 0);
 	NEED(setsockopt(packets[0], SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)) == 0);
 	NEED(fcntl(packets[0], F_SETFL, O_RDWR | O_NONBLOCK) == 0 && fcntl(stream[0], F_SETFD, FD_CLOEXEC) == 0);
 }
@@ -346,6 +370,8 @@ int main(int argc, char **argv)
 	NEED(connect_to(mutual[0], "mutual-1") == 0 && connect_to(mutual[1], "mutual-0") == 0);
 	loop[0] = bound(SOCK_DGRAM, "@loop");
 	NEED(connect_to(loop[0], "@loop") == 0);
+	from_name[0] = bound(SOCK_DGRAM, "@named");
+	from_name[1] = bound(SOCK_DGRAM, "sender");
 	unbound = socket(AF_UNIX, SOCK_STREAM, 0);
 	gone = bound(SOCK_STREAM, "gone");
 	NEED(listen(gone, 2) == 0);

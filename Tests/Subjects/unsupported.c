@@ -40,7 +40,7 @@ static void set_up(const char *kind, const char *folder)
 	} else if (!strcmp(kind, "socket-early")) {
 		/* Data on a connection that is not accepted yet. */
 		struct sockaddr_un name = { AF_UNIX, "" };
-		snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "unsupported-%d", getpid());
+		snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "%.90s", folder);
 		pair[0] = socket(AF_UNIX, SOCK_STREAM, 0);
 		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 3) == 0);
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -28,6 +28,9 @@ public struct Supplement: Sendable, Equatable {
         /// By the pid of a process: `exitSignal`, the signal that tells its parent of its end, where it is not SIGCHLD
         /// (clone(2)); 0 for none.
         case family
+        /// By the id of a socket: `options`, numbers by the number of the option of level SOL_SOCKET; `order`, the place
+        /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits.
+        case socket
     }
 
     private var sections: [Section: [String: JSON]] = [:]

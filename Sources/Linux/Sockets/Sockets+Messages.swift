@@ -35,25 +35,31 @@ extension Sockets {
 
     /// recvmsg(2) that leaves the message where it is (MSG_PEEK) and does not wait.
     ///
-    /// - Throws: EAGAIN where nothing is queued (behind the peek offset).
-    public static func peek(_ socket: Int32, atMost count: Int) throws(Errno) -> SocketMessage {
+    /// - Parameter wholePieces: of a stream only what was sent in pieces that fit whole: behind the room for `count`
+    ///   bytes comes an address that the kernel cannot write to, at which it gives up the piece that does not fit.
+    /// - Throws: EAGAIN where nothing is queued (behind the peek offset); EFAULT where not even the first piece fits.
+    public static func peek(
+        _ socket: Int32, atMost count: Int, wholePieces: Bool = false
+    ) throws(Errno) -> SocketMessage {
         let (peek, doNotWait, closeOnExec): (UInt, UInt, UInt) = (0x2, 0x40, 0x4000_0000)
         var payload = [UInt8](repeating: 0, count: max(count, 1))
         var control = [UInt8](repeating: 0, count: 4096)
         var name = [UInt8](repeating: 0, count: 128)
-        var piece = apus_iovec()
+        // The first page is never mapped (vm.mmap_min_addr).
+        let nowhere: UInt64 = 16
+        var pieces = (apus_iovec(), apus_iovec(base: nowhere, length: UInt64(count) + 1))
         var header = apus_message()
         header.name_length = UInt32(name.count)
-        header.piece_count = 1
+        header.piece_count = wholePieces ? 2 : 1
         header.control_length = UInt64(control.count)
         let got = try unsafe payload.withUnsafeMutableBytes { payload in
             unsafe control.withUnsafeMutableBytes { control in
                 unsafe name.withUnsafeMutableBytes { name in
-                    unsafe withUnsafeMutablePointer(to: &piece) { piece in
+                    unsafe withUnsafeMutablePointer(to: &pieces) { pieces in
                         // All addresses are used by one call, within the closures that lend the memory.
-                        unsafe piece.pointee.base = UInt64(UInt(bitPattern: payload.baseAddress))
-                        unsafe piece.pointee.length = UInt64(count)
-                        header.pieces = UInt64(UInt(bitPattern: piece))
+                        unsafe pieces.pointee.0.base = UInt64(UInt(bitPattern: payload.baseAddress))
+                        unsafe pieces.pointee.0.length = UInt64(count)
+                        header.pieces = UInt64(UInt(bitPattern: pieces))
                         header.control = UInt64(UInt(bitPattern: control.baseAddress))
                         header.name = UInt64(UInt(bitPattern: name.baseAddress))
                         return unsafe withUnsafeMutablePointer(to: &header) { header in

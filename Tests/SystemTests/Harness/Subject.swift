@@ -6,6 +6,8 @@ struct Subject: CustomTestStringConvertible {
     var name: String
     /// What it is given, `FOLDER` standing for the folder of the world.
     var arguments: [String] = []
+    /// With what it has to be dumped and restored.
+    var options: [String] = []
     /// It runs as the foreground job of a terminal.
     var terminal = false
     /// Its checks end children and start new ones.
@@ -30,6 +32,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "unixsockets", arguments: ["FOLDER/sockets"]),
         Subject(name: "sockets"),
         Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
+        Subject(name: "locks", arguments: ["FOLDER/locks"], options: ["--file-locks"]),
         Subject(name: "devices"),
         Subject(name: "deleted", arguments: ["FOLDER"]),
         Subject(name: "segments"),
@@ -83,7 +86,7 @@ struct RunningSubject {
         usleep(Self.settling)
     }
 
-    var dumpOptions: [String] { subject.terminal ? ["--shell-job"] : [] }
+    var dumpOptions: [String] { subject.options + (subject.terminal ? ["--shell-job"] : []) }
 
     /// Lets it check itself: what it finds wrong, nothing when it is content.
     func check() -> [String] {
