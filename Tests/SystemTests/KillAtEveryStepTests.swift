@@ -9,7 +9,9 @@ struct KillAtEveryStepTests {
         Subject.all.filter { ["registers", "threads", "leaderless", "pipes", "signals"].contains($0.name) } + [
             // A tracer that dies right after stopping a thread leaves it to the kernel, which ends this one call with
             // EINTR: signal(7), "Interruption of system calls and library functions by stop signals".
-            Subject(name: "waits", arguments: ["sigtimedwait"], renewsChildren: true)
+            Subject(name: "waits", arguments: ["sigtimedwait"], renewsChildren: true),
+            // Large enough for a twin.
+            Subject(name: "ballast", arguments: ["33"]),
         ]
 
     /// With `--leave-running` the target lives whatever happens.
@@ -30,6 +32,9 @@ struct KillAtEveryStepTests {
                 guard try trials.kill(at: step, run) else { continue }
                 let harm = Self.harm(running, before)
                 try #require(harm == [], "killed at step \(step) of \(steps)")
+                try #require(
+                    eventually(seconds: 2) { world.processes == before.tasks },
+                    "killed at step \(step) of \(steps): \(world.processes) are there")
                 before = running.snapshot
             }
             #expect(running.check() == [])
