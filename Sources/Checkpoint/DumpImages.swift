@@ -34,6 +34,7 @@ struct DumpImages {
         _ captured: CapturedProcess, _ surveyed: SurveyedProcess, _ ids: TaskKobjIdsEntry
     ) throws(Problem) {
         for (tid, core) in captured.cores { try directory.write([core], as: .core, id: UInt64(tid)) }
+        for (tid, sleep) in captured.sleeps { descriptions.supplement[.sleep, tid] = sleep.json }
         guard let places = surveyed.places else { return }
         if !captured.settings.isUsual { descriptions.supplement[.process, surveyed.pid] = captured.settings.json }
         for (tid, settings) in captured.threadSettings { descriptions.supplement[.thread, tid] = settings.json }
@@ -154,10 +155,9 @@ struct DumpImages {
     // MARK: The whole
 
     /// Writes what belongs to no single process.
-    func writeCommon(_ tree: [PstreeEntry]) throws(Problem) {
+    func writeCommon(_ tree: [PstreeEntry], _ clocks: TreeClocks) throws(Problem) {
         try descriptions.captureQueues()
         try descriptions.nameWatched()
-        try directory.write(descriptions.supplement)
         try directory.write(tree, as: .pstree)
         try directory.write(descriptions.entries, as: .files)
         try directory.write(payloads: descriptions.pipeContents, as: .pipesData)
@@ -173,10 +173,7 @@ struct DumpImages {
         var seccomp = SeccompEntry()
         seccomp.seccompFilters = seccompFilters.entries
         try directory.write([seccomp], as: .seccomp)
-        var clocks = TimensEntry()
-        clocks.monotonic = Self.time(SystemClock.monotonic.now)
-        clocks.boottime = Self.time(SystemClock.bootTime.now)
-        try directory.write([clocks], as: .time)
+        try directory.write([clocks.record(in: &descriptions.supplement)], as: .time)
         var inventory = InventoryEntry()
         inventory.imgVersion = 2
         inventory.fdinfoPerID = true
@@ -188,13 +185,7 @@ struct DumpImages {
         inventory.pluginsEntry = PluginsEntry()
         inventory.dumpCriuRunID = try RunIdentity.make()
         try directory.write([inventory], as: .inventory)
-    }
-
-    private static func time(_ nanoseconds: UInt64) -> Timespec {
-        var time = Timespec()
-        time.tvSec = nanoseconds / 1_000_000_000
-        time.tvNsec = nanoseconds % 1_000_000_000
-        return time
+        try directory.write(descriptions.supplement)
     }
 
     /// A process's place in the tree.

@@ -93,7 +93,7 @@ struct DumpSession {
         try images.move(now, from: pages.sources, options.progress)
         try images.writeSharedPages(options.progress)
         statistics.dump?.memdumpTime = clock.mark("pages", logger)
-        try images.writeCommon(treeEntries(tree, survey))
+        try images.writeCommon(treeEntries(tree, survey), survey.clocks)
         if twins.areMade {
             thaw(tree)
             try images.move(later, from: twins.sources(for: pages.processes, images.counters), options.progress)
@@ -121,6 +121,7 @@ struct DumpSession {
         _ tree: FrozenTree, _ survey: Survey, _ images: inout DumpImages, _ twins: inout Twins
     ) throws {
         var identities = TaskIdentities()
+        let clocks = survey.clocks
         for (process, surveyed) in zip(tree.processes, survey.processes) {
             try Cancellation.check()
             if process !== tree.root { ExitSignal.capture(surveyed.pid, surveyed.stat, into: images.descriptions) }
@@ -128,7 +129,8 @@ struct DumpSession {
                 try images.write(ProcessCapture.zombie(surveyed), surveyed, TaskIdentities.own)
                 continue
             }
-            let ids = try identities.ids(of: process, surveyed)
+            var ids = try identities.ids(of: process, surveyed)
+            ids.timeNsID = clocks.number(own: ids.timeNsID)
             let captured = try ProcessCapture(process: process, surveyed: surveyed, deadline: deadline)
                 .run(&images.seccompFilters, &twins)
             statistics.roundTrips += UInt64(captured.roundTrips)

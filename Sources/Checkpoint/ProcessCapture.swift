@@ -17,6 +17,8 @@ struct CapturedProcess {
     let settings: ProcessSettings
     let threadSettings: [(tid: Int32, settings: ThreadSettings)]
     let roundTrips: Int
+    /// What is left of sleeps, by thread.
+    var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
 }
 
 /// Takes one frozen process under control, asks it what it alone can tell, and lets it go again, frozen as before.
@@ -97,6 +99,7 @@ struct ProcessCapture {
             cores.append((process.pid, core))
         }
         var threadSettings: [(tid: Int32, settings: ThreadSettings)] = []
+        var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
         for (thread, attributes) in zip(process.threads, answers.threads) {
             let capture = ThreadCapture(
                 thread: thread, process: surveyed.name, attributes: attributes,
@@ -105,12 +108,13 @@ struct ProcessCapture {
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
             cores.append((thread.tid, core))
             if !settings.isUsual { threadSettings.append((thread.tid, settings)) }
+            if let sleep = capture.sleep { sleeps.append((thread.tid, sleep)) }
         }
         var settings = answers.peculiarities.settings
         settings.look(at: ProcessDirectory(process.eye), leadsSession: surveyed.stat.session == process.pid)
         return CapturedProcess(
             pid: process.pid, cores: cores, attributes: answers.attributes, settings: settings,
-            threadSettings: threadSettings, roundTrips: control.roundTrips)
+            threadSettings: threadSettings, roundTrips: control.roundTrips, sleeps: sleeps)
     }
 
     /// Where filters could not be suspended at the freeze already, threads that have some are refused.

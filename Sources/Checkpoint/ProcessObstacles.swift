@@ -5,12 +5,15 @@ internal import SystemPackage
 
 /// What a process itself has against being carried, beside its memory and its descriptors.
 enum ProcessObstacles {
-    static func find(_ process: SurveyedProcess, _ circumstances: Circumstances) -> [Problem] {
+    static func find(
+        _ process: SurveyedProcess, _ circumstances: Circumstances, _ clocks: TreeClocks
+    ) -> [Problem] {
         guard let places = process.places else { return [] }
         var found: [Problem] = []
-        found += namespaces(of: process)
+        found += namespaces(of: process, clocks)
         found += files(places, process.object, circumstances)
         if let problem = ForeignProgram.obstacle(to: process) { found.append(problem) }
+        found += TimerObstacles.find(process, circumstances)
         if process.status.isDumpingCore == true {
             found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))
         }
@@ -31,8 +34,8 @@ enum ProcessObstacles {
     /// They do not change while Apus runs, and every process of the tree is compared with them.
     private static let ownNamespaces = try? ProcessDirectory(path: "/proc/self").namespaces()
 
-    /// Whatever is carried now shares all namespaces with Apus.
-    private static func namespaces(of process: SurveyedProcess) -> [Problem] {
+    /// Whatever is carried now shares all namespaces with Apus but that of time.
+    private static func namespaces(of process: SurveyedProcess, _ clocks: TreeClocks) -> [Problem] {
         guard let own = ownNamespaces, let theirs = try? ProcessDirectory(process.eye).namespaces()
         else {
             return [
@@ -41,7 +44,8 @@ enum ProcessObstacles {
                     remedy: "Run Apus as root")
             ]
         }
-        let different = own.filter { name, link in theirs[name].map { $0 != link } ?? false }.keys.sorted()
+        let different = own.filter { name, link in theirs[name].map { $0 != link } ?? false }.keys
+            .filter { !clocks.permitted(theirs).contains($0) }.sorted()
         if different.isEmpty { return [] }
         return [
             refusal(

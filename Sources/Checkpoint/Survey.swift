@@ -24,6 +24,9 @@ struct Survey {
         let isShared: Bool
     }
 
+    /// The clocks as the tree sees them.
+    var clocks: TreeClocks { TreeClocks(ofTreeFrom: options.pid) }
+
     /// What stands in the way of dumping a tree that runs on meanwhile.
     ///
     /// Processes come and go, and a look at one that is just ending or calling execve(2) shows things that are not so:
@@ -178,7 +181,8 @@ struct Survey {
     /// What the processes and what they hold have against being carried.
     private mutating func conclude() {
         var circumstances = self.circumstances
-        for process in processes { obstacles += ProcessObstacles.find(process, circumstances) }
+        let clocks = self.clocks
+        for process in processes { obstacles += ProcessObstacles.find(process, circumstances, clocks) }
         obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
         obstacles += MemoryObstacles.find(processes)
         addPipes(to: &circumstances)

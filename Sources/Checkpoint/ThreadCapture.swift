@@ -21,7 +21,7 @@ struct ThreadCapture {
             let own = try Ptrace.pendingSignals(thread.tid, in: .thread)
             let pending = PendingSignals.set(own) | sharedPending
             let ending = actions.interrupts(pending: pending, blocked: thread.signalMask)
-            let registers = Registers.portable(thread.registers, ending: ending)
+            let registers = Registers.portable(thread.registers, ending: ending, continued: call)
             let rseq = RestartableSequence.entry(of: thread.tid)
             var entry = CoreEntry()
             entry.mtype = .x8664
@@ -42,6 +42,18 @@ struct ThreadCapture {
         } catch {
             throw unreadable(.ioError, "look at thread \(thread.tid)")
         }
+    }
+
+    /// The system call that the freeze has interrupted, also one that it was not the first to interrupt; nil where that
+    /// cannot be told.
+    private var call: UInt64? {
+        let code = try? memory.read(RemoteAddress(thread.registers.rip &- 7), count: 7)
+        return InterruptedCall.call(thread.registers, code: code ?? [])
+    }
+
+    /// What is left of a sleep.
+    var sleep: InterruptedSleep? {
+        call.flatMap { InterruptedSleep(thread.registers, call: $0, memory) }
     }
 
     private func unreadable(_ error: Errno, _ attempted: String) -> Problem {

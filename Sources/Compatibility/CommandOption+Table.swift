@@ -190,6 +190,9 @@ extension CommandOption {
         .init(
             "pid-policy", nil, .required("policy"), for: .init(.restore), status: .only(["exact", "new-namespace"]),
             origin: .apus, does: "Where pids are taken: exact refuses, new-namespace makes a pid namespace"),
+        .init(
+            "continue-clocks", for: .init(.restore), origin: .apus,
+            does: "Let the monotonic clocks go on where they were, in a time namespace"),
         .init("dry-run", for: .init(.restore), origin: .apus, does: "Print the plan and make nothing"),
     ]
 }

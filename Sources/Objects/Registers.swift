@@ -61,14 +61,20 @@ public enum Registers {
     /// not block, the kernel would have had its handler run first, and a call that such a handler ends must end with
     /// EINTR: a pause(2) made again after the handler could wait for ever (signal(7), "Interruption of system calls").
     ///
-    /// - Parameter ending: whether a signal waits whose handler ends calls: `nil` for no signal, false for one with
-    ///   SA_RESTART.
-    public static func portable(_ registers: user_regs_struct, ending: Bool?) -> user_regs_struct {
-        guard InterruptedCall.isPending(registers), let ending else { return InterruptedCall.portable(registers) }
-        let (restartSys, restartNoHand): (Int64, Int64) = (-512, -514)
+    /// - Parameters:
+    ///   - ending: whether a signal waits whose handler ends calls: `nil` for no signal, false for one with SA_RESTART.
+    ///   - continued: the call that had been gone on with once before, where that is known.
+    public static func portable(
+        _ registers: user_regs_struct, ending: Bool?, continued: UInt64? = nil
+    ) -> user_regs_struct {
+        guard InterruptedCall.isPending(registers), let ending else {
+            return InterruptedCall.portable(registers, continued: continued)
+        }
+        // ERESTARTSYS, ERESTARTNOHAND, ERESTART_RESTARTBLOCK
+        let (restartSys, restartNoHand, restartBlock): (Int64, Int64, Int64) = (-512, -514, -516)
         let result = Int64(bitPattern: registers.rax)
-        guard result == restartNoHand || (result == restartSys && ending) else {
-            return InterruptedCall.portable(registers)
+        guard result == restartNoHand || result == restartBlock || (result == restartSys && ending) else {
+            return InterruptedCall.portable(registers, continued: continued)
         }
         var settled = registers
         settled.rax = UInt64(bitPattern: -4)  // EINTR

@@ -25,14 +25,18 @@ extension Planner {
         composeProcessSettings(task, in: &batch)
         composeBarriers(core, in: &batch)
         batch.call(Int(SYS_personality), .value(UInt64(core.personality)), for: "set its personality")
-        for (resource, limit) in core.rlimits.rlimits.enumerated() {
-            var bytes: [UInt8] = []
-            bytes.append(littleEndian: limit.cur)
-            bytes.append(littleEndian: limit.max)
-            let value = batch.buffer(bytes)
-            batch.call(
-                Int(SYS_prlimit64), 0, .int(resource), .address(value), 0,
-                for: "set resource limit \(resource) to \(limit.cur):\(limit.max)")
+        for (resource, limit) in core.rlimits.rlimits.enumerated() where !comesLater(resource, task) {
+            composeLimit(resource, limit, in: &batch)
         }
+    }
+
+    func composeLimit(_ resource: Int, _ limit: RlimitEntry, in batch: inout Batch) {
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: limit.cur)
+        bytes.append(littleEndian: limit.max)
+        let value = batch.buffer(bytes)
+        batch.call(
+            Int(SYS_prlimit64), 0, .int(resource), .address(value), 0,
+            for: "set resource limit \(resource) to \(limit.cur):\(limit.max)")
     }
 }

@@ -57,4 +57,22 @@ extension Planner {
                 .address(block), for: "queue signal \(number) to thread \(thread.tid)")
         }
     }
+
+    // MARK: The limit of signals that wait
+
+    private static let signalLimit = 11  // RLIMIT_SIGPENDING
+
+    /// A program may lower its limit below the number of the signals that wait for it: so it comes when they do.
+    func comesLater(_ resource: Int, _ task: TaskImages) -> Bool {
+        guard resource == Self.signalLimit else { return false }
+        return !task.task.signalsS.signals.isEmpty
+            || task.threads.contains { !$0.core.threadCore.signalsP.signals.isEmpty }
+    }
+
+    /// - Parameter batch: the last one of a task.
+    func composeSignalLimit(_ task: TaskImages, in batch: inout Batch) {
+        let limits = task.task.rlimits.rlimits
+        guard limits.indices.contains(Self.signalLimit), comesLater(Self.signalLimit, task) else { return }
+        composeLimit(Self.signalLimit, limits[Self.signalLimit], in: &batch)
+    }
 }

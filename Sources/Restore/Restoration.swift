@@ -36,8 +36,13 @@ public enum Restoration {
         if options.detached { forgetParentDeath(&images, logger) }
         let layers = try PageLayers(of: directory)
         let host = try RestoreHost.current()
-        let plan = try Planner.plan(
+        var plan = try Planner.plan(
             images, pages: layers, host: host, shellJob: options.shellJob, leavesStopped: options.leaveStopped)
+        let clock = TreeClock(images)
+        plan.clocks = clock?.continued(options.continueClocks)
+        let passed = clock?.report(isContinued: plan.clocks != nil)
+        if let notice = passed?.notice { logger.info("\(notice)") }
+        if let warning = passed?.warning { logger.warning("\(warning)") }
         logger.info("The plan: \(plan.tasks.count) processes, \(plan.openings.count) files")
         let site = RestoreSite(
             images: directory,

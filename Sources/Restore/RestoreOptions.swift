@@ -15,6 +15,8 @@ public struct RestoreOptions: Sendable {
     public var leaveStopped = false
     /// Where the pids of the tree come from (`--pid-policy`).
     public var pidPolicy = PidPolicy.exact
+    /// The monotonic clocks of the tree go on where they were at the dump (`--continue-clocks`).
+    public var continueClocks = false
     /// The tree joins the session and the terminal of the caller (`--shell-job`).
     public var shellJob = false
     /// The root becomes a child of Apus' parent (`--restore-sibling`).

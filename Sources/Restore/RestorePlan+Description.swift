@@ -21,6 +21,7 @@ extension RestorePlan: CustomStringConvertible {
     public var description: String {
         var text = "Apus opens, each once, for the tree to inherit:\n"
         for opening in openings { text += "  \(opening.descriptor): \(opening.resource)\n" }
+        if clocks != nil { text += "\nIts monotonic clocks go on where they were at the dump.\n" }
         for task in tasks {
             text += "\nProcess \(task.pid) (\(task.name))"
             text += task.maker.map { ", made by \(tasks[$0].pid)" } ?? ", made by Apus"

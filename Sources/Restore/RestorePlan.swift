@@ -28,6 +28,8 @@ public struct RestorePlan: Sendable {
     public var foreground: Int32?
     /// What this host cannot give as it was, in words.
     public var notes: [String] = []
+    /// The monotonic clocks that the tree goes on with; nil for those of the host.
+    public var clocks: Clocks?
     /// Terminal settings to put into force.
     public var terminals: [Terminal] = []
 
@@ -41,6 +43,16 @@ public struct RestorePlan: Sendable {
         public var owner: FownEntry?
         /// The id of the description in the images, where it is one.
         public var id: UInt32?
+    }
+
+    /// What the clocks showed at the dump, in nanoseconds.
+    public struct Clocks: Sendable, Equatable {
+        public var monotonic, bootTime: UInt64
+
+        public init(monotonic: UInt64, bootTime: UInt64) {
+            self.monotonic = monotonic
+            self.bootTime = bootTime
+        }
     }
 
     /// A terminal whose settings come from the images.
@@ -132,6 +144,8 @@ public struct RestorePlan: Sendable {
         /// How it leaves.
         public var frame: RemoteAddress
         public var leave: RemoteAddress
+        /// What is left of the sleep that it was in.
+        public var sleep: InterruptedSleep?
     }
 
     /// A batch and its place in the mailbox.

@@ -24,6 +24,16 @@ extension TreeBuilder {
             guided.append(
                 try GuidedLeave(pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: false))
         }
+        for task in plan.tasks where task.state != .dead {
+            let sleepers = task.lastingThreads.filter { $0.sleep != nil }
+            if sleepers.isEmpty { continue }
+            let guide = try GuidedLeave(pid: task.pid, threads: sleepers.map(\.tid), suspendsSeccomp: false)
+            for sleeper in sleepers {
+                guard let sleep = sleeper.sleep else { continue }
+                guide.sleeps[sleeper.tid] = .init(left: sleep.left, clock: sleep.clock, room: sleeper.frame)
+            }
+            guided.append(guide)
+        }
         for one in guided { try one.hold() }
     }
 

@@ -14,12 +14,17 @@ extension TreeBuilder {
         let program = Husk.executable(
             at: plan.area.husk, code: plan.area.code, codeLength: 4096, dataLength: plan.mailboxSize,
             file: plan.firstServiceDescriptor, control: plan.area.mailbox + first.threads[0].controlPlace)
-        do throws(Errno) {
+        let (wanted, sibling) = (first.pid, sibling)
+        let spawn = { () throws(Errno) in
             let file = try Files.memory(named: "apus-husk", flags: MemoryFileFlag.closeOnExec)
             try Files.write(file.raw, program, at: 0)
             _ = try? Processes.adoptOrphans(true)
-            let pid = Husk.spawn(file.raw, pid: first.pid, sibling: sibling)
+            let pid = Husk.spawn(file.raw, pid: wanted, sibling: sibling)
             guard pid > 0 else { throw Errno(rawValue: -pid) }
+        }
+        let made = try plan.clocks?.run(spawn) ?? Result { () throws(Errno) in try spawn() }
+        do throws(Errno) {
+            try made.get()
             started = [first.pid]
         } catch {
             throw error == .fileExists ? PidsInUse.problem(first.pid, first.name) : spawnFailure(error)

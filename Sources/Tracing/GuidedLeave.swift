@@ -8,8 +8,10 @@ internal import SystemPackage
 /// instruction of the program: for a process that is to be stopped there, and for one under seccomp, whose filters
 /// must not judge the calls of the trampoline.
 public final class GuidedLeave {
-    private let pid: Int32
+    let pid: Int32
     private let threads: [Int32]
+    /// What is left of sleeps to go on with, by thread.
+    public var sleeps: [Int32: RestOfSleep] = [:]
 
     /// How long threads that only have to make a few system calls are waited for, in nanoseconds.
     private static let patience: UInt64 = 10_000_000_000
@@ -55,7 +57,7 @@ public final class GuidedLeave {
     }
 
     /// - Throws: ETIMEDOUT where nothing happens in time.
-    private func nextChange(of tid: Int32, _ limit: Deadline) throws(Errno) -> Ptrace.Change {
+    func nextChange(of tid: Int32, _ limit: Deadline) throws(Errno) -> Ptrace.Change {
         while true {
             if let change = try Ptrace.wait(tid, blocking: false) { return change }
             if limit.isPast { throw .timedOut }
@@ -71,6 +73,7 @@ public final class GuidedLeave {
         let limit = Deadline(nanoseconds: Self.patience)
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
         for tid in threads { lead(tid, limit) }
+        for tid in threads { if let sleep = sleeps[tid] { fallAsleep(tid, sleep, limit) } }
         Steps.take()
         // A process that stopped itself on the way is still in that group stop, and falls back into it now.
         for tid in threads { try? Ptrace.detach(tid) }

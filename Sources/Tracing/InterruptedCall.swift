@@ -34,25 +34,46 @@ public enum InterruptedCall {
     ///
     /// For a call with a time limit the kernel keeps a record of how to go on, which cannot be carried: the limit
     /// begins anew. A program that knows no signals expects no EINTR, and a sleep may last longer but never shorter.
-    /// Only where the call had already been gone on with by that record (restart_syscall(2)), which call it was is not
-    /// known any more, and it ends with EINTR.
-    public static func portable(_ registers: user_regs_struct) -> user_regs_struct {
+    /// Only where the call had already been gone on with by that record (restart_syscall(2)), and the program's code does
+    /// not say which call it was, it ends with EINTR.
+    ///
+    /// - Parameter continued: which call it was that had been gone on with, where that is known.
+    public static func portable(_ registers: user_regs_struct, continued: UInt64? = nil) -> user_regs_struct {
         settled(
             registers,
             blocked: { registers in
-                if registers.orig_rax == restartSyscall {
-                    registers.rax = UInt64(bitPattern: interrupted)
-                } else {
-                    registers.rax = registers.orig_rax
+                let number = registers.orig_rax == restartSyscall ? continued : registers.orig_rax
+                if let number {
+                    registers.rax = number
                     registers.rip -= 2
+                } else {
+                    registers.rax = UInt64(bitPattern: interrupted)
                 }
             })
     }
 
+    /// Calls of which the kernel keeps a record: poll, nanosleep, futex, clock_nanosleep.
+    private static let recorded: Set<UInt64> = [7, 35, 202, 230]
+
+    /// The call that a thread was in, also where it had been gone on with by restart_syscall(2): then the instruction
+    /// before the call tells, which puts its number into a register (`mov $N, %eax`), as C libraries write it.
+    ///
+    /// - Parameter code: the seven bytes before the instruction pointer, ending with those of `syscall`.
+    /// - Returns: nil where it cannot be told.
+    public static func call(_ registers: user_regs_struct, code: [UInt8]) -> UInt64? {
+        guard registers.orig_rax == restartSyscall else { return registers.orig_rax }
+        guard code.count == 7, code[0] == 0xb8, code[5] == 0x0f, code[6] == 0x05 else { return nil }
+        let number = UInt64(code.littleEndian(UInt32.self, at: 1))
+        return recorded.contains(number) ? number : nil
+    }
+
     /// Calls that end with EINTR when their thread is only stopped, whatever has stopped it (signal(7), "Interruption
     /// of system calls and library functions by stop signals"): rt_sigtimedwait, epoll_wait, epoll_pwait,
-    /// epoll_pwait2, semop, semtimedop, io_getevents, io_pgetevents.
-    private static let endingWhenStopped: Set<UInt64> = [128, 232, 281, 441, 65, 220, 208, 333]
+    /// epoll_pwait2, semop, semtimedop, io_getevents, io_pgetevents; of sockets with a time limit (SO_RCVTIMEO, SO_SNDTIMEO)
+    /// connect, accept, sendto, recvfrom, sendmsg, recvmsg, accept4, recvmmsg, sendmmsg.
+    private static let endingWhenStopped: Set<UInt64> = [
+        128, 232, 281, 441, 65, 220, 208, 333, 42, 43, 44, 45, 46, 47, 288, 299, 307,
+    ]
 
     /// The registers with which the kernel makes such a call again, unless a signal with a handler is what ended it:
     /// nil for all other calls.

@@ -29,10 +29,24 @@ struct InterruptionTests {
         #expect(endsWithEINTR(Registers.portable(registers(0, -512), ending: true)), "read, handler without SA_RESTART")
         #expect(isMadeAgain(Registers.portable(registers(0, -512), ending: false), 0), "read, handler with SA_RESTART")
         #expect(isMadeAgain(Registers.portable(registers(0, -513), ending: true), 0))
+        #expect(endsWithEINTR(Registers.portable(registers(35, -516), ending: false)), "nanosleep, even with SA_RESTART")
     }
 
     @Test func anAlreadyContinuedSleepEnds() {
         #expect(endsWithEINTR(Registers.portable(registers(219, -516), ending: nil)))
+    }
+
+    /// `mov $0xe6, %eax; syscall`, as the C library writes clock_nanosleep(2).
+    @Test func theCodeTellsWhatIsGoneOnWith() {
+        let again = registers(219, -516)
+        let code: [UInt8] = [0xb8, 0xe6, 0, 0, 0, 0x0f, 0x05]
+        #expect(InterruptedCall.call(again, code: code) == 230)
+        #expect(isMadeAgain(Registers.portable(again, ending: nil, continued: 230), 230))
+        #expect(endsWithEINTR(Registers.portable(again, ending: true, continued: 230)))
+        #expect(InterruptedCall.call(again, code: [0xb8, 0, 0, 0, 0, 0x0f, 0x05]) == nil, "read has no such record")
+        #expect(InterruptedCall.call(again, code: [0x90, 0xe6, 0, 0, 0, 0x0f, 0x05]) == nil)
+        #expect(InterruptedCall.call(again, code: []) == nil)
+        #expect(InterruptedCall.call(registers(7, -516), code: []) == 7)
     }
 
     @Test func whatWasNotInterruptedIsLeftAlone() {
@@ -44,6 +58,7 @@ struct InterruptionTests {
     @Test func aMereStopIsExcused() throws {
         let excused = try #require(InterruptedCall.excusingTheStop(registers(232, -4)), "epoll_wait")
         #expect(isMadeAgain(InterruptedCall.portable(excused), 232))
+        #expect(InterruptedCall.excusingTheStop(registers(45, -4)) != nil, "recvfrom with a time limit")
         #expect(InterruptedCall.excusingTheStop(registers(232, 3)) == nil, "it has events")
         #expect(InterruptedCall.excusingTheStop(registers(0, -4)) == nil, "read says EINTR for a reason")
     }

@@ -1,5 +1,6 @@
 /* Handlers with all their flags, ignored signals, the mask, pending signals with their values, the alternate stack. */
 #include "subject.h"
+#include <sys/resource.h>
 
 static char stack[65536] __attribute__((aligned(4096)));
 static volatile int got_value, got_code, on_stack, plain_count;
@@ -30,6 +31,16 @@ static void set(int number, int flags, void (*handler)(int), sigset_t during)
 	NEED(sigaction(number, &action, NULL) == 0);
 }
 
+/* How many signals may wait: fewer than do. */
+static void limit_waiting(int lower)
+{
+	struct rlimit limit;
+
+	NEED(getrlimit(RLIMIT_SIGPENDING, &limit) == 0);
+	limit.rlim_cur = lower ? 1 : limit.rlim_max;
+	NEED(setrlimit(RLIMIT_SIGPENDING, &limit) == 0);
+}
+
 /* Blocked and pending: two queued real-time signals with values, a standard one with a value, one by kill. */
 static void queue_pending(void)
 {
@@ -39,6 +50,7 @@ static void queue_pending(void)
 	NEED(kill(getpid(), SIGHUP) == 0);
 	/* To the thread, not to the process. */
 	NEED(syscall(SYS_tgkill, getpid(), gettid(), SIGRTMIN + 5) == 0);
+	limit_waiting(1);
 }
 
 static void check_one_pending(int number, int code, uintptr_t value)
@@ -63,6 +75,7 @@ static void check(void)
 	sigset_t mask_now, pending;
 	stack_t alternate;
 
+	limit_waiting(0);
 	for (int i = 1; i <= 64; i++) {
 		if (i == 32 || i == 33 || sigaction(i, NULL, &now))
 			continue;

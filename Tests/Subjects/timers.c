@@ -1,8 +1,9 @@
 /* Interval timers and POSIX timers, armed and not, with their numbers, intervals and what is left of their time. */
 #include "subject.h"
+#include <pthread.h>
 #include <sys/time.h>
 
-#define COUNT 4
+#define COUNT 8
 
 static timer_t timers[COUNT];
 static volatile int ticks;
@@ -35,6 +36,8 @@ static void make(int number, clockid_t clock, int notify, int signal_number, lon
 	struct sigevent event = { .sigev_notify = notify, .sigev_signo = signal_number };
 	struct itimerspec timer = { .it_value = { .tv_sec = seconds }, .it_interval = { .tv_sec = seconds * 2 } };
 
+	if (notify == SIGEV_THREAD_ID)
+		event._sigev_un._tid = gettid();
 	event.sigev_value.sival_int = 70 + number;
 	NEED(timer_create(clock, &event, &timers[number]) == 0);
 	NEED(timer_settime(timers[number], 0, &timer, NULL) == 0);
@@ -63,6 +66,10 @@ static void check(void)
 	check_timer(0, 500);
 	check_timer(2, 0);
 	check_timer(3, 600);
+	check_timer(4, 300);
+	check_timer(5, 400);
+	check_timer(6, 500);
+	check_timer(7, 700);
 	/* Two goes off once: the signal and the value are still its own. */
 	NEED(timer_settime(timers[2], 0, &soon, NULL) == 0);
 	CHECK(sigtimedwait(&set, &info, &(struct timespec){ 2, 0 }) == SIGRTMIN + 1 && info.si_code == SI_TIMER &&
@@ -75,6 +82,7 @@ int main(void)
 {
 	sigset_t set = set_of(SIGRTMIN + 1, 0);
 	struct sigaction action = { .sa_handler = on_tick };
+	clockid_t own;
 
 	subject_begin();
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -88,6 +96,12 @@ int main(void)
 	make(1, CLOCK_MONOTONIC, SIGEV_NONE, 0, 500);
 	make(2, CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN + 1, 0);
 	make(3, CLOCK_REALTIME, SIGEV_SIGNAL, SIGALRM, 600);
+	/* Of the process, of the thread, of the thread by its number, of the boot: to the thread. */
+	make(4, CLOCK_PROCESS_CPUTIME_ID, SIGEV_SIGNAL, SIGALRM, 300);
+	make(5, CLOCK_THREAD_CPUTIME_ID, SIGEV_SIGNAL, SIGALRM, 400);
+	NEED(pthread_getcpuclockid(pthread_self(), &own) == 0);
+	make(6, own, SIGEV_NONE, 0, 500);
+	make(7, CLOCK_BOOTTIME, SIGEV_THREAD_ID, SIGALRM, 700);
 	NEED(timer_delete(timers[1]) == 0);
 	subject_rounds(check);
 }

@@ -9,9 +9,14 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/select.h>
 
 static int pipes[16][2], number;
+/* Made once: what lies outside of the processes is not carried with them. */
+static int queue, semaphore;
 static int word;
 
 /* Every wait ends by a byte in the child's own pipe, except the sleeps, which end by time. */
@@ -82,6 +87,85 @@ static int in_futex(void)
 	return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0) == -1 && errno == EINTR && in_read();
 }
 
+static int in_epoll(void)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int set = epoll_create1(0);
+	int ok = epoll_ctl(set, EPOLL_CTL_ADD, pipes[number][0], &event) == 0 && epoll_wait(set, &event, 1, 60000) == 1;
+	return close(set) == 0 && ok && in_read();
+}
+
+static int in_pause(void) { return pause() == -1 && errno == EINTR && in_read(); }
+
+/* Somebody else gives what these wait for: a child that waits for the byte. */
+static pid_t helper(void (*give)(int), int object)
+{
+	pid_t pid = fork();
+	char c;
+
+	if (pid)
+		return pid;
+	if (read(pipes[number][0], &c, 1) != 1)
+		_exit(1);
+	give(object);
+	_exit(0);
+}
+
+static int helped(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void give_event(int fd)
+{
+	uint64_t one = 1;
+
+	if (write(fd, &one, 8) != 8)
+		_exit(2);
+}
+
+static int in_eventfd(void)
+{
+	int fd = eventfd(0, 0);
+	pid_t pid = helper(give_event, fd);
+	uint64_t value;
+	int ok = read(fd, &value, 8) == 8 && value == 1;
+	return close(fd) == 0 && helped(pid) && ok;
+}
+
+static void give_message(int unused)
+{
+	struct { long type; char text[4]; } message = { 5, "abc" };
+
+	(void)unused;
+	if (msgsnd(queue, &message, 4, 0))
+		_exit(2);
+}
+
+static int in_msgrcv(void)
+{
+	struct { long type; char text[4]; } message;
+	pid_t pid = helper(give_message, 0);
+	int ok = msgrcv(queue, &message, 4, 5, 0) == 4 && !strcmp(message.text, "abc");
+	return helped(pid) && ok;
+}
+
+static void give_semaphore(int unused)
+{
+	(void)unused;
+	if (semop(semaphore, &(struct sembuf){ .sem_op = 1 }, 1))
+		_exit(2);
+}
+
+static int in_semop(void)
+{
+	pid_t pid = helper(give_semaphore, 0);
+	int ok = semtimedop(semaphore, &(struct sembuf){ .sem_op = -1 }, 1, &(struct timespec){ 60, 0 }) == 0;
+	return helped(pid) && ok;
+}
+
 static int in_wait(void)
 {
 	int status;
@@ -131,7 +215,9 @@ static struct { const char *name; int (*wait)(void); pid_t pid; } waits[] = {
 	{ "nanosleep", in_nanosleep, 0 }, { "clock_nanosleep", in_absolute_sleep, 0 },
 	{ "sigtimedwait", in_sigtimedwait, 0 }, { "sigsuspend", in_sigsuspend, 0 },
 	{ "futex", in_futex, 0 },         { "wait4", in_wait, 0 },
-	{ "write", in_write, 0 },
+	{ "write", in_write, 0 },         { "epoll_wait", in_epoll, 0 },
+	{ "pause", in_pause, 0 },         { "eventfd", in_eventfd, 0 },
+	{ "msgrcv", in_msgrcv, 0 },       { "semtimedop", in_semop, 0 },
 };
 #define COUNT (int)(sizeof(waits) / sizeof(waits[0]))
 
@@ -146,7 +232,7 @@ static void check(void)
 		left++;
 		if (waits[i].wait == in_sigtimedwait)
 			kill(waits[i].pid, SIGRTMIN + 2);
-		if (waits[i].wait == in_sigsuspend || waits[i].wait == in_futex)
+		if (waits[i].wait == in_sigsuspend || waits[i].wait == in_futex || waits[i].wait == in_pause)
 			kill(waits[i].pid, SIGWINCH);
 	}
 	usleep(20000);
@@ -168,6 +254,7 @@ int main(int argc, char **argv)
 	subject_begin();
 	sigaction(SIGWINCH, &action, NULL);
 	NEED(COUNT <= 16);
+	NEED((queue = msgget(IPC_PRIVATE, 0600)) >= 0 && (semaphore = semget(IPC_PRIVATE, 1, 0600)) >= 0);
 	for (int i = 0; i < COUNT; i++) {
 		NEED(pipe(pipes[i]) == 0);
 		if (argc == 2 && !strcmp(argv[1], waits[i].name))

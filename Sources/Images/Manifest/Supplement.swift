@@ -12,12 +12,15 @@ public struct Supplement: Sendable, Equatable {
 
     /// What there is to tell. A new kind of state gets its line here.
     public enum Section: String, Sendable, CaseIterable {
-        /// The clocks at the dump: `realtime`, `monotonic`, `boottime`, in nanoseconds.
+        /// The clocks at the dump as the tree saw them: `realtime`, `monotonic`, `boottime`, in nanoseconds; `boot`, what
+        /// the kernel calls that boot of the host.
         case clock
         /// By the id of an eventfd: `semaphore`.
         case eventfd
         /// By the id of a timerfd: `deadline`, of an absolute time, in nanoseconds of its clock.
         case timerfd
+        /// By the id of a thread that slept: `left`, in nanoseconds, of its `clock`.
+        case sleep
         /// By the id of an epoll set: an array of what it watches, in the order of the message, each with the number
         /// `fd` under which the set knows it, and the `type` and `id` of the description.
         case epoll

@@ -46,6 +46,9 @@ struct Restore: ParsableCommand {
             valueName: "policy"), completion: .list(["exact", "new-namespace"]))
     var pidPolicy: String?
 
+    @Flag(help: "Let the monotonic clocks go on where they were, in a time namespace.")
+    var continueClocks = false
+
     @Flag(help: "Print the plan and make nothing.")
     var dryRun = false
 
@@ -64,6 +67,7 @@ extension Restore: Action {
         var options = RestoreOptions(imagesDirectory: reader.path("images-dir") ?? ".")
         options.workDirectory = reader.path("work-dir")
         options.dryRun = reader.flag("dry-run")
+        options.continueClocks = reader.flag("continue-clocks")
         options.detached = reader.flag("restore-detached")
         options.leaveStopped = reader.flag("leave-stopped")
         options.shellJob = reader.flag("shell-job")

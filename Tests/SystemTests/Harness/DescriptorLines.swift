@@ -8,6 +8,12 @@ enum DescriptorLines {
             .map { watched(String($0)) }.sorted()
     }
 
+    /// The timers of a process, each on a line, sorted: the kernel lists them in the order of their making.
+    static func timers(_ text: String) -> String {
+        text.replacing("\nsignal:", with: " signal:").replacing("\nnotify:", with: " notify:")
+            .replacing("\nClockID:", with: " ClockID:").split(separator: "\n").sorted().joined(separator: "\n")
+    }
+
     /// What an epoll set watches, without the inode.
     private static func watched(_ line: String) -> String {
         guard line.hasPrefix("tfd:"), let end = line.firstRange(of: " pos:")?.lowerBound else { return line }

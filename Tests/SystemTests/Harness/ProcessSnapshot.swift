@@ -82,6 +82,7 @@ struct ProcessSnapshot {
         for file in ["cmdline", "environ", "limits", "oom_score_adj", "coredump_filter", "timerslack_ns"] {
             told[file] = text("\(directory)/\(file)").replacing("\0", with: "\\0")
         }
+        told["timers"] = DescriptorLines.timers(text("\(directory)/timers"))
         let auxiliary = bytes(at: "\(directory)/auxv") ?? []
         told["auxv"] = stride(from: 0, to: auxiliary.count - 15, by: 16).map { start in
             auxiliary[start..<start + 16].map { String($0, radix: 16) }.joined(separator: " ")
