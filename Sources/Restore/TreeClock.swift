@@ -92,7 +92,8 @@ extension RestorePlan.Clocks {
             throw Problem(
                 .clocksRefused, "the clocks cannot go on where they were: the kernel gives no time namespace",
                 cause: .init(error, attempted: "unshare(CLONE_NEWTIME), write to timens_offsets"),
-                remedy: "Run Apus as root with CAP_SYS_ADMIN and CAP_SYS_TIME on Linux 5.6 or later with CONFIG_TIME_NS, or"
+                remedy:
+                    "Run Apus as root with CAP_SYS_ADMIN and CAP_SYS_TIME on Linux 5.6 or later with CONFIG_TIME_NS, or"
                     + " restore without --continue-clocks")
         }
     }

@@ -29,7 +29,8 @@ struct InterruptionTests {
         #expect(endsWithEINTR(Registers.portable(registers(0, -512), ending: true)), "read, handler without SA_RESTART")
         #expect(isMadeAgain(Registers.portable(registers(0, -512), ending: false), 0), "read, handler with SA_RESTART")
         #expect(isMadeAgain(Registers.portable(registers(0, -513), ending: true), 0))
-        #expect(endsWithEINTR(Registers.portable(registers(35, -516), ending: false)), "nanosleep, even with SA_RESTART")
+        #expect(
+            endsWithEINTR(Registers.portable(registers(35, -516), ending: false)), "nanosleep, even with SA_RESTART")
     }
 
     @Test func anAlreadyContinuedSleepEnds() {
