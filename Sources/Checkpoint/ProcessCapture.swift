@@ -16,6 +16,8 @@ struct CapturedProcess {
     /// What the format has no place for.
     let settings: ProcessSettings
     let threadSettings: [(tid: Int32, settings: ThreadSettings)]
+    /// What mlockall(2) has said about mappings to come.
+    var futureLocks: UInt32 = 0
     let roundTrips: Int
 }
 
@@ -37,6 +39,7 @@ struct ProcessCapture {
             process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
         do throws(Problem) {
             let answers = try ask(control)
+            let futureLocks = try MemoryTraitsCapture.futureLocks(surveyed)
             try twins.add(control, isSubreaper: answers.attributes.isSubreaper)
             try control.release()
             if answers.peculiarities.hasSegments {
@@ -44,7 +47,9 @@ struct ProcessCapture {
                     .unsupported, "it has segments of its own (modify_ldt(2)), which images have no place for",
                     object: surveyed.object, remedy: "Programs of 16 and 32 bits need them: end what runs these")
             }
-            return try capture(answers, control, &filters)
+            var captured = try capture(answers, control, &filters)
+            captured.futureLocks = futureLocks
+            return captured
         } catch {
             // Closing the channel is the way out where this fails too.
             try? control.release()

@@ -25,6 +25,8 @@ public struct Supplement: Sendable, Equatable {
         case process
         /// By thread id: how a thread runs (`ThreadSettings`).
         case thread
+        /// By pid: see ``MemoryTraits``.
+        case memory
     }
 
     private var sections: [Section: [String: JSON]] = [:]
