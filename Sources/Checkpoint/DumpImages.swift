@@ -42,6 +42,8 @@ struct DumpImages {
         let executable = file(places.executable)
         let memory = try memoryEntry(captured, surveyed, executable: executable)
         try directory.write([memory], as: .mm, id: UInt64(surveyed.pid))
+        let traits = try MemoryTraitsCapture.find(surveyed, futureLocks: captured.futureLocks)
+        if !traits.isEmpty { descriptions.supplement[.memory, surveyed.pid] = traits.json }
         var table: [FdinfoEntry] = []
         for seen in surveyed.descriptors {
             let key = try descriptions.capture(seen)

@@ -20,22 +20,10 @@ enum Losses {
             return dumpedCore ? ["that its end has left a core dump (WCOREDUMP) is not carried"] : []
         }
         found += process.descriptors.compactMap(InetSocket.loss(of:))
-        let names = process.areas.compactMap { area, _ in area.givenName }
-        if let first = names.first {
-            let more = names.count > 1 ? ", and \(names.count - 1) more" : ""
-            found.append(
-                "the names of anonymous memory (\(String(decoding: first, as: UTF8.self))\(more)) are not carried")
+        let unknown = Set(process.areas.flatMap { area, _ in area.details?.unknownFlags ?? [] }).sorted()
+        if !unknown.isEmpty {
+            found.append("some mappings have flags that this Apus does not know: \(unknown.joined(separator: " "))")
         }
         return found
-    }
-}
-
-extension MappedArea {
-    /// The name that the program has given to the memory (PR_SET_VMA).
-    fileprivate var givenName: [UInt8]? {
-        switch name {
-        case .anonymous(let name), .sharedAnonymous(let name): name
-        case .none, .file, .heap, .stack, .vdso, .vvar, .vvarClock, .vsyscall, .other: nil
-        }
     }
 }

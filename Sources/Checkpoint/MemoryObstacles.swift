@@ -2,12 +2,82 @@ internal import Diagnostics
 internal import Linux
 internal import Memory
 internal import Objects
+internal import SystemPackage
 
 /// What the memory of a whole tree has against being carried: what it shares with processes outside.
 enum MemoryObstacles {
-    static func find(_ processes: [SurveyedProcess]) -> [Problem] {
-        segments(processes)
+    /// - Parameter isRunning: nothing stands still yet, and there is the time to look at all other processes.
+    static func find(_ processes: [SurveyedProcess], isRunning: Bool) -> [Problem] {
+        segments(processes) + (isRunning ? sharedOutside(processes) : [])
     }
+
+    // MARK: Shared memory without a name
+
+    private struct Identity: Hashable {
+        let device: DeviceNumber
+        let inode: UInt64
+    }
+
+    /// Shared anonymous memory and memfds that somebody outside has, too: after the restore there would be two of each.
+    private static func sharedOutside(_ processes: [SurveyedProcess]) -> [Problem] {
+        var own: [Identity: Problem.Object] = [:]
+        for process in processes {
+            for (area, kind) in process.areas where kind == .sharedMemory {
+                var object = process.object
+                object.address = area.range.lowerBound
+                own[Identity(device: area.device, inode: area.inode)] = object
+            }
+            for seen in process.descriptors where SharedMemoryFile.recognises(seen) {
+                own[Identity(device: seen.status.device, inode: seen.status.inode)] = seen.object
+            }
+        }
+        if own.isEmpty { return [] }
+        let pids = Set(processes.map(\.pid))
+        var found: [Problem] = []
+        for pid in (try? Procfs.live.processes()) ?? [] where pid != Processes.current && !pids.contains(pid) {
+            for identity in sharedMemory(of: pid) {
+                guard let object = own[identity], !isDescendant(pid, of: pids) else { continue }
+                own[identity] = nil
+                let name = (try? ProcessDirectory(pid).stat()).map { " (\(String(decoding: $0.name, as: UTF8.self)))" }
+                found.append(
+                    Problem(
+                        .leadsOutside, "process \(pid)\(name ?? "") outside of the tree shares this memory",
+                        object: object,
+                        remedy: "Dump the processes that share it together, by a parent of all"))
+            }
+        }
+        return found
+    }
+
+    private static func sharedMemory(of pid: Int32) -> Set<Identity> {
+        let directory = ProcessDirectory(pid)
+        var found: Set<Identity> = []
+        // What has ended meanwhile, or does not let itself be looked at, holds nothing that could be told.
+        for area in (try? directory.maps()) ?? [] where area.isSharedMemory {
+            found.insert(Identity(device: area.device, inode: area.inode))
+        }
+        for number in (try? directory.descriptors()) ?? [] {
+            guard let link = try? directory.descriptorLink(number), link.starts(with: "/memfd:".utf8),
+                let status = try? Files.status(of: directory.path.appending("fd").appending("\(number)"))
+            else { continue }
+            found.insert(Identity(device: status.device, inode: status.inode))
+        }
+        return found
+    }
+
+    /// Whether it was made by the tree since that was listed.
+    private static func isDescendant(_ pid: Int32, of pids: Set<Int32>) -> Bool {
+        var current = pid
+        // No tree is as deep as there are processes; pids that come round meanwhile must not make this endless.
+        for _ in 0..<4096 {
+            guard let parent = (try? ProcessDirectory(current).stat())?.parent, parent > 0 else { return false }
+            if pids.contains(parent) { return true }
+            current = parent
+        }
+        return false
+    }
+
+    // MARK: Segments
 
     private static func segments(_ processes: [SurveyedProcess]) -> [Problem] {
         let mappings = processes.flatMap { process in

@@ -16,6 +16,8 @@ struct CapturedProcess {
     /// What the format has no place for.
     let settings: ProcessSettings
     let threadSettings: [(tid: Int32, settings: ThreadSettings)]
+    /// What mlockall(2) has said about mappings to come.
+    var futureLocks: UInt32 = 0
     let roundTrips: Int
     /// What is left of sleeps, by thread.
     var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
@@ -38,18 +40,21 @@ struct ProcessCapture {
         let control = try RemoteControl(
             process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
         do throws(Problem) {
-            let answers = try Processes.urgently { () throws(Problem) in
+            let (answers, futureLocks) = try Processes.urgently { () throws(Problem) in
                 let answers = try ask(control)
+                let futureLocks = try MemoryTraitsCapture.futureLocks(surveyed)
                 try twins.add(control, isSubreaper: answers.attributes.isSubreaper)
                 try control.release()
-                return answers
+                return (answers, futureLocks)
             }
             if answers.peculiarities.hasSegments {
                 throw Problem(
                     .unsupported, "it has segments of its own (modify_ldt(2)), which images have no place for",
                     object: surveyed.object, remedy: "Programs of 16 and 32 bits need them: end what runs these")
             }
-            return try capture(answers, control, &filters)
+            var captured = try capture(answers, control, &filters)
+            captured.futureLocks = futureLocks
+            return captured
         } catch {
             // Closing the channel is the way out where this fails too.
             try? control.release()

@@ -184,7 +184,7 @@ struct Survey {
         let clocks = self.clocks
         for process in processes { obstacles += ProcessObstacles.find(process, circumstances, clocks) }
         obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
-        obstacles += MemoryObstacles.find(processes)
+        obstacles += MemoryObstacles.find(processes, isRunning: isRunning)
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         addSockets(to: &circumstances)

@@ -36,7 +36,11 @@ extension MappedArea {
         case .sharedAnonymous: return .sharedMemory
         case .file(let path):
             if isSharedMemory(path) { return .sharedMemory }
-            if isSegment(path) { return .systemV }
+            if isSegment(path) {
+                guard details?.flags.contains(.hugeTLB) ?? false else { return .systemV }
+                throw MemoryRefusal.hugeSegment.problem(self, pid: pid, process: process)
+            }
+            if path.starts(with: "/anon_hugepage".utf8) { return isShared ? .sharedMemory : .privateAnonymous }
             return isShared ? .sharedFile : .privateFile
         case .other(let text):
             throw MemoryRefusal.unknown(String(decoding: text, as: UTF8.self)).problem(self, pid: pid, process: process)
@@ -50,6 +54,15 @@ extension MappedArea {
             && device.major == 0 && isShared
     }
 
+    /// Whether it is shared memory without a name in any file system: anonymous, or a memfd.
+    public var isSharedMemory: Bool {
+        switch name {
+        case .sharedAnonymous: true
+        case .file(let path): isSharedMemory(path) || (isShared && path.starts(with: "/anon_hugepage".utf8))
+        case .none, .anonymous, .heap, .stack, .vdso, .vvar, .vvarClock, .vsyscall, .other: false
+        }
+    }
+
     /// Shared anonymous memory shows as the deleted file of this name, memfds below their own prefix.
     private func isSharedMemory(_ path: [UInt8]) -> Bool {
         path.elementsEqual("/dev/zero (deleted)".utf8) || path.starts(with: "/memfd:".utf8)
@@ -61,6 +74,9 @@ struct MemoryRefusal {
     let what: String
     let remedy: String
 
+    static let hugeSegment = MemoryRefusal(
+        what: "System V shared memory of huge pages", remedy: "Run the program without SHM_HUGETLB")
+
     private static let unmap = "Have the program unmap it before the dump"
 
     static func unknown(_ name: String) -> MemoryRefusal {
@@ -69,10 +85,6 @@ struct MemoryRefusal {
 
     /// By the flags of the mapping (VmFlags of proc_pid_smaps(5)).
     private static let flagged: [(VmFlags, MemoryRefusal)] = [
-        (
-            .hugeTLB,
-            .init(what: "memory of huge pages", remedy: "Run the program without explicit huge pages (MAP_HUGETLB)")
-        ),
         (
             .shadowStack,
             .init(
@@ -83,17 +95,9 @@ struct MemoryRefusal {
             [.faultMissing, .faultWriteProtected, .faultMinor],
             .init(what: "memory whose page faults the program handles itself (userfaultfd)", remedy: unmap)
         ),
-        (.sealed, .init(what: "sealed memory (mseal)", remedy: "Run the program without sealing its memory")),
-        (.droppable, .init(what: "memory that the kernel may drop (MAP_DROPPABLE)", remedy: unmap)),
         (.synchronous, .init(what: "persistent memory (MAP_SYNC)", remedy: unmap)),
         (.nonlinear, .init(what: "a mapping out of order (remap_file_pages)", remedy: unmap)),
         (.memoryTags, .init(what: "memory with tags", remedy: unmap)),
-        (
-            .lockOnFault,
-            .init(
-                what: "memory locked as it is touched (MLOCK_ONFAULT)",
-                remedy: "Have the program unlock it before the dump")
-        ),
         (
             [.io, .pageFrames],
             .init(what: "memory of a device", remedy: "Have the program close the device before the dump")
@@ -106,10 +110,6 @@ struct MemoryRefusal {
         (
             "/secretmem",
             .init(what: "secret memory (memfd_secret)", remedy: "It is hidden from everybody, and cannot be carried")
-        ),
-        (
-            "/anon_hugepage",
-            .init(what: "memory of huge pages", remedy: "Run the program without explicit huge pages (MAP_HUGETLB)")
         ),
         ("anon_inode:[io_uring]", .init(what: "a ring of io_uring", remedy: "Run the program with io_uring disabled")),
         (

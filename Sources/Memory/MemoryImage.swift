@@ -23,6 +23,8 @@ public enum MemoryImage {
     /// MAP_* of mmap(2).
     private static let (shared, privately, anonymous): (UInt32, UInt32, UInt32) = (0x1, 0x2, 0x20)
     private static let (growsDown, locked, noReserve): (UInt32, UInt32, UInt32) = (0x100, 0x2000, 0x4000)
+    /// MAP_HUGETLB; the binary logarithm of the size of a page stands from bit 26 on.
+    private static let (hugePages, hugeShift): (UInt32, UInt32) = (0x40000, 26)
 
     /// Advice that shows in the flags of a mapping, by the number that madvise(2) gives it: a bit each.
     private static let advice: [(VmFlags, UInt64)] = [
@@ -46,6 +48,9 @@ public enum MemoryImage {
         if vmFlags.contains(.growsDown) { entry.flags |= growsDown }
         if vmFlags.contains(.locked) { entry.flags |= locked }
         if vmFlags.contains(.noReserve) { entry.flags |= noReserve }
+        if vmFlags.contains(.hugeTLB), !hasFile(kind), let size = area.details?.pageSize {
+            entry.flags |= hugePages | UInt32(size.trailingZeroBitCount) << hugeShift
+        }
         entry.status = status(area, kind).rawValue
         entry.fd = -1
         let advised = advice.reduce(UInt64(0)) { vmFlags.contains($1.0) ? $0 | 1 << $1.1 : $0 }

@@ -29,14 +29,9 @@ public struct ProcessPages: PageSource {
 
     public func runs() throws(Problem) -> [StoredRun] {
         var found: [StoredRun] = []
-        var guardAddress: UInt64?
         do throws(Errno) {
             let map = try PageMap(of: memory.pid)
             for group in groups() {
-                if let guarded = try guardPage(group.range, map) {
-                    guardAddress = guarded
-                    break
-                }
                 guard let backing = group.backing else {
                     found.append(StoredRun(address: group.range.lowerBound, size: group.size, flags: .isPresent))
                     continue
@@ -53,23 +48,7 @@ public struct ProcessPages: PageSource {
                 .memoryUnreachable, "the state of its pages cannot be read", object: .init(pid: memory.pid),
                 cause: .init(error, attempted: "ioctl(PAGEMAP_SCAN)"), remedy: "Run Apus as root")
         }
-        if let guardAddress {
-            throw Problem(
-                .unsupportedMemory, "guard pages (MADV_GUARD_INSTALL) cannot be carried yet",
-                object: .init(pid: memory.pid, address: guardAddress),
-                remedy: "Run the program with a C library that protects its stacks by mprotect(2) instead")
-        }
         return found
-    }
-
-    /// The address of the first guard page in a range, nil where there is none.
-    private func guardPage(_ range: Range<UInt64>, _ map: borrowing PageMap) throws(Errno) -> UInt64? {
-        guard map.canTellGuards else { return nil }
-        var first: UInt64?
-        try map.scan(range, PageMap.Query(all: .guarded, reported: .guarded)) { run in
-            first = first ?? run.range.lowerBound
-        }
-        return first
     }
 
     /// Neighbouring mappings that are asked about together.
@@ -93,6 +72,9 @@ public struct ProcessPages: PageSource {
                 next = Group(range: area.range, flags: .isPresent, backing: .privateMemory)
             case .privateFile: next = Group(range: area.range, flags: .isPresent, backing: .privateMemory)
             case .privateAnonymous, .heap:
+                // The kernel may empty it at any time, and it is better empty than twice: it holds the state of random
+                // numbers (getrandom(2) by way of the vdso).
+                if area.details?.flags.contains(.droppable) ?? false { continue }
                 // What is locked into memory must be there from the first moment.
                 let isLocked = area.details?.flags.contains(.locked) ?? false
                 next = Group(

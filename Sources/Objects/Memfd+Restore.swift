@@ -20,7 +20,9 @@ public struct MemoryFile: Resource {
         self.content = content
     }
 
-    private var isAnonymous: Bool { inode.nameBytes == Array("/dev/zero".utf8) }
+    private var isAnonymous: Bool {
+        inode.nameBytes == Array("/dev/zero".utf8) || inode.nameBytes == Array("/anon_hugepage".utf8)
+    }
 
     public var description: String {
         isAnonymous
@@ -46,14 +48,15 @@ public struct MemoryFile: Resource {
 
     /// Makes the file with its content; what forbids changes comes last.
     private func make() throws(Errno) -> OwnedDescriptor {
-        if isAnonymous { return try SharedMemory.make(size: inode.size, content) }
+        let hugePages = inode.hasHugetlbFlag ? inode.hugetlbFlag : nil
+        if isAnonymous { return try SharedMemory.make(size: inode.size, content, hugePages: hugePages) }
         let sealed: UInt32 = 1  // F_SEAL_SEAL: what a memfd without MFD_ALLOW_SEALING has
         var how = MemoryFileFlag.closeOnExec
         if inode.seals != sealed { how |= MemoryFileFlag.allowSealing }
         if inode.hasHugetlbFlag { how |= MemoryFileFlag.hugePages | inode.hugetlbFlag }
         let file = try Files.memory(named: FilePath(bytes: inode.nameBytes), flags: how)
         try Files.truncate(file.raw, to: inode.size)
-        try content.fill(file.raw)
+        if hugePages == nil { try content.fill(file.raw) } else { try content.fill(mapped: file.raw, size: inode.size) }
         if inode.hasMode { try call(Int(SYS_fchmod), UInt(file.raw), UInt(inode.mode & 0o7777)) }
         try call(Int(SYS_fchown), UInt(file.raw), UInt(inode.uid), UInt(inode.gid))
         if inode.seals != sealed, inode.seals != 0 { try Files.addSeals(file.raw, inode.seals) }

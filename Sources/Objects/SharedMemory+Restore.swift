@@ -67,6 +67,28 @@ public struct StoredMemory: Sendable {
     }
 }
 
+extension StoredMemory {
+    /// Writes them by way of a mapping: files of huge pages cannot be written to. Where there are zeros nothing is
+    /// touched, so that no page is taken for them.
+    func fill(mapped descriptor: Int32, size: UInt64) throws(Errno) {
+        guard let whole = Int(exactly: size) else { throw .invalidArgument }
+        let region = try MappedRegion(of: descriptor, count: whole)
+        let piece: UInt64 = 2 << 20
+        for segment in segments {
+            let file = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
+            let count = segment.pages * Pagemap.pageSize
+            guard segment.address <= size, count <= size - segment.address else { throw .invalidArgument }
+            var done: UInt64 = 0
+            while done < count {
+                let amount = min(piece, count - done)
+                guard let bytes = file.bytes(at: segment.fileOffset + done, count: amount) else { throw .ioError }
+                if bytes.contains(where: { $0 != 0 }) { region.store(bytes, at: Int(segment.address + done)) }
+                done += amount
+            }
+        }
+    }
+}
+
 /// Shared anonymous memory: made by Apus, filled by Apus, mapped by every task that had it mapped.
 public struct SharedMemory: Resource {
     let id: UInt64
@@ -93,15 +115,24 @@ public struct SharedMemory: Resource {
 
     /// Makes the memory by a mapping, as the program made it, so that it looks the same in `/proc/PID/maps`. A
     /// descriptor of it comes from `/proc/self/map_files` (proc_pid_map_files(5)).
-    static func make(size: UInt64, _ content: StoredMemory) throws(Errno) -> OwnedDescriptor {
+    ///
+    /// - Parameter hugePages: the binary logarithm of the size of a huge page from bit 26 on; nil for usual pages.
+    static func make(
+        size: UInt64, _ content: StoredMemory, hugePages: UInt32? = nil
+    ) throws(Errno) -> OwnedDescriptor {
+        let kind = hugePages.map { UInt(MAP_HUGETLB) | UInt($0) } ?? 0
         let start = try call(
-            Int(SYS_mmap), 0, UInt(size), UInt(PROT_READ | PROT_WRITE), UInt(MAP_SHARED | MAP_ANONYMOUS),
+            Int(SYS_mmap), 0, UInt(size), UInt(PROT_READ | PROT_WRITE), UInt(MAP_SHARED | MAP_ANONYMOUS) | kind,
             UInt(signed: -1), 0)
         defer { _ = apus_syscall(Int(SYS_munmap), UInt(start), UInt(size), 0, 0, 0, 0) }
         let end = UInt(start) + UInt(size)
         let name = String(UInt(start), radix: 16) + "-" + String(end, radix: 16)
         let descriptor = try Files.open(FilePath("/proc/self/map_files/\(name)"), .readWrite)
-        try content.fill(descriptor.raw)
+        if hugePages == nil {
+            try content.fill(descriptor.raw)
+        } else {
+            try content.fill(mapped: descriptor.raw, size: size)
+        }
         return descriptor
     }
 }

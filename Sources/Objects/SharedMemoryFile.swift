@@ -49,8 +49,7 @@ public enum SharedMemoryFile: DescriptionKind {
         let name = Array(seen.link.dropFirst(prefix.utf8.count).dropLast(deleted.utf8.count))
         let inode: UInt32
         do throws(Errno) {
-            inode = try descriptions.sharedMemory.inode(
-                seen.status, name: name, place: place, seals: try Files.seals(own.raw))
+            inode = try descriptions.sharedMemory.inode(seen.status, name: name, place: place, own.raw)
         } catch {
             throw descriptions.unreadable(seen, error, "fcntl(F_GET_SEALS)")
         }
@@ -93,8 +92,7 @@ public enum SharedMemoryFile: DescriptionKind {
             let own = try Files.open(place, .readOnly)
             let status = try Files.status(ofDescriptor: own.raw)
             if let known = descriptions.sharedMemory.descriptionOf[status.inode] { return known }
-            let inode = try descriptions.sharedMemory.inode(
-                status, name: name, place: place, seals: try Files.seals(own.raw))
+            let inode = try descriptions.sharedMemory.inode(status, name: name, place: place, own.raw)
             let id = add(inode, flags: 0, position: 0, FileOwner.none, to: descriptions)
             descriptions.sharedMemory.descriptionOf[status.inode] = id
             return id
@@ -110,7 +108,7 @@ public enum SharedMemoryFile: DescriptionKind {
 extension SharedMemoryTable {
     /// The number of an inode in `memfd.img`.
     mutating func inode(
-        _ status: FileStatus, name: [UInt8], place: FilePath, seals: UInt32
+        _ status: FileStatus, name: [UInt8], place: FilePath, _ descriptor: Int32
     ) throws(Errno) -> UInt32 {
         if let known = byInode[status.inode] { return known }
         var entry = MemfdInodeEntry()
@@ -121,7 +119,9 @@ extension SharedMemoryTable {
         // The inode's number: unique on the one file system that all shared memory is on.
         entry.shmid = UInt32(truncatingIfNeeded: status.inode)
         while !taken.insert(entry.shmid).inserted { entry.shmid &+= 1 }
-        entry.seals = seals
+        entry.seals = try Files.seals(descriptor)
+        // As for memfd_create(2): the binary logarithm of the size of a huge page from bit 26 on.
+        if let size = try Files.hugePageSize(descriptor) { entry.hugetlbFlag = UInt32(size.trailingZeroBitCount) << 26 }
         let number = UInt32(inodes.count + 1)
         entry.inodeID = UInt64(number)
         entry.mode = UInt32(status.mode)

@@ -18,11 +18,16 @@ extension Planner {
     mutating func findInheritance() {
         // Shared pages are those of a parent directory.
         guard layers.directories.count > 1, images.tasks.count > 1 else { return }
+        // A segment of System V shared memory is attached whole: nothing may lie in its holes yet.
+        let segmentsOfAll = Planner.segmentExtents(images)
         var members: [Inheritance.Member] = []
         for (index, planned) in plan.tasks.enumerated() {
             // Helpers make tasks, too, and have nothing of their own.
             let task = images.tasks.indices.contains(index) ? images.tasks[index] : nil
-            let vmas = task?.memory?.vmas.filter { $0.kind.isDisjoint(with: .kernels) } ?? []
+            let vmas = task?.memory?.vmas.filter { vma in
+                vma.kind.isDisjoint(with: .kernels)
+                    && !segmentsOfAll.contains { $0.start < vma.end && $0.end > vma.start }
+            } ?? []
             let segments = try? task.flatMap { $0.memory == nil ? nil : try self.segments(of: $0) }
             members.append(.init(maker: planned.maker, vmas: vmas, segments: segments ?? []))
         }

@@ -17,7 +17,13 @@ extension MappingStatus {
 /// Rebuilding an address space. When it begins, only Apus' area is mapped in the task.
 extension Planner {
     /// mmap(2) flags that are carried over as they are.
-    private static let carriedFlags = UInt32(MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE)
+    private static let carriedFlags =
+        UInt32(MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE | MAP_HUGETLB)
+        | hugeSizes | droppable
+    /// The binary logarithm of the size of a huge page.
+    private static let hugeSizes: UInt32 = 0x3f << 26
+    /// MAP_DROPPABLE, which takes the place of MAP_PRIVATE.
+    private static let droppable: UInt32 = 0x8
     private static let noReplace: UInt32 = 0x100000
     /// RANDOM, SEQUENTIAL, DONTFORK, MERGEABLE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, WIPEONFORK (madvise(2)): what stays
     /// with a mapping. The others do something at once, to the content of a shared file for one.
@@ -33,9 +39,13 @@ extension Planner {
         }
         let vmas = memory.vmas.filter { $0.kind.isDisjoint(with: .kernels) }
         let inherited = takeInherited(task, vmas, in: &batch)
+        let traits = memoryTraits(of: task)
+        let droppable = Set(traits.droppable.map(\.lowerBound))
         var opened: [Int] = []
         attachSegments(vmas, of: task, in: &batch)
         for (index, vma) in vmas.enumerated() where !vma.kind.contains(.systemV) {
+            var vma = vma
+            if droppable.contains(vma.start) { vma.flags = vma.flags & ~UInt32(MAP_PRIVATE) | Self.droppable }
             let stored = overlaps(segments, vma.start, vma.end)
             var isOpen = inherited.isOtherwiseProtected(vma)
             for part in inherited.missing(of: vma) where map(part, writable: stored, of: task, in: &batch) {
@@ -51,9 +61,15 @@ extension Planner {
                 Int(SYS_mprotect), .value(vma.start), .value(vma.end - vma.start), .value(UInt64(vma.prot)),
                 for: "protect \(range(vma))")
         }
-        for vma in vmas { advise(vma, in: &batch) }
+        composeGuards(traits, in: &batch)
+        let onFault = Set(traits.lockedOnFault.map(\.lowerBound))
+        for vma in vmas {
+            advise(vma, in: &batch)
+            lock(vma, onFault: onFault.contains(vma.start), traits.guards, in: &batch)
+        }
         placeVdso(memory, of: task, in: &batch)
         describe(memory, of: task, in: &batch)
+        composeFinalLocks(traits, in: &batch)
     }
 
     func overlaps(_ segments: [PageLayers.Segment], _ start: UInt64, _ end: UInt64) -> Bool {
@@ -124,10 +140,15 @@ extension Planner {
                 Int(SYS_madvise), .value(vma.start), .value(vma.end - vma.start), .int(advice),
                 for: "advise \(range(vma))")
         }
-        if vma.flags & UInt32(MAP_LOCKED) != 0 {
-            batch.call(
-                Int(SYS_mlock), .value(vma.start), .value(vma.end - vma.start), for: "lock \(range(vma))")
-        }
+    }
+
+    private func lock(_ vma: VmaEntry, onFault: Bool, _ guards: [Range<UInt64>], in batch: inout Batch) {
+        guard vma.flags & UInt32(MAP_LOCKED) != 0 else { return }
+        // The lock holds, but bringing in the pages of a guard fails, and is reported.
+        let hasGuards = guards.contains { $0.lowerBound < vma.end && $0.upperBound > vma.start }
+        batch.call(
+            Int(SYS_mlock2), .value(vma.start), .value(vma.end - vma.start), onFault ? 1 : 0,
+            expecting: hasGuards ? Batch.anything : Batch.success, for: "lock \(range(vma))")
     }
 
     func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {

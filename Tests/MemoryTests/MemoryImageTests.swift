@@ -77,12 +77,29 @@ struct MemoryImageTests {
         #expect(joined[1].status == 1 | 1 << 3 | 1 << 9)
     }
 
+    @Test func memoryOfHugePages() throws {
+        let head = "7f0000000000-7f0000200000 rw-p 00000000 00:0f 5 /anon_hugepage (deleted)"
+        var area = try area(head, "rd wr mr mw me de ht")
+        area.details?.pageSize = 2 << 20
+        #expect(try area.kind(of: 42, process: "x") == .privateAnonymous)
+        // MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB
+        #expect(MemoryImage.entry(area, .privateAnonymous, file: 0).flags == 0x5404_0022)
+        area.isShared = true
+        #expect(try area.kind(of: 42, process: "x") == .sharedMemory)
+    }
+
+    @Test func aSegmentKeepsItsIDAndItsPart() throws {
+        let head = "7f0000000000-7f0000001000 r--s 00002000 00:01 9 /SYSV41505553 (deleted)"
+        let entry = try entry(head, "rd sh mr me ms")
+        #expect((entry.shmid, entry.pgoff, entry.flags, entry.fdflags) == (9, 0x2000, 0x21, 0))
+        #expect(entry.status == 1 | 1 << 8 | 1 << 10)
+    }
+
     @Test(arguments: [
-        ("7f0000000000-7f0000200000 rw-p 00000000 00:0f 5 /anon_hugepage (deleted)", "rd wr ht", "huge pages"),
+        ("7f0000000000-7f0000200000 rw-s 00000000 00:01 9 /SYSV41505553 (deleted)", "rd wr sh ht", "huge pages"),
         ("7f0000000000-7f0000001000 rw-s 00000000 00:0f 5 /[aio] (deleted)", "rd wr sh", "asynchronous I/O"),
         ("7f0000000000-7f0000001000 rw-s 00000000 00:0e 5 anon_inode:[io_uring]", "rd wr sh", "io_uring"),
         ("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ", "rd wr um", "userfaultfd"),
-        ("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ", "rd sl", "mseal"),
         ("7f0000000000-7f0000001000 rw-s 00000000 00:05 9 /dev/mem", "rd wr sh pf io", "device"),
         ("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 [strange]", "rd wr", "[strange]"),
     ])

@@ -59,4 +59,16 @@ struct UnnamedFilesTests {
             #expect(running.check() == [])
         }
     }
+
+    /// Memory that a process outside has, too: after a restore there would be two of it.
+    @Test func memoryThatOthersShare() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "mappings", arguments: ["FOLDER/mapped"]), in: world)
+            let child = try #require(ProcessSnapshot.tree(world.proc, running.pid).last)
+            let finished = try world.dump(child, to: "images")
+            #expect(finished.status == 1)
+            #expect(finished.errors.contains("outside of the tree shares this memory"), "\(finished)")
+            #expect(running.check() == [])
+        }
+    }
 }

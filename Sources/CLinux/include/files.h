@@ -71,6 +71,14 @@ struct apus_iovec {
 };
 _Static_assert(sizeof(struct apus_iovec) == 16, "size of struct iovec");
 
+/// struct statfs of 64-bit architectures (asm-generic/statfs.h).
+struct apus_statfs {
+	int64_t type;
+	int64_t block_size;
+	uint64_t rest[13];
+};
+_Static_assert(sizeof(struct apus_statfs) == 120, "size of struct statfs");
+
 static const unsigned long APUS_FIONREAD = FIONREAD;
 
 // Constants that the C library shows under _GNU_SOURCE only, which Swift does not define (asm-generic/fcntl.h).

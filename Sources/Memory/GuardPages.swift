@@ -1,0 +1,39 @@
+public import Diagnostics
+internal import Images
+public import Linux
+internal import SystemPackage
+internal import Tracing
+
+/// Guards within mappings (MADV_GUARD_INSTALL of madvise(2), since Linux 6.13), as the C library puts them below the
+/// stacks of threads.
+public enum GuardPages {
+    /// All guards of a frozen process, in the order of their addresses.
+    ///
+    /// Only the page tables know them; where the kernel does not tell them (before 6.15), there are none to be found.
+    public static func find(
+        _ pid: Int32, _ areas: [(area: MappedArea, kind: AreaKind)]
+    ) throws(Problem) -> [Range<UInt64>] {
+        var found: [Range<UInt64>] = []
+        let own = areas.filter { canHaveSome($0.kind) }.map(\.area.range)
+        guard let first = own.first, let last = own.last else { return [] }
+        do throws(Errno) {
+            let map = try PageMap(of: pid)
+            guard map.canTellGuards else { return [] }
+            // One walk for all mappings: the kernel passes over what is not mapped.
+            let query = PageMap.Query(all: .guarded, reported: .guarded)
+            try map.scan(first.lowerBound..<last.upperBound, query) { run in found.append(run.range) }
+        } catch {
+            throw Problem(
+                .memoryUnreachable, "its guard pages cannot be found", object: .init(pid: pid),
+                cause: .init(error, attempted: "ioctl(PAGEMAP_SCAN)"), remedy: "Run Apus as root")
+        }
+        return found
+    }
+
+    private static func canHaveSome(_ kind: AreaKind) -> Bool {
+        switch kind {
+        case .privateAnonymous, .heap, .privateFile, .sharedFile, .sharedMemory, .systemV: true
+        case .vdso, .vvar, .vsyscall: false
+        }
+    }
+}
