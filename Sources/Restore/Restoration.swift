@@ -35,7 +35,7 @@ public enum Restoration {
         var images = try CheckpointImages(reading: directory)
         if options.detached { forgetParentDeath(&images, logger) }
         let layers = try PageLayers(of: directory)
-        let host = try RestoreHost.current()
+        let host = try RestoreHost.current(for: images)
         let plan = try Planner.plan(
             images, pages: layers, host: host, shellJob: options.shellJob, leavesStopped: options.leaveStopped)
         logger.info("The plan: \(plan.tasks.count) processes, \(plan.openings.count) files")
@@ -86,7 +86,7 @@ public enum Restoration {
         let host: RestoreHost
         do throws(Problem) {
             layers = try PageLayers(of: directory)
-            host = try RestoreHost.current()
+            host = try RestoreHost.current(for: images)
         } catch {
             throw Problems(error)
         }

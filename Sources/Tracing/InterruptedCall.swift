@@ -12,7 +12,7 @@ public enum InterruptedCall {
     private static let restartBlock: Int64 = -516
     private static let interrupted: Int64 = -4
     /// restart_syscall(2)
-    private static let restartSyscall: UInt64 = 219
+    private static func restartSyscall(_ registers: user_regs_struct) -> UInt64 { registers.isCompat ? 0 : 219 }
 
     /// Whether the thread was stopped inside a system call that the kernel would restart.
     public static func isPending(_ registers: user_regs_struct) -> Bool {
@@ -25,7 +25,7 @@ public enum InterruptedCall {
         settled(
             registers,
             blocked: { registers in
-                registers.rax = restartSyscall
+                registers.rax = restartSyscall(registers)
                 registers.rip -= 2
             })
     }
@@ -40,7 +40,7 @@ public enum InterruptedCall {
         settled(
             registers,
             blocked: { registers in
-                if registers.orig_rax == restartSyscall {
+                if registers.orig_rax == restartSyscall(registers) {
                     registers.rax = UInt64(bitPattern: interrupted)
                 } else {
                     registers.rax = registers.orig_rax
@@ -54,13 +54,17 @@ public enum InterruptedCall {
     /// epoll_pwait2, semop, semtimedop, io_getevents, io_pgetevents.
     private static let endingWhenStopped: Set<UInt64> = [128, 232, 281, 441, 65, 220, 208, 333]
 
+    /// The same calls of 32-bit programs, and semop within ipc(2), which says no more.
+    private static let endingWhenStoppedCompat: Set<UInt64> = [177, 421, 256, 319, 441, 117, 420, 247, 385, 416]
+
     /// The registers with which the kernel makes such a call again, unless a signal with a handler is what ended it:
     /// nil for all other calls.
     ///
     /// The result becomes one by which the kernel marks a call to be made again where no handler runs, so that it has
     /// the last word itself when the thread goes on.
     static func excusingTheStop(_ registers: user_regs_struct) -> user_regs_struct? {
-        guard endingWhenStopped.contains(registers.orig_rax), Int64(bitPattern: registers.rax) == interrupted else {
+        let ending = registers.isCompat ? endingWhenStoppedCompat : endingWhenStopped
+        guard ending.contains(registers.orig_rax), Int64(bitPattern: registers.rax) == interrupted else {
             return nil
         }
         var excused = registers
@@ -82,4 +86,9 @@ public enum InterruptedCall {
         }
         return settled
     }
+}
+
+extension user_regs_struct {
+    /// Whether they are those of a thread in 32-bit mode (__USER32_CS of asm/segment.h).
+    public var isCompat: Bool { cs == 0x23 }
 }
