@@ -31,6 +31,10 @@ while read -r command package; do
 	[ -n "$command" ] || continue
 	command -v "$command" >/dev/null || missing="$missing $package"
 done <<<"$needs"
+# Some tests are of 32-bit programs.
+if [ "$(uname -m)" = x86_64 ] && ! [ -e /usr/include/x86_64-linux-gnu/gnu/stubs-32.h ] && ! [ -e /usr/include/gnu/stubs-32.h ]; then
+	missing="$missing gcc-multilib"
+fi
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 command -v g++ >/dev/null || ls /usr/lib/gcc/*/*/libstdc++.so >/dev/null 2>&1 || missing="$missing g++"
 

@@ -67,6 +67,7 @@
 #define NR_sendto 44
 #define NR_recvfrom 45
 #define NR_exit_group 231
+#define NR_compat_rt_sigreturn 173
 #define MSG_NOSIGNAL 0x4000
 #define MINUS_EINTR -4
 
@@ -75,8 +76,10 @@
 	.globl apus_trampoline_core, apus_trampoline_core_end
 	.globl apus_trampoline_single, apus_trampoline_single_end
 	.globl apus_trampoline_resume, apus_trampoline_resume_registers, apus_trampoline_resume_end
+	.globl apus_trampoline_resume_jump
 	.globl apus_trampoline_husk, apus_trampoline_husk_end
 	.globl apus_trampoline_sigreturn, apus_trampoline_sigreturn_end
+	.globl apus_trampoline_compat_sigreturn, apus_trampoline_compat_sigreturn_end
 
 apus_trampoline_core:
 .Lrun:
@@ -101,6 +104,8 @@ apus_trampoline_core:
 	incl %ecx
 	cmpl $6, %ecx
 	jne .Largument
+	testl $2, FLAGS(%r13)
+	jnz .Lcompat
 	movq SCRATCH(%r12), %rdi
 	movq SCRATCH+8(%r12), %rsi
 	movq SCRATCH+16(%r12), %rdx
@@ -109,6 +114,7 @@ apus_trampoline_core:
 	movq SCRATCH+40(%r12), %r9
 	movq NUMBER(%r13), %rax
 	syscall
+.Lmade:
 	testq %rax, %rax
 	jnz 3f
 	testl $1, FLAGS(%r13)
@@ -125,6 +131,18 @@ apus_trampoline_core:
 4:	addq $RECORD_SIZE, %r13
 	decq %r14
 	jmp .Lnext
+
+	// A call of the 32-bit kind, which works on what only such calls reach. Its memory lies below 4 GiB.
+.Lcompat:
+	movl SCRATCH(%r12), %ebx
+	movl SCRATCH+8(%r12), %ecx
+	movl SCRATCH+16(%r12), %edx
+	movl SCRATCH+24(%r12), %esi
+	movl SCRATCH+32(%r12), %edi
+	movl SCRATCH+40(%r12), %ebp
+	movl NUMBER(%r13), %eax
+	int $0x80
+	jmp .Lmade
 
 .Lended:
 	testl %r15d, %r15d
@@ -249,7 +267,8 @@ apus_trampoline_resume_registers:
 	movb SAVED+FLAGS_LOW(%rip), %ah
 	sahf
 	movq SAVED+RAX(%rip), %rax
-	jmp *SAVED+RIP(%rip)
+apus_trampoline_resume_jump:
+	jmp *SAVED+RIP(%rip)		// for a 32-bit program its second byte is changed: ljmp, to a selector and an offset
 	.balign 8
 SAVED:
 	.fill 19, 8, 0
@@ -265,6 +284,16 @@ apus_trampoline_sigreturn:
 5:	movl $NR_rt_sigreturn, %eax
 	syscall
 apus_trampoline_sigreturn_end:
+
+	// The same for a 32-bit program, by the frame that its own signal handlers return by.
+	.balign 16
+apus_trampoline_compat_sigreturn:
+	lock decl (%r9)
+	jne 5f
+	syscall
+5:	movl $NR_compat_rt_sigreturn, %eax
+	int $0x80
+apus_trampoline_compat_sigreturn_end:
 
 	// The husk: all the code of the program that a restored process begins as. It maps the trampoline and the mailbox
 	// and goes there. The values behind it are filled in for each restore (struct apus_husk).

@@ -3,18 +3,18 @@ internal import Linux
 internal import SystemPackage
 internal import Tracing
 
-/// Programs that run in another mode of the processor than Apus' own: those of 32 bits.
+/// Programs that the kernel runs in a way that Apus knows nothing of: those of the x32 ABI, 32-bit programs in 64-bit
+/// mode with system calls of their own.
 enum ForeignProgram {
-    /// By the program that was executed: which mode its threads are in shows in their registers alone, once they stand
-    /// still.
     static func obstacle(to process: SurveyedProcess) -> Problem? {
         let path = ProcessDirectory(process.pid).path.appending("exe")
-        // The class is the fifth byte of an ELF file, 1 for 32 bits (elf(5)).
+        // The class is the fifth byte of an ELF file, 1 for 32 bits; the machine is at 18, 62 for x86-64 (elf(5)).
         guard let file = try? Files.open(path, [.readOnly, .closeOnExec]),
-            let header = try? Files.read(file.raw, count: 5, at: 0), header.last == 1
+            let header = try? Files.read(file.raw, count: 20, at: 0), header.count == 20, header[4] == 1,
+            header[18] == 62
         else { return nil }
         return Problem(
-            .foreignArchitecture, "it is a 32-bit program", object: process.object,
-            remedy: "Apus dumps 64-bit programs only; run a 64-bit build of it")
+            .foreignArchitecture, "it is a program of the x32 ABI", object: process.object,
+            remedy: "Run another build of it: of 64 bits, or for i386")
     }
 }

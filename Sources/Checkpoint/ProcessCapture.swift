@@ -68,6 +68,8 @@ struct ProcessCapture {
         var attributes: ProcessAttributes
         var peculiarities: ProcessAttributes.Peculiarities
         var threads: [ThreadAttributes]
+        /// Of a 32-bit program, as many as `threads`.
+        var compat: [CompatThread] = []
     }
 
     /// One batch for all that concerns the process and its leader; one for each other thread.
@@ -78,17 +80,21 @@ struct ProcessCapture {
         let attributes = ProcessAttributes.Questions(&batch)
         let peculiarities = ProcessAttributes.Peculiarities.Questions(&batch)
         let leader = ThreadAttributes.Questions(&batch)
+        let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
         let result = try control.run(batch)
         try result.check()
         var answers = Answers(
             actions: actions.answer(result), timers: timers.answer(result), attributes: attributes.answer(result),
-            peculiarities: peculiarities.answer(result), threads: [leader.answer(result)])
+            peculiarities: peculiarities.answer(result), threads: [leader.answer(result)],
+            compat: compat.map { [$0.answer(result)] } ?? [])
         for thread in process.threads.dropFirst() {
             var batch = Batch()
             let questions = ThreadAttributes.Questions(&batch)
+            let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
             let result = try control.run(batch, on: thread)
             try result.check()
             answers.threads.append(questions.answer(result))
+            if let compat { answers.compat.append(compat.answer(result)) }
         }
         return answers
     }
@@ -111,6 +117,7 @@ struct ProcessCapture {
                 actions: answers.actions)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
+            if control.isCompat { try complete(&core, answers, of: thread.tid) }
             cores.append((thread.tid, core))
             if !settings.isUsual { threadSettings.append((thread.tid, settings)) }
             if let sleep = capture.sleep { sleeps.append((thread.tid, sleep)) }
@@ -120,6 +127,13 @@ struct ProcessCapture {
         return CapturedProcess(
             pid: process.pid, cores: cores, attributes: answers.attributes, settings: settings,
             threadSettings: threadSettings, roundTrips: control.roundTrips, sleeps: sleeps)
+    }
+
+    private func complete(_ core: inout CoreEntry, _ answers: Answers, of tid: Int32) throws(Problem) {
+        guard let index = process.threads.firstIndex(where: { $0.tid == tid }) else { return }
+        do throws(Errno) { try answers.compat[index].complete(&core, of: tid) } catch {
+            throw unreadable(error, "ptrace(PTRACE_GET_THREAD_AREA)")
+        }
     }
 
     /// Where filters could not be suspended at the freeze already, threads that have some are refused.
@@ -171,7 +185,7 @@ struct ProcessCapture {
             // A kernel without CONFIG_AUDIT has none.
             entry.loginuid = (try? directory.loginUser()) ?? .max
             entry.oomScoreAdj = try directory.outOfMemoryAdjustment()
-            entry.sigactions = answers.actions.entries
+            entry.sigactions = answers.actions.entries(compat: !answers.compat.isEmpty)
             entry.childSubreaper = answers.attributes.isSubreaper
             if let signal = process.groupStop { entry.stopSigno = UInt32(bitPattern: signal) }
             if answers.attributes.membarrier != 0 { entry.membarrierRegistrationMask = answers.attributes.membarrier }

@@ -53,7 +53,9 @@ struct ThreadCapture {
 
     /// What is left of a sleep.
     var sleep: InterruptedSleep? {
-        call.flatMap { InterruptedSleep(thread.registers, call: $0, memory) }
+        // Those of 32-bit programs have other numbers, and other times.
+        if thread.registers.isCompat { return nil }
+        return call.flatMap { InterruptedSleep(thread.registers, call: $0, memory) }
     }
 
     private func unreadable(_ error: Errno, _ attempted: String) -> Problem {

@@ -44,7 +44,8 @@ struct Twins {
     /// Makes the twin of a process under control. Where that cannot be, the tree stands still for the copying.
     mutating func add(_ control: RemoteControl, isSubreaper: Bool) throws(Problem) {
         guard isWanted else { return }
-        if !isSubreaper, let twin = try control.makeTwin() {
+        // A 32-bit program runs the interpreter in memory that a fork shares.
+        if !isSubreaper, !control.isCompat, let twin = try control.makeTwin() {
             made[twin.original] = twin
             return
         }

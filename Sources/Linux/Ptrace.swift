@@ -84,23 +84,32 @@ public enum Ptrace {
     /// The general registers.
     public static func registers(_ tid: Int32) throws(Errno) -> user_regs_struct {
         var registers = user_regs_struct()
-        // The kernel writes into the vector for the duration of the call alone.
-        let result: Result<Void, Errno> = unsafe withUnsafeMutablePointer(to: &registers) { pointer in
-            var vector = unsafe iovec(iov_base: pointer, iov_len: MemoryLayout<user_regs_struct>.size)
-            return unsafe regset(APUS_PTRACE_GETREGSET, tid, UInt(NT_PRSTATUS), &vector)
+        // Not by PTRACE_GETREGSET, which has another layout where the tracee is in 32-bit mode.
+        let result = unsafe withUnsafeMutablePointer(to: &registers) {
+            apus_ptrace(APUS_PTRACE_GETREGS, tid, 0, UInt(bitPattern: $0))
         }
-        try result.get()
+        if result == -1 { throw Errno(rawValue: apus_errno()) }
         return registers
     }
 
     /// Sets the general registers, the number of the interrupted system call (`orig_rax`) among them.
     public static func setRegisters(_ tid: Int32, _ registers: user_regs_struct) throws(Errno) {
         var registers = registers
-        let result: Result<Void, Errno> = unsafe withUnsafeMutablePointer(to: &registers) { pointer in
-            var vector = unsafe iovec(iov_base: pointer, iov_len: MemoryLayout<user_regs_struct>.size)
-            return unsafe regset(APUS_PTRACE_SETREGSET, tid, UInt(NT_PRSTATUS), &vector)
+        let result = unsafe withUnsafeMutablePointer(to: &registers) {
+            apus_ptrace(APUS_PTRACE_SETREGS, tid, 0, UInt(bitPattern: $0))
         }
-        try result.get()
+        if result == -1 { throw Errno(rawValue: apus_errno()) }
+    }
+
+    /// A segment of thread-local storage (`struct user_desc` of set_thread_area(2)) that the thread has in the global
+    /// descriptor table.
+    public static func threadArea(_ tid: Int32, _ entry: UInt32) throws(Errno) -> apus_user_desc {
+        var area = apus_user_desc()
+        let result = unsafe withUnsafeMutablePointer(to: &area) {
+            apus_ptrace(APUS_PTRACE_GET_THREAD_AREA, tid, UInt(entry), UInt(bitPattern: $0))
+        }
+        if result == -1 { throw Errno(rawValue: apus_errno()) }
+        return area
     }
 
     /// The extended state (x87, SSE, AVX, AVX-512, PKRU) in the standard format of XSAVE (NT_X86_XSTATE).

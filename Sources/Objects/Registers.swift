@@ -34,7 +34,7 @@ public enum Registers {
         entry.es = r.es
         entry.fs = r.fs
         entry.gs = r.gs
-        entry.mode = .native
+        entry.mode = r.isCompat ? .compat : .native
         return entry
     }
 

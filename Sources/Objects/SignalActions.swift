@@ -53,14 +53,16 @@ public struct SignalActions: Sendable {
     }
 
     /// For `sigactions` of the core image: in the order of the signals, the fixed ones left out.
-    public var entries: [SaEntry] {
+    ///
+    /// - Parameter compat: they are those of a 32-bit program, whose handlers get frames of their own kind.
+    public func entries(compat: Bool) -> [SaEntry] {
         actions.enumerated().filter { !Self.fixed.contains($0.offset + 1) }.map { _, action in
             var entry = SaEntry()
             entry.sigaction = action.handler
             entry.flags = action.flags
             entry.restorer = action.restorer
             entry.mask = action.mask
-            entry.compatSigaction = false
+            entry.compatSigaction = compat
             return entry
         }
     }

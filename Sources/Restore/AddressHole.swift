@@ -23,10 +23,12 @@ enum AddressHole {
     /// heap grows.
     ///
     /// - Parameter range: one more range that is not free.
-    static func high(of size: UInt64, outside vmas: [VmaEntry], and range: Range<UInt64>) -> RemoteAddress? {
+    static func high(
+        of size: UInt64, outside vmas: [VmaEntry], and range: Range<UInt64>, below limit: UInt64 = userSpaceEnd
+    ) -> RemoteAddress? {
         let margin: UInt64 = 0x10000
         // As much as the kernel itself leaves below a stack at the least (arch/x86/mm/mmap.c); a heap may grow far.
-        let (stackRoom, heapRoom): (UInt64, UInt64) = (128 << 20, 1 << 40)
+        let (stackRoom, heapRoom): (UInt64, UInt64) = (128 << 20, min(1 << 40, limit / 8))
         var taken = vmas.filter { !$0.kind.contains(.vsyscall) }.map { vma in
             let grows = vma.flags & 0x100 != 0  // MAP_GROWSDOWN
             return (
@@ -35,7 +37,7 @@ enum AddressHole {
             )
         }
         taken.append((range.lowerBound - min(range.lowerBound, margin), range.upperBound + margin))
-        var top = userSpaceEnd
+        var top = limit
         for (start, end) in taken.sorted(by: { $0.end > $1.end }) {
             let candidate = (end + 0xfff) & ~0xfff
             if candidate < top, top - candidate >= size { return RemoteAddress(candidate) }
@@ -45,5 +47,5 @@ enum AddressHole {
     }
 
     /// The end of user space with four levels of page tables.
-    private static let userSpaceEnd: UInt64 = 0x7fff_ffff_f000
+    static let userSpaceEnd: UInt64 = 0x7fff_ffff_f000
 }

@@ -34,6 +34,7 @@ extension Planner {
         let top =
             hasAlternate && !isOnAlternate && stack.ssSize >= UInt64(area.count + 1024)
             ? stack.ssSp + stack.ssSize : sp - SignalFrame.redZone
+        if isCompat(task) { return composeCompatFrame(index, number, top: top, area: area, in: &batch) }
         let mask = core.hasBlkSigset ? core.blkSigset : task.task.blkSigset
         let frame = SignalFrame(
             below: RemoteAddress(top), registers: Self.registers(info.gpregs), signalMask: mask, extendedState: area,

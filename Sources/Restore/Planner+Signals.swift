@@ -17,6 +17,10 @@ extension Planner {
         where number != Int(SIGKILL) && number != Int(SIGSTOP)
             && (only == nil ? number != SIGCHLD : number == Int(only ?? 0))
         {
+            if entry.compatSigaction {
+                composeCompatAction(number, entry, in: &batch)
+                continue
+            }
             var bytes: [UInt8] = []
             for value in [entry.sigaction, entry.flags, entry.restorer, entry.mask] {
                 bytes.append(littleEndian: value)

@@ -51,11 +51,15 @@ extension Planner {
         let core = thread.core.threadCore
         let info = thread.core.threadInfo
         composeSeccomp(index, number, in: &batch)
-        let (setFS, setGS) = (0x1002, 0x1001)  // ARCH_SET_FS, ARCH_SET_GS
-        batch.call(Int(SYS_arch_prctl), .int(setFS), .value(info.gpregs.fsBase), for: "set the FS base")
-        batch.call(Int(SYS_arch_prctl), .int(setGS), .value(info.gpregs.gsBase), for: "set the GS base")
+        if isCompat(task) {
+            composeCompatThread(thread.core, in: &batch)
+        } else {
+            let (setFS, setGS) = (0x1002, 0x1001)  // ARCH_SET_FS, ARCH_SET_GS
+            batch.call(Int(SYS_arch_prctl), .int(setFS), .value(info.gpregs.fsBase), for: "set the FS base")
+            batch.call(Int(SYS_arch_prctl), .int(setGS), .value(info.gpregs.gsBase), for: "set the GS base")
+        }
         batch.call(Int(SYS_set_tid_address), .value(info.clearTidAddr_p), for: "set the thread's clear_child_tid")
-        if core.futexRla != 0 {
+        if core.futexRla != 0, !isCompat(task) {
             batch.call(
                 Int(SYS_set_robust_list), .value(core.futexRla), .value(UInt64(core.futexRlaLen)),
                 for: "set the list of robust futexes")

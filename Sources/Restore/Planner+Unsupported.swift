@@ -34,18 +34,6 @@ extension Planner {
         }
     }
 
-    /// Threads that run in another mode of the processor than Apus' own.
-    private mutating func refuseForeignPrograms() {
-        for task in images.tasks {
-            // A first thread that has ended has no registers.
-            let isForeign = task.threads.dropFirst(task.hasLostLeader ? 1 : 0).contains { thread in
-                let registers = thread.core.threadInfo.gpregs
-                return task.state != .dead && (registers.mode == .compat || registers.cs != 0x33)
-            }
-            if isForeign { refuse("a 32-bit program", pid: task.pid, process: task.task.commText) }
-        }
-    }
-
     /// Tasks that share an address space or signal handlers without being threads.
     private mutating func refuseSharedTables() {
         let tables: [(String, KeyPath<TaskKobjIdsEntry, UInt32>)] = [

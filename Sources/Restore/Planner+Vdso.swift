@@ -13,6 +13,8 @@ extension Planner {
     enum VdsoPlan {
         /// To where they were: it is the same vdso.
         case same(vvar: UInt64, vdso: UInt64)
+        /// That of 32-bit programs: to where it was, or elsewhere with the old one leading to it.
+        case compat(vdso: UInt64, VdsoProxy?)
         /// Elsewhere: the old one stays as ordinary memory that leads to the new one.
         case proxied(vdso: UInt64, VdsoProxy)
         /// Elsewhere, and the program knows of none.
@@ -21,7 +23,7 @@ extension Planner {
         /// Where this kernel's vdso will be.
         var address: UInt64 {
             switch self {
-            case .same(vvar: _, let vdso), .proxied(let vdso, _), .unknown(let vdso): vdso
+            case .same(vvar: _, let vdso), .compat(let vdso, _), .proxied(let vdso, _), .unknown(let vdso): vdso
             }
         }
     }
@@ -40,11 +42,14 @@ extension Planner {
 
     /// The code by which the threads of a task leave: in the end of this kernel's vdso.
     func wayOut(of task: TaskImages) -> RemoteAddress? {
-        guard let planned = vdsos[task.pid], let offset = Husk.exitOffset(inVdso: host.vdso) else { return nil }
+        guard let planned = vdsos[task.pid] else { return nil }
+        if case .compat(let vdso, _) = planned { return compatWayOut(vdso) }
+        guard let offset = Husk.exitOffset(inVdso: host.vdso) else { return nil }
         return RemoteAddress(planned.address) + (offset + Husk.exit.entry)
     }
 
-    private func vdsoPlan(_ memory: MmEntry, of task: TaskImages) throws(Problem) -> VdsoPlan {
+    private mutating func vdsoPlan(_ memory: MmEntry, of task: TaskImages) throws(Problem) -> VdsoPlan {
+        if isCompat(task) { return try compatVdsoPlan(memory, of: task) }
         let vvars = memory.vmas.filter { $0.kind.contains(.vvar) }
         guard let old = memory.vmas.first(where: { $0.kind.contains(.vdso) }) else {
             return .unknown(vdso: try elsewhere(memory, of: task))
@@ -59,10 +64,20 @@ extension Planner {
         }
         guard let bytes else { throw differs(task, "and the images do not hold it") }
         let place = try elsewhere(memory, of: task)
+        let new = host.vdso
+        return .proxied(
+            vdso: place,
+            try proxy(of: task, at: old.start) { () throws(VdsoProxy.Refusal) in
+                try VdsoProxy(old: bytes, new: new, at: place)
+            })
+    }
+
+    /// Makes a proxy, unless a thread stands where it would be harmed by it.
+    func proxy(
+        of task: TaskImages, at start: UInt64, _ make: () throws(VdsoProxy.Refusal) -> VdsoProxy
+    ) throws(Problem) -> VdsoProxy {
         let proxy: VdsoProxy
-        do throws(VdsoProxy.Refusal) {
-            proxy = try VdsoProxy(old: bytes, new: host.vdso, at: place)
-        } catch {
+        do throws(VdsoProxy.Refusal) { proxy = try make() } catch {
             let why =
                 switch error {
                 case .unreadable: "and cannot be made sense of"
@@ -72,13 +87,13 @@ extension Planner {
             throw differs(task, why)
         }
         for thread in task.threads {
-            let at = thread.core.threadInfo.gpregs.ip &- old.start
+            let at = thread.core.threadInfo.gpregs.ip &- start
             if proxy.breaks(at) { throw differs(task, "and thread \(thread.tid) was about to call it") }
         }
-        return .proxied(vdso: place, proxy)
+        return proxy
     }
 
-    private func differs(_ task: TaskImages, _ why: String) -> Problem {
+    func differs(_ task: TaskImages, _ why: String) -> Problem {
         Problem(
             .vdsoDiffers, "it was dumped on a kernel whose vdso is another, \(why)",
             object: .init(pid: task.pid, process: task.task.commText),
@@ -86,19 +101,21 @@ extension Planner {
     }
 
     /// A place for this kernel's mappings that the program does not use; where the vdso lies in it.
-    private func elsewhere(_ memory: MmEntry, of task: TaskImages) throws(Problem) -> UInt64 {
-        let size = host.vdsoOffset + UInt64(host.vdso.count)
+    func elsewhere(
+        _ memory: MmEntry, of task: TaskImages, below end: UInt64 = AddressHole.userSpaceEnd
+    ) throws(Problem) -> UInt64 {
+        let size = host.vdsoOffset + UInt64(max(host.vdso.count, host.compatVdso?.count ?? 0))
         let apus = plan.area.base.raw..<plan.area.base.raw + UInt64(room)
-        guard let hole = AddressHole.high(of: size, outside: memory.vmas, and: apus) else {
+        guard let hole = AddressHole.high(of: size, outside: memory.vmas, and: apus, below: end) else {
             throw differs(task, "and there is no room for this kernel's")
         }
         return hole.raw + host.vdsoOffset
     }
 
     /// The pages of a vdso in the images; nil where one is missing.
-    private func storedVdso(_ vma: VmaEntry, of task: TaskImages) -> [UInt8]? {
+    mutating func storedVdso(_ vma: VmaEntry, of task: TaskImages) -> [UInt8]? {
         guard vma.end - vma.start <= Self.largestVdso,
-            let segments = try? layers.segments(id: UInt64(task.pid))
+            let segments = try? self.segments(of: task)
         else { return nil }
         var bytes: [UInt8] = []
         for segment in segments.sorted(by: { $0.address < $1.address }) {
@@ -123,6 +140,11 @@ extension Planner {
     mutating func placeVdso(_ memory: MmEntry, of task: TaskImages, in batch: inout Batch) {
         // Without one the reason has been told.
         guard let planned = vdsos[task.pid] else { return }
+        if case .compat(let vdso, let proxy) = planned {
+            placeCompatVdso(vdso, of: task, in: &batch)
+            if let proxy { place(proxy, memory, of: task, in: &batch) }
+            return
+        }
         var (source, target) = (plan.area.parking.raw, planned.address - host.vdsoOffset)
         if case .same(let vvar, vdso: _) = planned { target = vvar }
         for length in host.vvar {
@@ -148,7 +170,7 @@ extension Planner {
         }
         guard let old = memory.vmas.first(where: { $0.kind.contains(.vdso) }) else { return }
         map(old, PROT_READ | PROT_WRITE, "make room for the old vdso", in: &batch)
-        for segment in (try? layers.segments(id: UInt64(task.pid))) ?? [] {
+        for segment in (try? self.segments(of: task)) ?? [] {
             let end = segment.address + segment.pages * Pagemap.pageSize
             let (start, stop) = (max(segment.address, old.start), min(end, old.end))
             if start < stop { read(segment, from: start, to: stop, in: &batch) }

@@ -35,7 +35,7 @@ public enum Restoration {
         var images = try CheckpointImages(reading: directory)
         if options.detached { forgetParentDeath(&images, logger) }
         let layers = try PageLayers(of: directory)
-        let host = try RestoreHost.current()
+        let host = try RestoreHost.current(for: images)
         var plan = try Planner.plan(
             images, pages: layers, host: host, shellJob: options.shellJob, leavesStopped: options.leaveStopped)
         let clock = TreeClock(images)
@@ -91,7 +91,7 @@ public enum Restoration {
         let host: RestoreHost
         do throws(Problem) {
             layers = try PageLayers(of: directory)
-            host = try RestoreHost.current()
+            host = try RestoreHost.current(for: images)
         } catch {
             throw Problems(error)
         }

@@ -16,6 +16,8 @@ public struct RestoreHost: Sendable {
     public var vvar: [UInt64]
     /// Where the vdso lies behind the first of them.
     public var vdsoOffset: UInt64
+    /// The bytes of its vdso for 32-bit programs; nil where it runs none, or where none was asked for.
+    public var compatVdso: [UInt8]?
     /// The highest capability that the kernel knows.
     public var lastCapability: Int32
     /// The capabilities that Apus has to give, its permitted set: capability n in bit n.

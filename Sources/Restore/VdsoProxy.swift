@@ -31,7 +31,7 @@ struct VdsoProxy {
     }
 
     /// `jmp` to a 32-bit distance.
-    private static let jumpSize = 5
+    static let jumpSize = 5
 
     /// - Parameters:
     ///   - old: the bytes of the vdso that the program knows.
@@ -62,7 +62,7 @@ struct VdsoProxy {
         self.patches = patches
     }
 
-    private static func tail(of image: [UInt8]) -> Range<Int> { Husk.vdsoLength(image)..<image.count }
+    static func tail(of image: [UInt8]) -> Range<Int> { Husk.vdsoLength(image)..<image.count }
 
     /// Whether a thread that stands there would find the second half of an instruction.
     func breaks(_ offset: UInt64) -> Bool {
@@ -71,7 +71,7 @@ struct VdsoProxy {
 
     // MARK: Machine code
 
-    private static func jump(from offset: Int, to target: Int) -> [UInt8] {
+    static func jump(from offset: Int, to target: Int) -> [UInt8] {
         var bytes: [UInt8] = [0xe9]
         bytes.append(littleEndian: Int32(truncatingIfNeeded: target - offset - jumpSize))
         return bytes
@@ -106,7 +106,7 @@ struct VdsoProxy {
     /// A function that returns -ENOSYS.
     private static let failure: [UInt8] = [0x48, 0xc7, 0xc0, 0xda, 0xff, 0xff, 0xff, 0xc3]
 
-    private static func padded(_ bytes: [UInt8]) -> [UInt8] {
+    static func padded(_ bytes: [UInt8]) -> [UInt8] {
         bytes + Array(repeating: 0xcc, count: (16 - bytes.count % 16) % 16)
     }
 }

@@ -45,6 +45,9 @@ public struct Batch: Sendable {
         public var loss: String?
         /// For a call that makes a task: where the new one's control block is.
         public var child: RemoteAddress?
+        /// It is a call of 32-bit programs, with their number and their arguments; what these point to must lie below
+        /// 4 GiB.
+        public var isCompat = false
     }
 
     public private(set) var calls: [Call] = []
@@ -111,6 +114,12 @@ public struct Batch: Sendable {
         return calls.count - 1
     }
 
+    /// Makes the call that was added last one of 32-bit programs.
+    public mutating func makeLastCompat() {
+        precondition(!calls.isEmpty, "there is no call")
+        calls[calls.count - 1].isCompat = true
+    }
+
     private mutating func pad(to alignment: Int) {
         let excess = memory.count % alignment
         if excess != 0 { memory.append(contentsOf: repeatElement(0, count: alignment - excess)) }
@@ -164,7 +173,8 @@ public struct Batch: Sendable {
         bytes.append(littleEndian: UInt64.max)
         bytes.append(littleEndian: words)
         bytes.append(littleEndian: halves)
-        bytes.append(littleEndian: call.child == nil ? UInt32(0) : UInt32(APUS_RECORD_CLONES))
+        let flags = (call.child == nil ? 0 : APUS_RECORD_CLONES) | (call.isCompat ? APUS_RECORD_COMPAT : 0)
+        bytes.append(littleEndian: UInt32(flags))
         bytes.append(littleEndian: UInt32(0))
     }
 

@@ -88,7 +88,9 @@ public final class GuidedLeave {
             case .systemCall:
                 // The entry into rt_sigreturn(2), then its exit.
                 if isLeaving { return }
-                isLeaving = (try? Ptrace.registers(tid))?.orig_rax == UInt64(SYS_rt_sigreturn)
+                // That of 32-bit programs is number 173.
+                let number = (try? Ptrace.registers(tid))?.orig_rax
+                isLeaving = number == UInt64(SYS_rt_sigreturn) || number == 173
             case .signal(let signal):
                 // The SIGSTOP that the task sent itself, to be stopped also if Apus had died by now. It takes effect;
                 // ptrace moves the thread all the same.

@@ -69,6 +69,13 @@ public enum Husk {
         return (VdsoTail.signature + padding + Trampoline.sigreturn, entry)
     }
 
+    /// The same for a 32-bit program.
+    public static var compatExit: (bytes: [UInt8], entry: Int) {
+        let entry = Trampoline.aligned(VdsoTail.signature.count)
+        let padding = Array(repeating: UInt8(0), count: entry - VdsoTail.signature.count)
+        return (VdsoTail.signature + padding + Trampoline.compatSigreturn, entry)
+    }
+
     /// Where in a vdso there is room for `exit`: an offset from its start, or nil.
     public static func exitOffset(inVdso image: [UInt8]) -> Int? {
         let tail = VdsoTail(image: image, base: RemoteAddress(0))

@@ -12,7 +12,7 @@ public enum InterruptedCall {
     private static let restartBlock: Int64 = -516
     private static let interrupted: Int64 = -4
     /// restart_syscall(2)
-    private static let restartSyscall: UInt64 = 219
+    private static func restartSyscall(_ registers: user_regs_struct) -> UInt64 { registers.isCompat ? 0 : 219 }
 
     /// Whether the thread was stopped inside a system call that the kernel would restart.
     public static func isPending(_ registers: user_regs_struct) -> Bool {
@@ -25,7 +25,7 @@ public enum InterruptedCall {
         settled(
             registers,
             blocked: { registers in
-                registers.rax = restartSyscall
+                registers.rax = restartSyscall(registers)
                 registers.rip -= 2
             })
     }
@@ -42,7 +42,7 @@ public enum InterruptedCall {
         settled(
             registers,
             blocked: { registers in
-                let number = registers.orig_rax == restartSyscall ? continued : registers.orig_rax
+                let number = registers.orig_rax == restartSyscall(registers) ? continued : registers.orig_rax
                 if let number {
                     registers.rax = number
                     registers.rip -= 2
@@ -61,7 +61,7 @@ public enum InterruptedCall {
     /// - Parameter code: the seven bytes before the instruction pointer, ending with those of `syscall`.
     /// - Returns: nil where it cannot be told.
     public static func call(_ registers: user_regs_struct, code: [UInt8]) -> UInt64? {
-        guard registers.orig_rax == restartSyscall else { return registers.orig_rax }
+        guard registers.orig_rax == restartSyscall(registers) else { return registers.orig_rax }
         guard code.count == 7, code[0] == 0xb8, code[5] == 0x0f, code[6] == 0x05 else { return nil }
         let number = UInt64(code.littleEndian(UInt32.self, at: 1))
         return recorded.contains(number) ? number : nil
@@ -75,13 +75,17 @@ public enum InterruptedCall {
         128, 232, 281, 441, 65, 220, 208, 333, 42, 43, 44, 45, 46, 47, 288, 299, 307,
     ]
 
+    /// The same calls of 32-bit programs, and semop within ipc(2), which says no more.
+    private static let endingWhenStoppedCompat: Set<UInt64> = [177, 421, 256, 319, 441, 117, 420, 247, 385, 416]
+
     /// The registers with which the kernel makes such a call again, unless a signal with a handler is what ended it:
     /// nil for all other calls.
     ///
     /// The result becomes one by which the kernel marks a call to be made again where no handler runs, so that it has
     /// the last word itself when the thread goes on.
     static func excusingTheStop(_ registers: user_regs_struct) -> user_regs_struct? {
-        guard endingWhenStopped.contains(registers.orig_rax), Int64(bitPattern: registers.rax) == interrupted else {
+        let ending = registers.isCompat ? endingWhenStoppedCompat : endingWhenStopped
+        guard ending.contains(registers.orig_rax), Int64(bitPattern: registers.rax) == interrupted else {
             return nil
         }
         var excused = registers
@@ -103,4 +107,9 @@ public enum InterruptedCall {
         }
         return settled
     }
+}
+
+extension user_regs_struct {
+    /// Whether they are those of a thread in 32-bit mode (__USER32_CS of asm/segment.h).
+    public var isCompat: Bool { cs == 0x23 }
 }

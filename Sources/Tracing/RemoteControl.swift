@@ -15,11 +15,15 @@ internal import SystemPackage
 /// record of an interrupted sleep stay untouched.
 public final class RemoteControl {
     let process: FrozenProcess
+    /// The thread that makes the calls of the process.
     private let leader: Tracee
+    let vdso: Range<RemoteAddress>
+    /// The process is a 32-bit program.
+    public let isCompat: Bool
     public let memory: ProcessMemory
     private let cave: CaveLayout
     private let original: [UInt8]
-    private var deadline: Deadline
+    var deadline: Deadline
 
     var mailbox = RemoteAddress(0)
     private var channel: Channel?
@@ -32,7 +36,7 @@ public final class RemoteControl {
     private var isRunning = false
 
     /// How many times a thread was set going and waited for.
-    public private(set) var roundTrips = 0
+    public internal(set) var roundTrips = 0
 
     /// Room for the batches of everything that a process is asked.
     static let mailboxSize = 256 * 1024
@@ -45,6 +49,8 @@ public final class RemoteControl {
         static let cleanup = 512
         static let batch = 4096
         static let otherBatch = RemoteControl.mailboxSize - 32 * 1024
+        /// The interpreter, where the vdso has no room for it: then there is no other thread either.
+        static let core = otherBatch
     }
 
     /// Prepares a process; nothing runs in it yet.
@@ -53,8 +59,16 @@ public final class RemoteControl {
     ///   - process: frozen, with at least one live thread.
     ///   - vdso: where its vdso is mapped.
     /// - Throws: `no-room-for-code` where the vdso's tail is too short.
-    public init(_ process: FrozenProcess, vdso: Range<RemoteAddress>?, deadline: Deadline) throws(Problem) {
-        guard let leader = process.threads.first else {
+    public convenience init(
+        _ process: FrozenProcess, vdso: Range<RemoteAddress>?, deadline: Deadline
+    ) throws(Problem) {
+        try self.init(process, by: process.threads.first, vdso: vdso, deadline: deadline)
+    }
+
+    init(
+        _ process: FrozenProcess, by leader: Tracee?, vdso: Range<RemoteAddress>?, deadline: Deadline
+    ) throws(Problem) {
+        guard let leader else {
             throw Problem(
                 .targetDied, "it has no thread left", object: .init(pid: process.pid),
                 remedy: "It ended while it was being dumped; start it anew")
@@ -63,11 +77,6 @@ public final class RemoteControl {
         self.leader = leader
         self.deadline = deadline
         memory = try ProcessMemory(pid: leader.tid)
-        guard leader.registers.cs == 0x33 else {
-            throw Problem(
-                .foreignArchitecture, "it is a 32-bit program", object: .init(pid: process.pid),
-                remedy: "Apus dumps 64-bit programs only; run a 64-bit build of it")
-        }
         guard let vdso else {
             throw Problem(
                 .noRoomForCode, "it has no vdso", object: .init(pid: process.pid),
@@ -82,6 +91,9 @@ public final class RemoteControl {
                 cause: .init(error, attempted: "read of /proc/\(process.pid)/mem"),
                 remedy: "Run Apus as root, or with CAP_SYS_PTRACE in the process's user namespace")
         }
+        self.vdso = vdso
+        isCompat = try RemoteControl.isCompat(process, vdso)
+        let form = isCompat ? CaveLayout.Form.compat : .wide
         let tail = VdsoTail(image: image, base: vdso.lowerBound)
         // Nothing but Apus' own code is there. To overwrite it would take the way back from the thread.
         let place = tail.start..<vdso.upperBound
@@ -92,15 +104,15 @@ public final class RemoteControl {
                 remedy: process.groupStop == nil
                     ? "Try again" : "Continue the stopped process (kill -CONT), then try again")
         }
-        guard tail.count >= CaveLayout.size else {
+        guard tail.count >= form.size else {
             throw Problem(
-                .noRoomForCode, "its vdso has \(tail.count) unused bytes where Apus needs \(CaveLayout.size)",
+                .noRoomForCode, "its vdso has \(tail.count) unused bytes where Apus needs \(form.size)",
                 object: .init(pid: process.pid, address: vdso.lowerBound.raw),
                 remedy: "Report the kernel's version; another kernel will do")
         }
-        cave = CaveLayout(base: tail.start)
+        cave = CaveLayout(base: tail.start, form: form)
         let offset = Int(tail.start.raw - vdso.lowerBound.raw)
-        original = Array(image[offset..<offset + CaveLayout.size])
+        original = Array(image[offset..<offset + form.size])
     }
 
     deinit {
@@ -113,10 +125,11 @@ public final class RemoteControl {
     /// Takes the process under control: makes the mailbox and the channel in it.
     func enter() throws(Problem) {
         Steps.take()
-        try write(CaveLayout.code, at: cave.base)
+        try write(cave.code, at: cave.base)
         try save(leader, slot: 0)
         entered = true
         try makeMailbox()
+        if isCompat { try write(Trampoline.core, at: mailbox + Layout.core) }
         try makeChannel()
         // The process's own copy of Apus' end has to go before anything else: while it is open the thread would wait
         // for itself.
@@ -133,9 +146,12 @@ public final class RemoteControl {
 
     private func makeMailbox() throws(Problem) {
         let size = UInt64(Self.mailboxSize)
+        // A 32-bit program has all of its memory below 4 GiB, and calls of its kind reach nothing else (MAP_32BIT).
+        let below: Int32 = isCompat ? 0x40 : 0
+        let protection = PROT_READ | PROT_WRITE | (isCompat ? PROT_EXEC : 0)
         let result = try single(
             Int(SYS_mmap),
-            [0, size, UInt64(PROT_READ | PROT_WRITE), UInt64(MAP_SHARED | MAP_ANONYMOUS), UInt64.max, 0],
+            [0, size, UInt64(protection), UInt64(MAP_SHARED | MAP_ANONYMOUS | below), UInt64.max, 0],
             undo: .init(mappingLength: size))
         guard result > 0 else { throw refused("mmap", result, "Raise its RLIMIT_AS (prlimit --as) and try again") }
         mailbox = RemoteAddress(UInt64(result))
@@ -181,6 +197,7 @@ public final class RemoteControl {
         registers.r8 = values.removeFirst()
         registers.r9 = values.removeFirst()
         registers.rax = UInt64(number)
+        registers.cs = Self.codeSegment
         registers.rip = cave.single.raw
         registers.rsp = (cave.resume(0) + Trampoline.resumeRegistersOffset).raw
         registers.rbx = undo.mailbox.raw
@@ -202,6 +219,7 @@ public final class RemoteControl {
     /// is counted among the users of the mailbox counts itself out on the way, and unmaps it if it is the last.
     private func wayBack(of thread: Tracee, slot: Int) -> user_regs_struct {
         var registers = thread.registers
+        registers.cs = Self.codeSegment
         registers.rip = (cave.resume(slot) + (slot == 0 ? Trampoline.resumeRegistersOffset : 0)).raw
         if slot != 0 {
             registers.rax = UInt64(SYS_munmap)
@@ -219,7 +237,7 @@ public final class RemoteControl {
         var bytes: [UInt8] = []
         for value in [
             r.r15, r.r14, r.r13, r.r12, r.rbp, r.rbx, r.r11, r.r10, r.r9, r.r8, r.rax, r.rcx, r.rdx, r.rsi, r.rdi,
-            r.rip, r.eflags, r.rsp, thread.signalMask,
+            Self.jumpTarget(r), r.eflags, r.rsp, thread.signalMask,
         ] { bytes.append(littleEndian: value) }
         try write(bytes, at: cave.saved(slot))
     }
@@ -241,7 +259,8 @@ public final class RemoteControl {
         ] { block.append(littleEndian: value) }
         try write(block, at: control)
         var registers = thread.registers
-        registers.rip = cave.core.raw
+        registers.cs = Self.codeSegment
+        registers.rip = (isCompat ? mailbox + Layout.core : cave.core).raw
         registers.r12 = control.raw
         registers.orig_rax = UInt64.max
         try thread.assume(registers, mask: UInt64.max, through: wayBack(of: thread, slot: slot)) { () throws(Problem) in
@@ -283,6 +302,7 @@ public final class RemoteControl {
     /// Has another thread of the process make the calls of a batch, once: it is stopped as it was afterwards.
     public func run(_ batch: Batch, on thread: Tracee) throws(Problem) -> BatchResult {
         if thread === leader { return try run(batch) }
+        if isCompat { return try runAlone(batch, on: thread) }
         if !entered { try enter() }
         precondition(batch.encodedSize < Self.mailboxSize - Layout.otherBatch, "the batch outgrows the mailbox")
         let base = mailbox + Layout.otherBatch
@@ -327,7 +347,9 @@ public final class RemoteControl {
     public func release() throws(Problem) {
         guard entered else { return }
         // Putting things back has its own time, and no wish to stop ends it.
+        let before = deadline
         deadline = Deadline(nanoseconds: 2_000_000_000)
+        defer { deadline = before }
         if isRunning { try leader.interrupt(deadline) }
         isRunning = false
         var undo = Undo()
@@ -355,27 +377,6 @@ public final class RemoteControl {
         entered = false
         try? leader.interrupt(deadline)
         channel = nil
-    }
-
-    func refused(_ name: String, _ result: Int64, _ remedy: String) -> Problem {
-        Problem(
-            .remoteCallFailed, "it cannot make the calls that Apus needs", object: .init(pid: process.pid),
-            cause: .init(Errno(rawValue: Int32(truncatingIfNeeded: -result)), attempted: name), remedy: remedy)
-    }
-
-    func write(_ bytes: [UInt8], at address: RemoteAddress) throws(Problem) {
-        do throws(Errno) { try memory.write(bytes, at: address) } catch { throw unreachable(address, error) }
-    }
-
-    func read(_ address: RemoteAddress, count: Int) throws(Problem) -> [UInt8] {
-        do throws(Errno) { return try memory.read(address, count: count) } catch { throw unreachable(address, error) }
-    }
-
-    private func unreachable(_ address: RemoteAddress, _ error: Errno) -> Problem {
-        Problem(
-            .memoryUnreachable, "its memory cannot be accessed", object: .init(pid: process.pid, address: address.raw),
-            cause: .init(error, attempted: "access through /proc/\(process.pid)/mem"),
-            remedy: "If the process has just ended there is nothing left to do; otherwise run Apus as root")
     }
 }
 

@@ -10,12 +10,17 @@ enum Trampoline {
     static let resume = bytes(of: APUS_PIECE_RESUME)
     /// The way out of a restore.
     static let sigreturn = bytes(of: APUS_PIECE_SIGRETURN)
+    /// The way out of a restore for a 32-bit program.
+    static let compatSigreturn = bytes(of: APUS_PIECE_COMPAT_SIGRETURN)
 
     /// The husk's code.
     static let husk = bytes(of: APUS_PIECE_HUSK)
 
     /// Where `resume` is entered by a thread that has nothing to unmap.
     static let resumeRegistersOffset = apus_resume_registers_offset()
+
+    /// The second byte of its last jump, which tells whether it leads to another code segment.
+    static let resumeJumpKind = apus_resume_jump_offset() + 1
 
     /// How far `piece` is from the start of code that is laid out on 16-byte boundaries.
     static func aligned(_ size: Int) -> Int { (size + 15) & ~15 }

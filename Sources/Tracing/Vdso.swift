@@ -39,9 +39,11 @@ struct VdsoTail {
     /// Where the section headers end, which the linker puts last: zeros within them are no free space.
     private static func endOfElf(_ image: [UInt8]) -> Int {
         guard image.count >= 64, Array(image[0..<4]) == [0x7f, 0x45, 0x4c, 0x46] else { return image.count }
-        let offset = image.littleEndian(UInt64.self, at: 0x28)
-        let size = UInt64(image.littleEndian(UInt16.self, at: 0x3a))
-        let count = UInt64(image.littleEndian(UInt16.self, at: 0x3c))
+        let isWide = image[4] != 1
+        let offset =
+            isWide ? image.littleEndian(UInt64.self, at: 0x28) : UInt64(image.littleEndian(UInt32.self, at: 0x20))
+        let size = UInt64(image.littleEndian(UInt16.self, at: isWide ? 0x3a : 0x2e))
+        let count = UInt64(image.littleEndian(UInt16.self, at: isWide ? 0x3c : 0x30))
         guard offset < UInt64(image.count), offset + size * count <= UInt64(image.count) else { return 0 }
         return Trampoline.aligned(Int(offset + size * count))
     }
@@ -49,13 +51,40 @@ struct VdsoTail {
 
 /// The code of a dump, laid out for a vdso's tail.
 struct CaveLayout {
-    /// How many threads can be under control at one time.
-    static let slots = 2
+    /// What a process's vdso leaves room for.
+    enum Form {
+        /// All the code, for two threads at one time.
+        case wide
+        /// For 32-bit programs, whose vdso has half as much room: one thread at a time, and the interpreter lies in the
+        /// mailbox.
+        case compat
+
+        var slots: Int {
+            switch self {
+            case .wide: 2
+            case .compat: 1
+            }
+        }
+
+        var core: [UInt8] {
+            switch self {
+            case .wide: Trampoline.core
+            case .compat: []
+            }
+        }
+
+        /// How many bytes it takes.
+        var size: Int {
+            Trampoline.aligned(VdsoTail.signature.count) + Trampoline.aligned(core.count)
+                + Trampoline.aligned(Trampoline.single.count) + slots * Trampoline.aligned(Trampoline.resume.count)
+        }
+    }
 
     let base: RemoteAddress
+    let form: Form
     var signature: RemoteAddress { base }
     var core: RemoteAddress { base + Trampoline.aligned(VdsoTail.signature.count) }
-    var single: RemoteAddress { core + Trampoline.aligned(Trampoline.core.count) }
+    var single: RemoteAddress { core + Trampoline.aligned(form.core.count) }
     func resume(_ slot: Int) -> RemoteAddress {
         single + Trampoline.aligned(Trampoline.single.count) + slot * Trampoline.aligned(Trampoline.resume.count)
     }
@@ -64,19 +93,17 @@ struct CaveLayout {
         resume(slot) + (Trampoline.resume.count - MemoryLayout<apus_saved>.size)
     }
 
-    static let size =
-        Trampoline.aligned(VdsoTail.signature.count) + Trampoline.aligned(Trampoline.core.count)
-        + Trampoline.aligned(Trampoline.single.count) + slots * Trampoline.aligned(Trampoline.resume.count)
-
     /// All the code; saved registers are zero.
-    static let code: [UInt8] = {
+    var code: [UInt8] {
+        var resume = Trampoline.resume
+        if form == .compat { resume[Trampoline.resumeJumpKind] = UInt8(APUS_JUMP_FAR) }
         var bytes: [UInt8] = []
-        for piece in [VdsoTail.signature, Trampoline.core, Trampoline.single]
-            + Array(repeating: Trampoline.resume, count: slots)
+        for piece in [VdsoTail.signature, form.core, Trampoline.single]
+            + Array(repeating: resume, count: form.slots)
         {
             bytes += piece
             bytes += Array(repeating: 0, count: Trampoline.aligned(bytes.count) - bytes.count)
         }
         return bytes
-    }()
+    }
 }

@@ -92,7 +92,7 @@ struct SignalActionsTests {
         for signal in 1...64 {
             changed[signal] = SignalActions.Action(handler: UInt64(signal), flags: 0, restorer: 0, mask: 0)
         }
-        let entries = actions(changed).entries
+        let entries = actions(changed).entries(compat: false)
         #expect(entries.count == 62)
         let expected: [UInt64] = Array(1...8) + Array(10...18) + Array(20...64)
         #expect(entries.map(\.sigaction) == expected)

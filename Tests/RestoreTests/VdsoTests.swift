@@ -198,13 +198,51 @@ import Tracing
         #expect(plan.tasks[0].threads[0].leave.raw > 0x1000)
     }
 
-    @Test func aProgramOf32BitsIsRefused() throws {
-        let problems = #expect(throws: Problems.self) {
-            try FixturePlans.plan("registers") { images, _ in
-                images.tasks[0].threads[0].core.threadInfo.gpregs.mode = .compat
+    @Test func aProgramOf32BitsIsRefusedWhereTheKernelRunsNone() throws {
+        for (segment, word) in [(0x23, "this kernel does not run"), (0x33, "mode")] as [(UInt64, String)] {
+            let problems = #expect(throws: Problems.self) {
+                try FixturePlans.plan("registers") { images, _ in
+                    images.tasks[0].threads[0].core.threadInfo.gpregs.mode = .compat
+                    images.tasks[0].threads[0].core.threadInfo.gpregs.cs = segment
+                }
             }
+            #expect(problems?.all.first?.summary.contains(word) == true)
+            #expect(problems?.all.first?.code == "foreign-architecture")
         }
-        #expect(problems?.all.first?.summary.contains("32-bit") == true)
+    }
+
+    /// As if its vdso were the one of 32-bit programs.
+    @Test func aProgramOf32BitsIsRebuiltByCallsOfItsKind() throws {
+        let vdso = try Self.real()
+        let change = { (images: inout CheckpointImages, host: inout RestoreHost) in
+            host.compatVdso = vdso
+            images.tasks[0].core.threadInfo.gpregs.mode = .compat
+            images.tasks[0].threads[0].core.threadInfo.gpregs.mode = .compat
+            images.tasks[0].threads[0].core.threadInfo.gpregs.cs = 0x23
+            images.tasks[0].core.tc.sigactions[0].compatSigaction = true
+            var segment = UserDescT()
+            (segment.entryNumber, segment.baseAddr, segment.limit) = (12, 0x8_1000, 0xfffff)
+            (segment.seg32Bit, segment.limitInPages, segment.usable) = (true, true, true)
+            (segment.readExecOnly, segment.segNotPresent) = (false, false)
+            images.tasks[0].threads[0].core.threadInfo.tls = [segment]
+        }
+        let plan = try FixturePlans.plan("registers", change: change)
+        let map = try #require(calls(plan, "arch_prctl").first)
+        #expect(map.arguments[0] == .int(0x2002) && map.expected == Int64(vdso.count)...Int64(vdso.count))
+        #expect(calls(plan, "mremap").isEmpty)
+        #expect(plan.tasks[0].rebuild.batch.calls.contains { $0.isCompat && $0.number == 174 })
+        let segments = plan.tasks[0].finish.batch.calls.filter { $0.isCompat && $0.number == 243 }
+        #expect(segments.count == 1)
+        #expect(plan.tasks[0].threads[0].frame.raw % 16 == 4)
+        // The vdso of another kernel stays at its place, and leads to this one's, which is within its reach.
+        let proxied = try FixturePlans.plan("registers") { images, host in
+            change(&images, &host)
+            host.compatVdso?[9] ^= 0xff
+        }
+        let place = try #require(calls(proxied, "arch_prctl").first).arguments[1]
+        guard case .value(let address) = place else { throw Unwrap.Missing() }
+        #expect(address < 0xffff_e000)
+        #expect(calls(proxied, "process_vm_writev").contains { $0.purpose.contains("old vdso") })
     }
 }
 

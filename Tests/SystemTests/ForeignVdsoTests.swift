@@ -56,16 +56,37 @@ struct ForeignVdsoTests {
         }
     }
 
-    /// Any process of a tree, and all its threads.
-    @Test(arguments: Subject.all.filter { ["tree", "threads", "signals"].contains($0.name) })
+    /// Any process of a tree, and all its threads; those of 32 bits find their way out of the system calls that they
+    /// made through the old vdso.
+    @Test(arguments: Subject.all.filter { ["tree", "threads", "signals", "tree-32"].contains($0.name) })
     func programsGoOn(_ subject: Subject) throws {
         try withWorld { world in
             let running = try RunningSubject(subject, in: world)
             for round in 1...2 {
                 try world.requireDump(running.pid, to: "images-\(round)")
-                try alter(world.path("images-\(round)"), .breakpoints)
+                // A 32-bit program sleeps within its vdso.
+                try alter(world.path("images-\(round)"), subject.name == "tree-32" ? .mark : .breakpoints)
                 try world.requireRestore("images-\(round)")
                 #expect(running.check() == [], "round \(round)")
+            }
+        }
+    }
+
+    @Test(.enabled(if: !Subject.compat.isEmpty, "needs a compiler and a kernel for 32-bit programs"))
+    func a32BitProgramGoesOn() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "compat-32"), in: world)
+            var own = [vdso(of: running)]
+            for round in 1...3 {
+                let before = running.snapshot
+                try world.requireDump(running.pid, to: "images-\(round)")
+                try alter(world.path("images-\(round)"), .mark)
+                try world.requireRestore("images-\(round)")
+                #expect(running.changes(since: before) { $0.contains(" maps: ") } == [], "round \(round)")
+                #expect(running.check() == [], "round \(round)")
+                let place = vdso(of: running)
+                #expect(!place.isEmpty && !own.contains(place), "this kernel's own is elsewhere: \(place)")
+                own.append(place)
             }
         }
     }

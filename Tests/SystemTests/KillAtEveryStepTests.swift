@@ -6,7 +6,9 @@ import Testing
 struct KillAtEveryStepTests {
     /// Runs, threads, memory, pipes and waits in one tree would hide which one was harmed, so they take turns.
     static let subjects =
-        Subject.all.filter { ["registers", "threads", "leaderless", "pipes", "signals"].contains($0.name) } + [
+        Subject.all.filter {
+            ["registers", "threads", "leaderless", "pipes", "signals", "compat-32"].contains($0.name)
+        } + [
             // A tracer that dies right after stopping a thread leaves it to the kernel, which ends this one call with
             // EINTR: signal(7), "Interruption of system calls and library functions by stop signals".
             Subject(name: "waits", arguments: ["sigtimedwait"], renewsChildren: true),

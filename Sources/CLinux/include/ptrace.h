@@ -14,8 +14,11 @@
 
 enum {
 	APUS_PTRACE_CONT = 7,
+	APUS_PTRACE_GETREGS = 12,
+	APUS_PTRACE_SETREGS = 13,
 	APUS_PTRACE_DETACH = 17,
 	APUS_PTRACE_SYSCALL = 24,
+	APUS_PTRACE_GET_THREAD_AREA = 25,
 	APUS_PTRACE_SETOPTIONS = 0x4200,
 	APUS_PTRACE_GETEVENTMSG = 0x4201,
 	APUS_PTRACE_GETSIGINFO = 0x4202,
@@ -60,6 +63,12 @@ struct apus_rseq_configuration {
 	uint32_t signature;
 	uint32_t flags;
 	uint32_t pad;
+};
+
+/// struct user_desc (asm/ldt.h), its bit fields as one number: seg_32bit 1, contents 6, read_exec_only 8,
+/// limit_in_pages 16, seg_not_present 32, useable 64.
+struct apus_user_desc {
+	uint32_t entry_number, base_addr, limit, flags;
 };
 
 /// ptrace(2) as the kernel has it: 0 or a value, or -1 with errno set.

@@ -23,6 +23,8 @@ struct apus_record {
 
 /// The call makes a task. The new one goes on with the control block whose address stands in argument[5].
 #define APUS_RECORD_CLONES 1u
+/// The call is one of the 32-bit kind (int $0x80): its number and its arguments are those of i386.
+#define APUS_RECORD_COMPAT 2u
 
 /// What the trampoline knows. r12 holds its address.
 struct apus_control {
@@ -107,6 +109,8 @@ int apus_spawn_husk(int husk, int pid, uint64_t flags);
 extern const uint8_t apus_trampoline_core[], apus_trampoline_core_end[];
 extern const uint8_t apus_trampoline_single[], apus_trampoline_single_end[];
 extern const uint8_t apus_trampoline_resume[], apus_trampoline_resume_registers[], apus_trampoline_resume_end[];
+extern const uint8_t apus_trampoline_resume_jump[];
+extern const uint8_t apus_trampoline_compat_sigreturn[], apus_trampoline_compat_sigreturn_end[];
 extern const uint8_t apus_trampoline_husk[], apus_trampoline_husk_end[];
 extern const uint8_t apus_trampoline_sigreturn[], apus_trampoline_sigreturn_end[];
 
@@ -119,6 +123,8 @@ enum apus_piece {
 	APUS_PIECE_RESUME,
 	/// The way out of a restore.
 	APUS_PIECE_SIGRETURN,
+	/// The way out of a restore for a 32-bit program.
+	APUS_PIECE_COMPAT_SIGRETURN,
 	/// The code of the husk; struct apus_husk are its last bytes.
 	APUS_PIECE_HUSK,
 };
@@ -130,6 +136,7 @@ static inline const uint8_t *apus_piece_bytes(enum apus_piece piece)
 	case APUS_PIECE_SINGLE: return apus_trampoline_single;
 	case APUS_PIECE_RESUME: return apus_trampoline_resume;
 	case APUS_PIECE_SIGRETURN: return apus_trampoline_sigreturn;
+	case APUS_PIECE_COMPAT_SIGRETURN: return apus_trampoline_compat_sigreturn;
 	case APUS_PIECE_HUSK: return apus_trampoline_husk;
 	}
 	return 0;
@@ -142,6 +149,8 @@ static inline size_t apus_piece_size(enum apus_piece piece)
 	case APUS_PIECE_SINGLE: return (size_t)(apus_trampoline_single_end - apus_trampoline_single);
 	case APUS_PIECE_RESUME: return (size_t)(apus_trampoline_resume_end - apus_trampoline_resume);
 	case APUS_PIECE_SIGRETURN: return (size_t)(apus_trampoline_sigreturn_end - apus_trampoline_sigreturn);
+	case APUS_PIECE_COMPAT_SIGRETURN:
+		return (size_t)(apus_trampoline_compat_sigreturn_end - apus_trampoline_compat_sigreturn);
 	case APUS_PIECE_HUSK: return (size_t)(apus_trampoline_husk_end - apus_trampoline_husk);
 	}
 	return 0;
@@ -152,3 +161,22 @@ static inline size_t apus_resume_registers_offset(void)
 {
 	return (size_t)(apus_trampoline_resume_registers - apus_trampoline_resume);
 }
+
+/// Where in APUS_PIECE_RESUME the last jump is. Its second byte tells its kind.
+static inline size_t apus_resume_jump_offset(void)
+{
+	return (size_t)(apus_trampoline_resume_jump - apus_trampoline_resume);
+}
+
+#define APUS_JUMP_NEAR 0x25
+#define APUS_JUMP_FAR 0x2d
+
+/// Writes this kernel's 32-bit vdso to a file: in a child that exchanges its own vdso for it, and that makes sure that
+/// the kernel runs 32-bit calls at all.
+///
+/// @param file where to write
+/// @param own the start of the vdso's own mappings in this process, data and code
+/// @param own_length their length
+/// @param data_length how much of them is data
+/// @return the length of the vdso, or a negated errno; -ENOSYS where there is none
+long apus_write_compat_vdso(int file, void *own, size_t own_length, size_t data_length);

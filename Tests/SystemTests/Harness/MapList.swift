@@ -30,6 +30,10 @@ struct MapList {
             }
         }
         add(current)
+        // A restored 32-bit program has the page of old 64-bit programs in its list, where it cannot reach it.
+        if mappings.dropLast().allSatisfy({ $0.end <= 1 << 32 }), mappings.last?.head.hasSuffix("[vsyscall]") == true {
+            mappings.removeLast()
+        }
     }
 
     /// One line for each mapping.

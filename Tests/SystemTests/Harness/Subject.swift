@@ -16,7 +16,17 @@ struct Subject: CustomTestStringConvertible {
     var testDescription: String { name }
 
     /// All that a dump and a restore have to carry. A new kind of state gets its line here.
-    static let all = [
+    static let all = wide + compat
+
+    /// The same for 32-bit programs, where the compiler could make some and the kernel runs them.
+    static let compat: [Subject] = {
+        let names = ["compat", "counter", "pipes", "tree", "timers", "waits"].map { $0 + "-32" }
+        guard exists(Place.subject(names[0])), (try? Command([Place.subject("counter-32"), "quit"]).start()) != nil
+        else { return [] }
+        return names.map { Subject(name: $0, renewsChildren: $0 == "waits-32") }
+    }()
+
+    private static let wide = [
         Subject(name: "counter"),
         Subject(name: "registers"),
         Subject(name: "memory", arguments: ["FOLDER/mapped"]),
