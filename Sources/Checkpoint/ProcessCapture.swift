@@ -113,7 +113,7 @@ struct ProcessCapture {
         var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
         for (thread, attributes) in zip(process.threads, answers.threads) {
             let capture = ThreadCapture(
-                thread: thread, process: surveyed.name, attributes: attributes,
+                thread: thread, process: surveyed.name, memory: control.memory, attributes: attributes,
                 actions: answers.actions)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }

@@ -10,6 +10,7 @@ internal import Tracing
 struct ThreadCapture {
     let thread: Tracee
     let process: String
+    let memory: ProcessMemory
     let attributes: ThreadAttributes
     let actions: SignalActions
 
