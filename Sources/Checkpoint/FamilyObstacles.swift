@@ -99,8 +99,7 @@ struct FamilyObstacles {
                 session: joinsCaller(process) ? Family.callers : process.stat.session, hasEnded: process.isZombie)
         }
         do throws(Family.Misfits) {
-            _ = try Family(arranging: members)
-            return []
+            return SharingObstacles.find(processes, try Family(arranging: members))
         } catch {
             return error.all.map { misfit in
                 let process = processes.first { $0.pid == misfit.pid }

@@ -11,6 +11,14 @@
 
 static int fd = -1;
 
+static int wait_for_ever(void *unused)
+{
+	(void)unused;
+	while (pause())
+		;
+	return 0;
+}
+
 static void set_up(const char *kind, const char *folder)
 {
 	char path[300];
@@ -61,6 +69,22 @@ static void set_up(const char *kind, const char *folder)
 		NEED(flock(fd, LOCK_EX) == 0);
 	} else if (!strcmp(kind, "pidfd")) {
 		fd = syscall(SYS_pidfd_open, getpid(), 0);
+	} else if (!strcmp(kind, "shared-memory")) {
+		/* A process that shares the memory and is no thread: it waits on a stack of its own. */
+		static char stack[16384] __attribute__((aligned(16)));
+		fd = open("/dev/null", O_RDWR);
+		NEED(clone(wait_for_ever, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) > 0);
+	} else if (!strcmp(kind, "shared-sisters")) {
+		/* Two whose common table of descriptors came from a parent that has ended. */
+		fd = open("/dev/null", O_RDWR);
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		if (fork() == 0) {
+			for (int i = 0; i < 2; i++)
+				if (syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0) == 0)
+					wait_for_ever(NULL);
+			_exit(0);
+		}
+		NEED(wait(NULL) > 0);
 	} else if (!strcmp(kind, "namespace")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unshare(CLONE_NEWUTS) == 0);

@@ -146,6 +146,19 @@ struct FamilySystemTests {
         }
     }
 
+    /// What two have in common from a parent that is gone can only be torn apart.
+    @Test func sistersThatShareATableAreRefused() throws {
+        try withWorld { world in
+            let running = try RunningSubject(
+                Subject(name: "unsupported", arguments: ["shared-sisters", world.folder]), in: world)
+            let before = running.snapshot
+            let finished = try world.dump(running.pid, to: "images")
+            #expect(finished.status == 1 && finished.errors.contains("descriptors: process"), "\(finished)")
+            #expect(running.changes(since: before) == [])
+            #expect(running.check() == [])
+        }
+    }
+
     private func daemon(in world: World) throws -> Int32 {
         let script = "setsid sh -c '(sleep 1000 </dev/null >/dev/null 2>&1 & echo $! > \(world.path("pid")))'"
         try world.succeed("sh", "-c", script)
