@@ -47,6 +47,7 @@ static void set_up(const char *kind, const char *folder)
 		fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && connect(fd, (void *)&name, sizeof(name)) == 0);
 		if (fork() == 0) {
+			setsid();
 			if (fork() == 0) {
 				close(fd);
 				for (;;)
