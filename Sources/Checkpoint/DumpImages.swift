@@ -155,7 +155,6 @@ struct DumpImages {
 
     /// Writes what belongs to no single process.
     func writeCommon(_ tree: [PstreeEntry]) throws(Problem) {
-        try descriptions.captureQueues()
         try descriptions.nameWatched()
         try directory.write(descriptions.supplement)
         try directory.write(tree, as: .pstree)

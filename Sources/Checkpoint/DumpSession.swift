@@ -87,6 +87,8 @@ struct DumpSession {
         images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
         var twins = Twins(for: survey.processes, options, logger)
         try capture(tree, survey, &images, &twins)
+        // Before the pages: what is under way may be shared memory.
+        try images.descriptions.captureQueues()
         clock.mark("capture", logger)
         let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
         clock.mark("page tables", logger)
