@@ -158,7 +158,6 @@ struct DumpImages {
 
     /// Writes what belongs to no single process.
     func writeCommon(_ tree: [PstreeEntry], _ clocks: TreeClocks) throws(Problem) {
-        try descriptions.captureQueues()
         try descriptions.nameWatched()
         try directory.write(tree, as: .pstree)
         try directory.write(descriptions.entries, as: .files)

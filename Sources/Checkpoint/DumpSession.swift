@@ -37,10 +37,11 @@ struct DumpSession {
         // Whatever cannot be carried is found while the tree still runs.
         try Problems.throwIfAny(try Survey.obstacles(runningFrom: options.pid, options))
         clock.mark("survey", logger)
-        let tree = try TreeFreezer.freeze(root: options.pid, deadline: deadline)
+        let still = try StillTree(options, deadline)
+        let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
         do {
-            let committed = try dump(tree, into: directory, scripts)
+            let committed = try dump(still, into: directory, scripts)
             committed.end(tree, options.finally, deadline)
             if !hasThawed { statistics.dump?.frozenTime = clock.sinceFreeze() }
             clock.mark("end", logger)
@@ -72,10 +73,10 @@ struct DumpSession {
 
     /// Everything between the freeze and the commit.
     private mutating func dump(
-        _ tree: FrozenTree, into directory: ImageDirectory, _ scripts: ActionScripts
+        _ still: StillTree, into directory: ImageDirectory, _ scripts: ActionScripts
     ) throws -> CommittedDump {
         // The tree may have changed until it stood still.
-        let survey = try Survey(frozen: tree.processes.map(\.pid), options)
+        let (tree, survey) = (still.tree, still.survey)
         try Problems.throwIfAny(survey.obstacles)
         survey.processes.forEach { Losses.report($0, logger) }
         clock.mark("second survey", logger)
@@ -86,6 +87,8 @@ struct DumpSession {
         images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
         var twins = Twins(for: survey.processes, options, logger)
         try capture(tree, survey, &images, &twins)
+        // Before the pages: what is under way may be shared memory.
+        try images.descriptions.captureQueues()
         clock.mark("capture", logger)
         let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
         clock.mark("page tables", logger)

@@ -76,6 +76,8 @@ extension Problem.Code {
     public static let fileDeleted: Self = "file-deleted"
     /// Something of the tree whose other side is outside.
     public static let leadsOutside: Self = "leads-outside"
+    /// Something is on its way for a moment, and cannot be carried so.
+    public static let underWay: Self = "under-way"
     /// The kernel did not let Apus look at an object.
     public static let objectUnreadable: Self = "object-unreadable"
 }

@@ -34,7 +34,7 @@ public enum InetSocket: DescriptionKind {
         }
         if state.number == listening && state.waiting > 0 {
             return Problem(
-                .unsupported, "\(state.waiting) TCP connections wait to be accepted", object: seen.object,
+                .underWay, "\(state.waiting) TCP connections wait to be accepted", object: seen.object,
                 remedy: "Dump again when the process has served them: connections cannot be carried yet")
         }
         if state.number == listening || state.number == closed { return nil }

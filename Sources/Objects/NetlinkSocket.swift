@@ -17,7 +17,7 @@ public enum NetlinkSocket: DescriptionKind {
             (try? Sockets.isReadable(copy.raw)) == true
         else { return nil }
         return Problem(
-            .unsupported, "answers of the kernel wait in the netlink socket", object: seen.object,
+            .underWay, "answers of the kernel wait in the netlink socket", object: seen.object,
             remedy: "Dump again when the process has read them")
     }
 

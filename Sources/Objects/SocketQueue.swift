@@ -10,19 +10,19 @@ enum SocketQueue {
     /// - Returns: messages with their bounds; of a stream what was sent together with descriptors apart from the rest.
     static func messages(of socket: Int32, type: Int32) throws(Errno) -> [SocketMessage] {
         if try Sockets.number(of: socket, .accepting) != 0 { return [] }
-        guard let first = try peek(socket, usual) else { return [] }
-        if type == Sockets.stream {
-            let total = try Files.readableBytes(socket)
-            if total == 0 { return [] }
-            if first.payload.count == total, first.descriptors.isEmpty, first.credentials == nil { return [first] }
-            close(first)
-            return try withPeekOffset(socket) { () throws(Errno) in try stream(socket, total) }
-        }
-        close(first)
-        let total = type == Sockets.sequencedPackets ? try Files.readableBytes(socket) : nil
         // The end of a connection reads like an empty packet.
+        let total = type == Sockets.datagram ? nil : try Files.readableBytes(socket)
         if total == 0 { return [] }
-        return try withPeekOffset(socket) { () throws(Errno) in try packets(socket, total) }
+        // A look would move an offset that the program has set.
+        if try Sockets.number(of: socket, .peekOffset) < 0 {
+            guard let first = try peek(socket, usual) else { return [] }
+            let isAll = type == Sockets.stream && first.payload.count == total
+            if isAll, first.descriptors.isEmpty, first.credentials == nil { return [first] }
+            close(first)
+        }
+        return try withPeekOffset(socket) { () throws(Errno) in
+            try type == Sockets.stream ? stream(socket, total ?? 0) : packets(socket, total)
+        }
     }
 
     /// SO_PEEK_OFF is the socket's own and goes back to what it was.

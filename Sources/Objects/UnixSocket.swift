@@ -37,13 +37,13 @@ public enum UnixSocket: DescriptionKind {
     ) -> Problem? {
         if report.waiting.contains(0) {
             return Problem(
-                .unsupported, "a connection waits to be accepted whose other end is closed already",
+                .underWay, "a connection waits to be accepted whose other end is closed already",
                 object: seen.object, remedy: "Dump again when the process has accepted it")
         }
         guard let client = report.waiting.first(where: { !table.held.contains(UInt64($0)) }) else { return nil }
         let holder = table.outside[UInt64(client)].map(SocketTable.describe) ?? "nobody that can be found"
         return Problem(
-            .leadsOutside, "a connection that waits to be accepted comes from outside of the tree (\(holder))",
+            .underWay, "a connection that waits to be accepted comes from outside of the tree (\(holder))",
             object: seen.object, remedy: "Dump again when the process has served it, or dump both")
     }
 
@@ -55,7 +55,7 @@ public enum UnixSocket: DescriptionKind {
             let count = try? Sockets.unreceived(copy.raw), count > 0
         else { return nil }
         return Problem(
-            .unsupported, "data was sent on a connection that is not accepted yet, where it cannot be read",
+            .underWay, "data was sent on a connection that is not accepted yet, where it cannot be read",
             object: seen.object, remedy: "Dump again when the connection has been accepted")
     }
 

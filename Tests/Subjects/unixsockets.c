@@ -135,7 +135,7 @@ static int from(int fd, const char *text, const char *name)
 /* What is queued at each dump. */
 static void queue(void)
 {
-	int fds[2], pair[2], offset = 2, fd;
+	int fds[3], pair[2], offset = 2, fd;
 	struct sockaddr_un a;
 	socklen_t n = address(&a, "@named");
 
@@ -170,28 +170,33 @@ static void queue(void)
 	NEED(fds[0] >= 0 && lseek(fds[0], 1, SEEK_SET) == 1);
 	NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	fds[1] = pair[1];
+	fds[2] = memfd_create("passed", 0);
+	NEED(fds[2] >= 0 && write(fds[2], "in memory", 9) == 9);
 	put(pair[0], "inside");
 	put(passing[0], "before ");
-	pass(passing[0], "with", fds, 2);
+	pass(passing[0], "with", fds, 3);
 	put(passing[0], "after");
 	close(fds[0]);
 	close(fds[1]);
+	close(fds[2]);
 	close(pair[0]);
 }
 
 static void check_passed(void)
 {
-	int fds[2] = { -1, -1 };
+	int fds[3] = { -1, -1, -1 };
 	char magic[3];
 
 	/* A reader that asks for as much as there is gets the first two together: they end where descriptors begin. */
 	CHECK(recv(passing[1], back, 7, MSG_DONTWAIT) == 7 && !memcmp(back, "before ", 7), "before the descriptors");
-	CHECK(take(passing[1], "with", fds, 2, NULL) == 2, "descriptors under way");
+	CHECK(take(passing[1], "with", fds, 3, NULL) == 3, "descriptors under way");
 	CHECK(fds[0] >= 0 && read(fds[0], magic, 3) == 3 && !memcmp(magic, "ELF", 3), "file under way");
 	CHECK(fds[1] >= 0 && gets_(fds[1], "inside") && recv(fds[1], back, 1, MSG_DONTWAIT) == 0, "socket under way");
+	CHECK(pread(fds[2], back, 20, 0) == 9 && !memcmp(back, "in memory", 9), "shared memory under way");
 	CHECK(gets_(passing[1], "after"), "after the descriptors");
 	close(fds[0]);
 	close(fds[1]);
+	close(fds[2]);
 }
 
 static void check_listening(void)

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-static int fd = -1;
+static int fd = -1, talks;
 
 static int wait_for_ever(void *unused)
 {
@@ -45,6 +45,26 @@ static void set_up(const char *kind, const char *folder)
 			_exit(0);
 		}
 		NEED(wait(NULL) > 0 && close(pair[1]) == 0);
+	} else if (!strcmp(kind, "socket-service")) {
+		/* Connected to a service that is outside of the tree. */
+		talks = 1;
+		struct sockaddr_un name = { AF_UNIX, "" };
+		char text[8];
+		snprintf(name.sun_path, sizeof(name.sun_path), "%.90s/service", folder);
+		pair[0] = socket(AF_UNIX, SOCK_DGRAM, 0);
+		fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && connect(fd, (void *)&name, sizeof(name)) == 0);
+		if (fork() == 0) {
+			setsid();
+			if (fork() == 0) {
+				close(fd);
+				for (;;)
+					if (recv(pair[0], text, sizeof(text), 0) < 0)
+						_exit(1);
+			}
+			_exit(0);
+		}
+		NEED(wait(NULL) > 0 && close(pair[0]) == 0);
 	} else if (!strcmp(kind, "socket-early")) {
 		/* Data on a connection that is not accepted yet. */
 		struct sockaddr_un name = { AF_UNIX, "" };
@@ -95,6 +115,8 @@ static void set_up(const char *kind, const char *folder)
 static void check(void)
 {
 	CHECK(fcntl(fd, F_GETFD) >= 0, "the object is gone");
+	if (talks)
+		CHECK(send(fd, "hello", 5, 0) == 5, "the service is gone: %s", strerror(errno));
 }
 
 int main(int argc, char **argv)

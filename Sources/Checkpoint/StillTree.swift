@@ -1,0 +1,40 @@
+internal import Diagnostics
+internal import Glibc
+internal import Objects
+internal import Tracing
+
+/// A tree that stands still, and what is then to be seen of it.
+struct StillTree {
+    let tree: FrozenTree
+    let survey: Survey
+
+    /// How often, and for how many microseconds at first, a tree is let go again.
+    private static let attempts = 6
+    private static let pause: UInt32 = 5_000
+
+    /// Stops a tree.
+    ///
+    /// What is under way for a moment only, such as data on a connection that nobody has accepted yet, cannot be carried.
+    /// A tree that is caught in such a moment is let go, so that it arrives, and stopped again.
+    init(_ options: DumpOptions, _ deadline: Deadline) throws {
+        var (left, pause) = (Self.attempts, Self.pause)
+        while true {
+            let tree = try TreeFreezer.freeze(root: options.pid, deadline: deadline)
+            do {
+                let survey = try Survey(frozen: tree.processes.map(\.pid), options)
+                let isPassing = !survey.obstacles.isEmpty && survey.obstacles.allSatisfy { $0.code == .underWay }
+                if !isPassing || left == 0 || deadline.isPast {
+                    self.tree = tree
+                    self.survey = survey
+                    return
+                }
+            } catch {
+                tree.thaw()
+                throw error
+            }
+            tree.thaw()
+            usleep(pause)
+            (left, pause) = (left - 1, pause * 2)
+        }
+    }
+}
