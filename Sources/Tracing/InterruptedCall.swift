@@ -75,8 +75,11 @@ public enum InterruptedCall {
         128, 232, 281, 441, 65, 220, 208, 333, 42, 43, 44, 45, 46, 47, 288, 299, 307,
     ]
 
-    /// The same calls of 32-bit programs, and semop within ipc(2), which says no more.
-    private static let endingWhenStoppedCompat: Set<UInt64> = [177, 421, 256, 319, 441, 117, 420, 247, 385, 416]
+    /// The same calls of 32-bit programs, and those of sockets with a time limit: connect, accept4, sendto, sendmsg,
+    /// recvfrom, recvmsg, recvmmsg, sendmmsg. Within ipc(2) and socketcall(2), which say no more, semop and all of these.
+    private static let endingWhenStoppedCompat: Set<UInt64> = [
+        177, 421, 256, 319, 441, 420, 247, 385, 416, 362, 364, 369, 370, 371, 372, 337, 417, 345, 117, 102,
+    ]
 
     /// The registers with which the kernel makes such a call again, unless a signal with a handler is what ended it:
     /// nil for all other calls.

@@ -68,6 +68,8 @@ import Testing
         #expect(InterruptedCall.portable(registers).rax == UInt64(bitPattern: -4))
         (registers.orig_rax, registers.rax) = (177, UInt64(bitPattern: -4))
         #expect(InterruptedCall.excusingTheStop(registers) != nil)
+        registers.orig_rax = 371
+        #expect(InterruptedCall.excusingTheStop(registers) != nil)
         registers.cs = 0x33
         #expect(InterruptedCall.excusingTheStop(registers) == nil)
     }
