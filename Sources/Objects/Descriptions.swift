@@ -67,23 +67,47 @@ public final class Descriptions {
         let print = Fingerprint(
             device: seen.status.device, inode: seen.status.inode, position: seen.info.position,
             flags: seen.descriptionFlags)
-        for known in groups[print] ?? [] where try same(known.seen, seen) { return known.key }
+        if let known = try place(of: seen, among: groups[print] ?? []).key { return known }
         guard let kind = DescriptionKinds.kind(of: seen) else { throw RefusedKind.problem(of: seen) }
         let key = try kind.capture(seen, into: self)
-        groups[print, default: []].append((seen, key))
+        // Looked for again: the kind may have recorded others meanwhile.
+        let place = try place(of: seen, among: groups[print] ?? []).index
+        groups[print, default: []].insert((seen, key), at: place)
         return key
     }
 
-    private func same(_ one: SeenDescriptor, _ other: SeenDescriptor) throws(Problem) -> Bool {
-        do throws(Errno) {
-            return try Processes.compare(one.pid, other.pid, .file(one.number, other.number)) == .same
-        } catch {
-            throw Problem(
-                .objectUnreadable, "it cannot be told whether it shares its description with another descriptor",
-                object: other.object,
-                cause: .init(error, attempted: "kcmp(\(one.pid), \(other.pid), KCMP_FILE)"),
-                remedy: "The kernel needs CONFIG_KCMP, and Apus the right to trace both processes")
+    /// Where a descriptor belongs among those that look like it, which are sorted by the kernel's own order of
+    /// descriptions, and the key of the one that is the same. Event descriptors all have one inode: thousands look alike.
+    private func place(
+        of seen: SeenDescriptor, among group: [(seen: SeenDescriptor, key: DescriptionKey)]
+    ) throws(Problem) -> (index: Int, key: DescriptionKey?) {
+        var (low, high) = (0, group.count)
+        while low < high {
+            let middle = (low + high) / 2
+            switch try compare(group[middle].seen, seen) {
+            case .same: return (middle, group[middle].key)
+            case .less: low = middle + 1
+            case .greater: high = middle
+            case .different: throw incomparable(seen, .notSupported, group[middle].seen)
+            }
         }
+        return (low, nil)
+    }
+
+    private func compare(_ one: SeenDescriptor, _ other: SeenDescriptor) throws(Problem) -> Processes.Order {
+        do throws(Errno) {
+            return try Processes.compare(one.pid, other.pid, .file(one.number, other.number))
+        } catch {
+            throw incomparable(other, error, one)
+        }
+    }
+
+    private func incomparable(_ other: SeenDescriptor, _ error: Errno, _ one: SeenDescriptor) -> Problem {
+        Problem(
+            .objectUnreadable, "it cannot be told whether it shares its description with another descriptor",
+            object: other.object,
+            cause: .init(error, attempted: "kcmp(\(one.pid), \(other.pid), KCMP_FILE)"),
+            remedy: "The kernel needs CONFIG_KCMP, and Apus the right to trace both processes")
     }
 
     /// Takes a descriptor of its own of the same description.

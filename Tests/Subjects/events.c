@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 
 #define BIG 0x123456789abcUL
@@ -19,7 +20,7 @@
 
 static const char *folder;
 static int big, semaphore, empty, far_timer, expired, fast, dated, signals, watcher;
-static int set, inner, edge[2], level[2], armed, ghost, exclusive, seen_edge;
+static int set, inner, edge[2], level[2], sockets[2], armed, ghost, exclusive, seen_edge;
 static int shows_semaphores;
 static time_t date;
 static pid_t child;
@@ -144,7 +145,7 @@ static void check_watches(void)
 
 static void check_set(void)
 {
-	unsigned always = 1 << 1 | 1 << 2 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 11, now;
+	unsigned always = 1 << 1 | 1 << 2 | 1 << 13 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 11, now;
 	struct epoll_event again = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = 5 };
 	char c;
 
@@ -205,6 +206,7 @@ static void make_counters(void)
 	exclusive = eventfd(7, 0);
 	ghost = eventfd(1, 0);
 	NEED(dup2(ghost, GHOST) == GHOST);
+	NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0 && write(sockets[1], "x", 1) == 1);
 	NEED(pipe(edge) == 0 && pipe(level) == 0 && write(level[1], "x", 1) == 1);
 }
 
@@ -255,6 +257,8 @@ int main(int argc, char **argv)
 	watch(set, big, EPOLLIN, 1);
 	watch(set, empty, EPOLLIN | EPOLLOUT, 2);
 	watch(set, edge[0], EPOLLIN | EPOLLET, 3);
+	watch(set, sockets[0], EPOLLIN | EPOLLRDHUP, 13);
+	watch(set, sockets[1], EPOLLIN, 14);
 	watch(set, far_timer, EPOLLIN, 4);
 	watch(set, armed, EPOLLIN | EPOLLONESHOT, 5);
 	watch(set, signals, EPOLLIN, 6);

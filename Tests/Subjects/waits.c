@@ -12,9 +12,11 @@
 #include <sys/eventfd.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/select.h>
 
-static int pipes[16][2], number;
+static int pipes[24][2], number;
 /* Made once: what lies outside of the processes is not carried with them. */
 static int queue, semaphore;
 static int word;
@@ -152,6 +154,54 @@ static int in_msgrcv(void)
 	return helped(pid) && ok;
 }
 
+static void give_byte(int fd)
+{
+	if (write(fd, "y", 1) != 1)
+		_exit(2);
+}
+
+/* With and without a time limit, which makes the kernel end the call when its thread is merely stopped. */
+static int receive(time_t limit)
+{
+	struct timeval time = { .tv_sec = limit };
+	int both[2], ok;
+	pid_t pid;
+	char c;
+
+	NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, both) == 0);
+	NEED(!limit || setsockopt(both[0], SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)) == 0);
+	pid = helper(give_byte, both[1]);
+	ok = recv(both[0], &c, 1, 0) == 1 && c == 'y';
+	return close(both[0]) == 0 && close(both[1]) == 0 && helped(pid) && ok;
+}
+
+static int in_recv(void) { return receive(0); }
+static int in_limited_recv(void) { return receive(60); }
+
+static struct sockaddr_un name;
+
+static void give_connection(int unused)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)unused;
+	if (connect(fd, (struct sockaddr *)&name, sizeof(name)))
+		_exit(2);
+}
+
+static int in_accept(void)
+{
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fd;
+	pid_t pid;
+
+	name.sun_family = AF_UNIX;
+	snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "apus-waits-%d", getpid());
+	NEED(bind(listener, (struct sockaddr *)&name, sizeof(name)) == 0 && listen(listener, 4) == 0);
+	pid = helper(give_connection, 0);
+	fd = accept(listener, NULL, NULL);
+	return close(listener) == 0 && close(fd) == 0 && helped(pid);
+}
+
 static void give_semaphore(int unused)
 {
 	(void)unused;
@@ -218,6 +268,8 @@ static struct { const char *name; int (*wait)(void); pid_t pid; } waits[] = {
 	{ "write", in_write, 0 },         { "epoll_wait", in_epoll, 0 },
 	{ "pause", in_pause, 0 },         { "eventfd", in_eventfd, 0 },
 	{ "msgrcv", in_msgrcv, 0 },       { "semtimedop", in_semop, 0 },
+	{ "recv", in_recv, 0 },           { "recv with SO_RCVTIMEO", in_limited_recv, 0 },
+	{ "accept", in_accept, 0 },
 };
 #define COUNT (int)(sizeof(waits) / sizeof(waits[0]))
 
@@ -253,7 +305,7 @@ int main(int argc, char **argv)
 
 	subject_begin();
 	sigaction(SIGWINCH, &action, NULL);
-	NEED(COUNT <= 16);
+	NEED(COUNT <= 24);
 	NEED((queue = msgget(IPC_PRIVATE, 0600)) >= 0 && (semaphore = semget(IPC_PRIVATE, 1, 0600)) >= 0);
 	for (int i = 0; i < COUNT; i++) {
 		NEED(pipe(pipes[i]) == 0);
