@@ -82,6 +82,7 @@ static void wait_for_turn(struct thread *self, int number)
 				pthread_cond_wait(&wake, &plain);
 			pthread_mutex_unlock(&plain);
 			break;
+		case ON_STACK: usleep(5000); break;
 		default: sched_yield(); break;
 		}
 	}
