@@ -23,7 +23,7 @@ all: build
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 	@echo 'make build      the static executable $(APUS)'
-	@echo 'make bench      how long start-up, dump and restore take, phase by phase'
+	@echo 'make bench      how long dump and restore take, beside what the machine can do (BENCH=--quick)'
 	@echo 'make lint       check the format of the sources; make format puts it right'
 	@echo 'make install    PREFIX=$(PREFIX), DESTDIR; make uninstall takes it away again'
 	@echo 'make install-criu-link   beside it a link named criu, for programs that call that name'
@@ -49,8 +49,8 @@ test:
 demo: build
 	@scripts/demo.sh "$(CURDIR)/$(APUS)"
 
-bench: build subjects
-	@Benchmarks/bench.sh "$(CURDIR)/$(APUS)"
+bench: build
+	@python3 Benchmarks/bench.py "$(CURDIR)/$(APUS)" --output .build $(BENCH)
 
 lint:
 	@$(SWIFT) format lint --strict --parallel $(OURS) && echo 'lint: $(words $(OURS)) files are well formatted'

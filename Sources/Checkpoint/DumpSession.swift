@@ -29,6 +29,7 @@ struct DumpSession {
 
     mutating func run() throws {
         defer { Steps.report() }
+        Processes.raiseLimitOfFiles()
         let directory = try ImageDirectory(opening: options.imagesDirectory)
         try ImageSpace.check(directory, options)
         let work = try options.workDirectory.map { try ImageDirectory(opening: $0) }

@@ -48,7 +48,8 @@ public enum Restoration {
             images: directory,
             inherited: Dictionary(options.inherited.map { ($0.key, $0.descriptor) }) { _, last in last },
             shellJob: options.shellJob)
-        raiseLimitOfFiles()
+        // Descriptors that the tree inherits stand above all of its own.
+        Processes.raiseLimitOfFiles()
         plan.notes.forEach { logger.warning("\($0)") }
         let rights = HostRights.current()
         rights?.losses(images).forEach { logger.warning("\($0)") }
@@ -193,13 +194,6 @@ public enum Restoration {
             // The tree runs; a missing file of statistics must not make the restore a failure.
             logger.warning("The statistics cannot be written: \(error)")
         }
-    }
-
-    /// Descriptors that the tree inherits stand above all of its own; the soft limit of an ordinary shell is too low.
-    private static func raiseLimitOfFiles() {
-        let numberOfFiles: Int32 = 7
-        guard let limit = try? Processes.limit(numberOfFiles) else { return }
-        try? Processes.setLimit(numberOfFiles, to: .init(soft: limit.hard, hard: limit.hard))
     }
 }
 

@@ -35,7 +35,7 @@ struct KillAtEveryStepTests {
                 let harm = Self.harm(running, before)
                 try #require(harm == [], "killed at step \(step) of \(steps)")
                 try #require(
-                    eventually(seconds: 2) { world.processes == before.tasks },
+                    eventually(seconds: 2) { world.processes == running.snapshot.tasks },
                     "killed at step \(step) of \(steps): \(world.processes) are there")
                 before = running.snapshot
             }

@@ -39,6 +39,14 @@ extension Processes {
         }
     }
 
+    /// Allows this process as many open files as it may allow itself: the soft limit of an ordinary shell, 1,024, is too
+    /// low for large trees.
+    public static func raiseLimitOfFiles() {
+        let numberOfFiles: Int32 = 7
+        guard let limit = try? limit(numberOfFiles) else { return }
+        try? setLimit(numberOfFiles, to: .init(soft: limit.hard, hard: limit.hard))
+    }
+
     /// How a thread is scheduled (sched_setattr(2)).
     public struct Scheduling: Sendable, Hashable {
         /// SCHED_OTHER 0, FIFO 1, RR 2, BATCH 3, IDLE 5, DEADLINE 6, EXT 7.
