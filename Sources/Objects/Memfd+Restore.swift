@@ -56,7 +56,13 @@ public struct MemoryFile: Resource {
         if inode.hasHugetlbFlag { how |= MemoryFileFlag.hugePages | inode.hugetlbFlag }
         let file = try Files.memory(named: FilePath(bytes: inode.nameBytes), flags: how)
         try Files.truncate(file.raw, to: inode.size)
-        if hugePages == nil { try content.fill(file.raw) } else { try content.fill(mapped: file.raw, size: inode.size) }
+        if hugePages == nil {
+            try content.fill(file.raw)
+            // Pages were written whole; the file ends where it ended.
+            try Files.truncate(file.raw, to: inode.size)
+        } else {
+            try content.fill(mapped: file.raw, size: inode.size)
+        }
         if inode.hasMode { try call(Int(SYS_fchmod), UInt(file.raw), UInt(inode.mode & 0o7777)) }
         try call(Int(SYS_fchown), UInt(file.raw), UInt(inode.uid), UInt(inode.gid))
         if inode.seals != sealed, inode.seals != 0 { try Files.addSeals(file.raw, inode.seals) }
