@@ -2,7 +2,7 @@
  * Children that wait in system calls which a checkpoint interrupts: none may come back early, with EINTR, or not at all.
  * Each is in its call when it is dumped and tells how it ended.
  *
- * waits.c [NAME]: without the wait of that name.
+ * waits.c [NAME...]: without the waits of these names.
  */
 #include "subject.h"
 #include <limits.h>
@@ -299,8 +299,16 @@ static void check(void)
 	usleep(20000); /* so that all are in their calls again */
 }
 
+static int is_named(const char *wait, char **names)
+{
+	while (*names && strcmp(*names, wait))
+		names++;
+	return *names != NULL;
+}
+
 int main(int argc, char **argv)
 {
+	(void)argc;
 	struct sigaction action = { .sa_handler = ignore };
 
 	subject_begin();
@@ -309,7 +317,7 @@ int main(int argc, char **argv)
 	NEED((queue = msgget(IPC_PRIVATE, 0600)) >= 0 && (semaphore = semget(IPC_PRIVATE, 1, 0600)) >= 0);
 	for (int i = 0; i < COUNT; i++) {
 		NEED(pipe(pipes[i]) == 0);
-		if (argc == 2 && !strcmp(argv[1], waits[i].name))
+		if (is_named(waits[i].name, argv + 1))
 			continue;
 		number = i;
 		waits[i].pid = fork();

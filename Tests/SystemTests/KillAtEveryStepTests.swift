@@ -9,9 +9,15 @@ struct KillAtEveryStepTests {
         Subject.all.filter {
             ["registers", "threads", "leaderless", "pipes", "signals", "compat-32"].contains($0.name)
         } + [
-            // A tracer that dies right after stopping a thread leaves it to the kernel, which ends this one call with
-            // EINTR: signal(7), "Interruption of system calls and library functions by stop signals".
-            Subject(name: "waits", arguments: ["sigtimedwait"], renewsChildren: true),
+            // A tracer that dies right after stopping a thread leaves it to the kernel, which ends some calls with EINTR:
+            // signal(7), "Interruption of system calls and library functions by stop signals". More than some processes
+            // would take too many steps.
+            Subject(
+                name: "waits",
+                arguments: [
+                    "sigtimedwait", "epoll_wait", "semtimedop", "recv with SO_RCVTIMEO", "recv", "accept", "eventfd",
+                    "msgrcv", "pause",
+                ], renewsChildren: true),
             // Large enough for a twin.
             Subject(name: "ballast", arguments: ["33"]),
         ]
