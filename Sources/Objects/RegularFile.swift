@@ -31,6 +31,8 @@ public enum RegularFile: DescriptionKind {
                 remedy: "Close it in the program before the dump")
         }
         if let name = GhostFile.lostName(seen.path, seen.status) {
+            // A device is whatever leads to its driver, and not content that could be kept.
+            if evasiveName(seen, circumstances) != nil { return nil }
             return GhostFile.obstacle(
                 name, seen.status, seen.object, isShared: true, limit: circumstances.ghostLimit)
         }
@@ -72,12 +74,12 @@ public enum RegularFile: DescriptionKind {
         if let external = externalName(seen, descriptions.circumstances) {
             file.ext = true
             file.path = FilePath(external)
+        } else if let other = evasiveName(seen, descriptions.circumstances) {
+            file.path = other
         } else if let name = GhostFile.lostName(seen.path, seen.status) {
             file.path = name
             let place = ProcessDirectory(seen.pid).path.appending("fd").appending("\(seen.number)")
             descriptions.ghosts.add(seen.status, at: place, description: file.id)
-        } else if let other = evasiveName(seen, descriptions.circumstances) {
-            file.path = other
         }
         // fcntl(2) has no such request for O_PATH, which signals nobody.
         if seen.info.flags.contains(.path) {

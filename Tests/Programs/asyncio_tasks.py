@@ -15,7 +15,7 @@ async def serve(reader, writer):
 async def client(number, results):
     reader, writer = await asyncio.open_unix_connection("asyncio.socket")
     value = b"%d" % number
-    for step in range(110):
+    for step in range(400):
         writer.write(value + b"\n")
         value = (await reader.readline()).strip()
         await asyncio.sleep(0.02)
@@ -28,7 +28,7 @@ async def child(results):
         sys.executable, "-c", "import sys\nfor line in sys.stdin:\n  print(int(line) * 3, flush=True)",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
     total = 0
-    for number in range(60):
+    for number in range(240):
         process.stdin.write(b"%d\n" % number)
         total += int(await process.stdout.readline())
         await asyncio.sleep(0.02)
@@ -37,7 +37,7 @@ async def child(results):
 
 
 async def clock():
-    for step in range(60):
+    for step in range(160):
         print("tick", step, flush=True)
         await asyncio.sleep(0.05)
 
