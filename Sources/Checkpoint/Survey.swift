@@ -51,7 +51,7 @@ struct Survey {
         guard processes.first?.pid == root else {
             if let obstacle = obstacles.first { throw obstacle }
             throw Problem(
-                .noSuchProcess, "there is no such process", object: .init(pid: root),
+                .noSuchProcess, "there is no such process any more", object: .init(pid: root),
                 remedy: "Look for the right pid with `ps -e --forest`")
         }
         conclude()
@@ -84,7 +84,11 @@ struct Survey {
             }
             return true
         } catch {
-            if error.isGone { return false }
+            if error.isGone {
+                // What could not be read of it was on its way out.
+                obstacles.removeAll { $0.object.pid == pid }
+                return false
+            }
             obstacles.append(
                 Problem(
                     .objectUnreadable, "its state cannot be read (\(error.description))", object: .init(pid: pid),

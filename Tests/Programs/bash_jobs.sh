@@ -13,7 +13,7 @@ work a 3 &
 first=$!
 work b 0 &
 second=$!
-for i in $(seq 40); do
+for i in $(seq 60); do
 	kill -USR1 $$
 	while read -r one; do line=$one; done < <(printf '%s\n' "$i" | tr 0-9 a-j | sed 's/^/line /')
 	echo "$line"

@@ -15,7 +15,7 @@ done
 	printf '%%.o: %%.c\n\t@gcc -O2 -g0 -c $< -o $@\n'
 } >build/Makefile
 (
-	for i in $(seq 30); do
+	for i in $(seq 50); do
 		echo "alive $i"
 		sleep 0.1
 	done

@@ -4,7 +4,7 @@ rm -rf tree
 mkdir tree
 for i in $(seq 40); do seq "$i" 3000 >tree/$i; done
 (
-	for i in $(seq 30); do
+	for i in $(seq 50); do
 		echo "alive $i"
 		sleep 0.1
 	done

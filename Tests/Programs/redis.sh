@@ -4,7 +4,7 @@ redis-server --port 0 --unixsocket "$PWD/redis.socket" --save '' --daemonize no 
 server=$!
 until redis-cli -s redis.socket ping >/dev/null 2>&1; do sleep 0.1; done
 (
-	for i in $(seq 30); do
+	for i in $(seq 90); do
 		echo "alive $i"
 		sleep 0.1
 	done

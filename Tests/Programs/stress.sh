@@ -1,6 +1,6 @@
 # Classes of stress-ng that check their own results.
 (
-	for i in $(seq 40); do
+	for i in $(seq 60); do
 		echo "alive $i"
 		sleep 0.1
 	done

@@ -59,7 +59,7 @@ struct RealProgramsTests {
         let got = try withWorld { world in
             let pid = try start(command, in: world)
             for round in 1...3 {
-                let enough = expected.count * round / 4
+                let enough = expected.count * round / 5
                 try #require(
                     eventually(seconds: 60) { lines(world.path("out")).count >= enough },
                     "no progress before round \(round): \(text(world.path("out")))")
