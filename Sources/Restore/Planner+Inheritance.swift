@@ -24,10 +24,11 @@ extension Planner {
         for (index, planned) in plan.tasks.enumerated() {
             // Helpers make tasks, too, and have nothing of their own.
             let task = images.tasks.indices.contains(index) ? images.tasks[index] : nil
-            let vmas = task?.memory?.vmas.filter { vma in
-                vma.kind.isDisjoint(with: .kernels)
-                    && !segmentsOfAll.contains { $0.start < vma.end && $0.end > vma.start }
-            } ?? []
+            let vmas =
+                task?.memory?.vmas.filter { vma in
+                    vma.kind.isDisjoint(with: .kernels)
+                        && !segmentsOfAll.contains { $0.start < vma.end && $0.end > vma.start }
+                } ?? []
             let segments = try? task.flatMap { $0.memory == nil ? nil : try self.segments(of: $0) }
             members.append(.init(maker: planned.maker, vmas: vmas, segments: segments ?? []))
         }

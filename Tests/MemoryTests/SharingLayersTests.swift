@@ -41,7 +41,8 @@ struct SharingLayersTests {
     }
 
     @Test func asManyVersionsOfAPageAsThereAre() {
-        let layers = SharingLayers(columns([(1, [[0, 1, 2, 3, 4, 5]]), (1, [[0, 1, 2], [3, 4], [5, 6]])]), count: 7)
+        let layers = SharingLayers(
+            columns([(1, [[0, 1, 2, 3, 4, 5]]), (1, [[0, 1, 2], [3, 4], [5, 6]])]), count: 7)
         #expect(layers.levels.count == 2)
         #expect(layers.levels[1].map(\.members) == [[3, 4], [5, 6]])
     }

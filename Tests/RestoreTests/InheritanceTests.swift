@@ -166,7 +166,8 @@ struct InheritanceTests {
                 page += UInt64.random(in: 0...6, using: &random)
                 let count = UInt64.random(in: 1...20, using: &random)
                 vmas.append(
-                    vma(page, count, prot: [1, 3, 3, 7][Int.random(in: 0...3, using: &random)],
+                    vma(
+                        page, count, prot: [1, 3, 3, 7][Int.random(in: 0...3, using: &random)],
                         flags: flags[Int.random(in: 0...4, using: &random)]))
                 page += count
             }
