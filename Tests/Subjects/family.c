@@ -179,8 +179,10 @@ int main(int argc, char **argv)
 			usleep(20);
 	}
 	for (int i = 1; i < count; i++)
-		if (!slots[i].ended)
+		if (!slots[i].ended) {
 			tell(i, SETTLE, 0);
+			wait_until_asleep(slots[i].pid);
+		}
 	slots[0].parent = getppid();
 	slots[0].group = getpgrp();
 	slots[0].session = getsid(0);

@@ -150,6 +150,28 @@ static void child_rounds(void (*check)(void))
 	}
 }
 
+/*
+ * Waits until a process sleeps in a call: what has just answered is on its way into its wait, which changes its mask.
+ * For a moment only, where the kernel does not tell.
+ */
+static void wait_until_asleep(pid_t pid)
+{
+	char path[40], text[8];
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	for (int i = 0; i < 2000; i++) {
+		int file = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = file < 0 ? -1 : read(file, text, sizeof(text));
+
+		if (file >= 0)
+			close(file);
+		/* "running", or -1 for a wait that is no system call. */
+		if (n <= 0 || (text[0] != 'r' && text[0] != '-'))
+			return;
+		usleep(100);
+	}
+}
+
 /* Waits at most five seconds for an answer; the sender's pid, its value in *value; 0 when nothing came. */
 static pid_t answer(int *value)
 {
@@ -160,6 +182,7 @@ static pid_t answer(int *value)
 	if (sigtimedwait(&set, &info, &limit) != ANSWER)
 		return 0;
 	*value = info.si_value.sival_int;
+	wait_until_asleep(info.si_pid);
 	return info.si_pid;
 }
 
