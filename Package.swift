@@ -85,6 +85,8 @@ let package = Package(
             name: "MemoryTests",
             dependencies: ["Memory", "Images", "Linux", "Tracing", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
+            name: "CheckpointTests", dependencies: ["Checkpoint", "Memory", "Images", "Linux"], swiftSettings: strict),
+        .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
             name: "RestoreTests",

@@ -36,11 +36,13 @@ struct DumpSession {
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: directory.path)
         try scripts.run(.preDump, pid: options.pid)
         // Whatever cannot be carried is found while the tree still runs.
-        try Problems.throwIfAny(try Survey.obstacles(runningFrom: options.pid, options))
+        let running = try Survey.running(from: options.pid, options)
+        try Problems.throwIfAny(running.obstacles)
         clock.mark("survey", logger)
-        let still = try StillTree(options, deadline)
+        let still = try StillTree(options, deadline, running.known)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
+        clock.stoodStill(since: still.since)
         do {
             let committed = try dump(still, into: directory, scripts)
             committed.end(tree, options.finally, deadline)
@@ -90,6 +92,7 @@ struct DumpSession {
         try capture(tree, survey, &images, &twins)
         // Before the pages: what is under way may be shared memory.
         try images.descriptions.captureQueues()
+        if !twins.areMade { try survey.known.confirm([:]) }
         clock.mark("capture", logger)
         let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
         clock.mark("page tables", logger)
@@ -100,6 +103,7 @@ struct DumpSession {
         try images.writeCommon(treeEntries(tree, survey), survey.clocks)
         if twins.areMade {
             thaw(tree)
+            try survey.known.confirm(twins.pids)
             try images.move(later, from: twins.sources(for: pages.processes, images.counters), options.progress)
             statistics.dump?.memdumpTime += clock.mark("pages of the twins", logger)
             twins.end()

@@ -13,11 +13,13 @@ struct PhaseClock {
     mutating func mark(_ phase: String, _ logger: Logger) -> UInt32 {
         let now = SystemClock.monotonic.now
         defer { last = now }
-        if frozenAt == nil && phase == "freeze" { frozenAt = now }
         let spent = UInt32(clamping: (now - last) / 1000)
         logger.debug("phase \(phase): \(spent) us")
         return spent
     }
+
+    /// Remembers when the tree came to a standstill, in nanoseconds of the monotonic clock.
+    mutating func stoodStill(since: UInt64) { frozenAt = since }
 
     /// Microseconds since the end of the freeze.
     func sinceFreeze() -> UInt32 {

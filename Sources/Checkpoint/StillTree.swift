@@ -1,5 +1,6 @@
 internal import Diagnostics
 internal import Glibc
+internal import Linux
 internal import Objects
 internal import Tracing
 
@@ -7,6 +8,8 @@ internal import Tracing
 struct StillTree {
     let tree: FrozenTree
     let survey: Survey
+    /// When it came to a standstill, in nanoseconds of the monotonic clock.
+    let since: UInt64
 
     /// How often, and for how many microseconds at first, a tree is let go again.
     private static let attempts = 6
@@ -16,16 +19,20 @@ struct StillTree {
     ///
     /// What is under way for a moment only, such as data on a connection that nobody has accepted yet, cannot be carried.
     /// A tree that is caught in such a moment is let go, so that it arrives, and stopped again.
-    init(_ options: DumpOptions, _ deadline: Deadline) throws {
+    ///
+    /// - Parameter known: what was seen of mappings while it ran.
+    init(_ options: DumpOptions, _ deadline: Deadline, _ known: KnownMappings) throws {
         var (left, pause) = (Self.attempts, Self.pause)
         while true {
             let tree = try TreeFreezer.freeze(root: options.pid, deadline: deadline)
+            let since = SystemClock.monotonic.now
             do {
-                let survey = try Survey(frozen: tree.processes.map(\.pid), options)
+                let survey = try Survey(frozen: tree.processes.map(\.pid), options, known)
                 let isPassing = !survey.obstacles.isEmpty && survey.obstacles.allSatisfy { $0.code == .underWay }
                 if !isPassing || left == 0 || deadline.isPast {
                     self.tree = tree
                     self.survey = survey
+                    self.since = since
                     return
                 }
             } catch {

@@ -15,6 +15,8 @@ struct Survey {
 
     private let options: DumpOptions
     private var isRunning = false
+    /// What is known of mappings from before the freeze.
+    private(set) var known = KnownMappings()
     private var mappedFiles: [FileIdentity: NamedFile] = [:]
 
     private struct FileIdentity: Hashable {
@@ -31,11 +33,16 @@ struct Survey {
     ///
     /// Processes come and go, and a look at one that is just ending or calling execve(2) shows things that are not so:
     /// what a second look does not show again was nothing. Whatever is missed here is found on the frozen tree.
-    static func obstacles(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) -> [Problem] {
-        let first = try Survey(runningFrom: root, options).obstacles
-        if first.isEmpty { return [] }
+    ///
+    /// - Returns: the obstacles, and what need not be looked at again on the frozen tree.
+    static func running(
+        from root: Int32, _ options: DumpOptions
+    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings) {
+        let first = try Survey(runningFrom: root, options)
+        let known = options.finally == .run ? KnownMappings(first.processes) : KnownMappings()
+        if first.obstacles.isEmpty { return ([], known) }
         let second = try Survey(runningFrom: root, options).obstacles
-        return first.filter { second.contains($0) }
+        return (first.obstacles.filter { second.contains($0) }, known)
     }
 
     private init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
@@ -58,8 +65,9 @@ struct Survey {
     }
 
     /// Looks at a tree that stands still.
-    init(frozen pids: [Int32], _ options: DumpOptions) throws(Problem) {
+    init(frozen pids: [Int32], _ options: DumpOptions, _ known: KnownMappings) throws(Problem) {
         self.options = options
+        self.known = known
         for pid in pids where !add(pid) {
             if let obstacle = obstacles.last { throw obstacle }
             throw Problem(
@@ -113,7 +121,7 @@ struct Survey {
         let name = String(decoding: stat.name, as: UTF8.self)
         var areas: [(area: MappedArea, kind: AreaKind)] = []
         var files: [UInt64: NamedFile] = [:]
-        for area in try directory.smaps() {
+        for area in try known.areas(of: eye) {
             do throws(Problem) {
                 let kind = try area.kind(of: eye, process: name)
                 areas.append((area, kind))

@@ -41,6 +41,9 @@ struct Twins {
 
     var areMade: Bool { !made.isEmpty }
 
+    /// The pids of the twins, by process.
+    var pids: [Int32: Int32] { made.mapValues(\.pid) }
+
     /// Makes the twin of a process under control. Where that cannot be, the tree stands still for the copying.
     mutating func add(_ control: RemoteControl, isSubreaper: Bool) throws(Problem) {
         guard isWanted else { return }

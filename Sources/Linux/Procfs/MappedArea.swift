@@ -106,7 +106,8 @@ extension MappedArea {
     /// - Parameter file: named in errors.
     public static func parse(smaps text: [UInt8], file: FilePath = "smaps") throws(ProcfsError) -> [MappedArea] {
         var areas: [MappedArea] = []
-        for line in TextCursor(text, file: file).lines() {
+        var cursor = TextCursor(text, file: file)
+        while let line = cursor.nextLine() {
             // A line of details begins with a capital; the head of a mapping with hexadecimal digits in lower case.
             guard let first = line.next, (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(first) else {
                 var area = try MappedArea(line)
@@ -115,7 +116,11 @@ extension MappedArea {
                 continue
             }
             guard let last = areas.indices.last else { throw line.malformed("a mapping before its details") }
-            try areas[last].details?.add(line)
+            if Details.mayMatter(first) {
+                try areas[last].details?.add(line)
+            } else if line.rest.firstIndex(of: UInt8(ascii: ":")) == nil {
+                throw line.malformed("':' after a key")
+            }
         }
         return areas
     }
@@ -180,6 +185,16 @@ extension MappedArea.Details {
     fileprivate init() {
         self.init(
             flags: [], unknownFlags: [], resident: 0, anonymous: 0, swapped: 0, pageSize: 4096, protectionKey: nil)
+    }
+
+    /// Whether a line that begins with this letter can be one that is wanted: most of the two dozen are not.
+    fileprivate static func mayMatter(_ first: UInt8) -> Bool {
+        switch first {
+        case UInt8(ascii: "V"), UInt8(ascii: "R"), UInt8(ascii: "A"), UInt8(ascii: "S"), UInt8(ascii: "K"),
+            UInt8(ascii: "P"):
+            true
+        default: false
+        }
     }
 
     fileprivate mutating func add(_ line: TextCursor) throws(ProcfsError) {

@@ -43,6 +43,20 @@ struct TextCursor {
         return lines
     }
 
+    /// The next line as a cursor of its own, without its newline, which is passed over; nil at the end. For texts of
+    /// millions of lines: see `lines`.
+    mutating func nextLine() -> TextCursor? {
+        guard position < end else { return nil }
+        var stop = position
+        while stop < end, bytes[stop] != UInt8(ascii: "\n") { stop += 1 }
+        var next = self
+        next.end = stop
+        line = (line ?? 0) + 1
+        next.line = line
+        position = stop + 1
+        return next
+    }
+
     /// Passes over spaces and tabs.
     mutating func skipBlanks() {
         while let byte = next, byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") { position += 1 }

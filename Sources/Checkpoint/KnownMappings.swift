@@ -1,0 +1,111 @@
+internal import Diagnostics
+internal import Linux
+internal import Objects
+
+/// The attributes of mappings (VmFlags of proc_pid_smaps(5)) as they were before the freeze.
+///
+/// To tell them the kernel walks through all page tables: for 1 GiB ten milliseconds and more, in which the tree would
+/// stand still. `/proc/PID/maps` takes microseconds. So where a tree is to run on as soon as it has twins, and its
+/// mappings are what they were a moment ago, their attributes are taken for what they were, too, and held against those
+/// of the twins when the tree runs again. A difference, which takes an madvise(2) in that moment, ends the dump.
+struct KnownMappings: Sendable {
+    /// Below so many bytes of private memory there is no time to be won.
+    private static let worthwhile: UInt64 = 16 << 20
+
+    /// By process, as it was seen before.
+    private var before: [Int32: [MappedArea]] = [:]
+    /// By process: those whose attributes have yet to be confirmed.
+    private(set) var assumed: [Int32: [MappedArea]] = [:]
+
+    init() {}
+
+    /// Remembers what a survey of the running tree has seen.
+    init(_ processes: [SurveyedProcess]) {
+        // Where the first thread has ended, what its twin would be called is another matter.
+        for process in processes where process.eye == process.pid {
+            let areas = process.areas.map { $0.area }
+            let size = areas.reduce(UInt64(0)) { $0 + ($1.details?.anonymous ?? 0) }
+            if size >= Self.worthwhile { before[process.pid] = areas }
+        }
+    }
+
+    /// The mappings of a frozen process.
+    mutating func areas(of pid: Int32) throws(ProcfsError) -> [MappedArea] {
+        let directory = ProcessDirectory(pid)
+        if let before = before[pid] {
+            // VmLck is in KiB.
+            let locked = (try directory.status().lockedSize ?? 0) << 10
+            if let areas = Self.merged(try directory.maps(), before), Self.lockedSize(areas) == locked {
+                assumed[pid] = areas
+                return areas
+            }
+        }
+        return try directory.smaps()
+    }
+
+    /// The mappings of now with the attributes of before; nil where they are not the same.
+    static func merged(_ now: [MappedArea], _ before: [MappedArea]) -> [MappedArea]? {
+        guard now.count == before.count else { return nil }
+        for (one, other) in zip(now, before) {
+            var bare = other
+            bare.details = nil
+            if one != bare { return nil }
+        }
+        return before
+    }
+
+    private static func lockedSize(_ areas: [MappedArea]) -> UInt64 {
+        areas.reduce(0) { $0 + ($1.details?.flags.contains(.locked) == true ? $1.size : 0) }
+    }
+
+    /// Confirms what was assumed.
+    ///
+    /// - Parameter twins: the pids of the twins, by process; empty while the tree stands still.
+    /// - Throws: `memory-changed`.
+    func confirm(_ twins: [Int32: Int32]) throws(Problem) {
+        for (pid, areas) in assumed {
+            let actual: [MappedArea]
+            do throws(ProcfsError) {
+                actual = try ProcessDirectory(twins[pid] ?? pid).smaps()
+            } catch {
+                throw Problem(
+                    .objectUnreadable, "its mappings cannot be read (\(error.description))", object: .init(pid: pid),
+                    cause: error.errno.map { .init($0, attempted: "read of \(error.file)") },
+                    remedy: "Run Apus as root, with /proc mounted")
+            }
+            if let area = Self.difference(areas, actual, isTwin: twins[pid] != nil) {
+                throw Problem(
+                    .memoryChanged, "the program changed the attributes of its memory in the moment of the freeze",
+                    object: .init(pid: pid, address: area.range.lowerBound), remedy: "Try again")
+            }
+        }
+    }
+
+    /// The first mapping whose attributes are not those that were assumed.
+    ///
+    /// - Parameter isTwin: the actual ones are those of a twin, which has nothing locked, no memory that is not inherited at
+    ///   a fork, and the mailbox of Apus.
+    static func difference(_ assumed: [MappedArea], _ actual: [MappedArea], isTwin: Bool) -> MappedArea? {
+        let there = Dictionary(actual.map { ($0.range.lowerBound, $0) }) { first, _ in first }
+        var ignored: VmFlags = [.softDirty]
+        if isTwin { ignored.formUnion([.locked, .lockOnFault]) }
+        for area in assumed where !area.name.isKernelProvided {
+            guard let details = area.details else { return area }
+            let other = there[area.range.lowerBound]
+            if isTwin && details.flags.contains(.dontFork) {
+                if other != nil { return area }
+                continue
+            }
+            guard let other, other.range == area.range, let found = other.details,
+                found.flags.subtracting(ignored) == details.flags.subtracting(ignored),
+                found.unknownFlags == details.unknownFlags, found.protectionKey == details.protectionKey
+            else { return area }
+        }
+        return nil
+    }
+}
+
+extension Problem.Code {
+    /// What was seen before the freeze was no longer so.
+    static let memoryChanged: Self = "memory-changed"
+}

@@ -1,0 +1,24 @@
+import Images
+import Memory
+import Testing
+
+@testable import Checkpoint
+
+/// What of a run is moved while the tree stands still, and what from its twins.
+struct PlacedRunTests {
+    private func run(_ start: UInt64, _ end: UInt64, at position: UInt64) -> PlacedRun {
+        PlacedRun(
+            run: .init(address: start * 4096, size: (end - start) * 4096, flags: .isPresent), position: position * 4096)
+    }
+
+    @Test func runsAreCutWithTheirPlaces() {
+        let ranges: [Range<UInt64>] = [0..<(4 * 4096), (12 * 4096)..<(14 * 4096), (18 * 4096)..<(30 * 4096)]
+        let (inside, outside) = run(10, 20, at: 100).cut(by: ranges)
+        #expect(inside == [run(12, 14, at: 102), run(18, 20, at: 108)])
+        #expect(outside == [run(10, 12, at: 100), run(14, 18, at: 104)])
+        let all = run(20, 22, at: 7).cut(by: ranges)
+        #expect(all.inside == [run(20, 22, at: 7)] && all.outside == [])
+        let none = run(40, 41, at: 7).cut(by: ranges)
+        #expect(none.inside == [] && none.outside == [run(40, 41, at: 7)])
+    }
+}
