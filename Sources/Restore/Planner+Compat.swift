@@ -17,8 +17,10 @@ extension Planner {
     /// The end of what a 32-bit program can map (IA32_PAGE_OFFSET of asm/page_64_types.h).
     private static let compatUserSpaceEnd: UInt64 = 0xffff_e000
 
+    /// Whether a task is a 32-bit program, by the first of its threads that lives: asked for every thread of thousands.
     func isCompat(_ task: TaskImages) -> Bool {
-        task.threads.contains { $0.core.threadInfo.gpregs.mode == .compat }
+        guard let thread = task.threads.dropFirst(task.hasLostLeader ? 1 : 0).first else { return false }
+        return thread.core.threadInfo.gpregs.mode == .compat
     }
 
     /// Threads in a mode that is not that of their program, and 32-bit programs where there are none.
