@@ -36,7 +36,7 @@ enum MemoryObstacles {
         var found: [Problem] = []
         for pid in (try? Procfs.live.processes()) ?? [] where pid != Processes.current && !pids.contains(pid) {
             for identity in sharedMemory(of: pid) {
-                guard let object = own[identity], !isDescendant(pid, of: pids) else { continue }
+                guard let object = own[identity], !Descent.leads(to: pid, from: pids) else { continue }
                 own[identity] = nil
                 let name = (try? ProcessDirectory(pid).stat()).map { " (\(String(decoding: $0.name, as: UTF8.self)))" }
                 found.append(
@@ -63,18 +63,6 @@ enum MemoryObstacles {
             found.insert(Identity(device: status.device, inode: status.inode))
         }
         return found
-    }
-
-    /// Whether it was made by the tree since that was listed.
-    private static func isDescendant(_ pid: Int32, of pids: Set<Int32>) -> Bool {
-        var current = pid
-        // No tree is as deep as there are processes; pids that come round meanwhile must not make this endless.
-        for _ in 0..<4096 {
-            guard let parent = (try? ProcessDirectory(current).stat())?.parent, parent > 0 else { return false }
-            if pids.contains(parent) { return true }
-            current = parent
-        }
-        return false
     }
 
     // MARK: Segments

@@ -19,21 +19,11 @@ enum PipeHolders {
             // What has ended meanwhile, or does not let itself be looked at, holds nothing that could be told.
             for number in (try? directory.descriptors()) ?? [] {
                 guard let link = try? directory.descriptorLink(number), names.contains(link) else { continue }
-                let outside = isOutside ?? !descends(pid, from: pids)
+                let outside = isOutside ?? !Descent.leads(to: pid, from: pids)
                 isOutside = outside
                 if outside { found.insert(link) }
             }
         }
         return found
-    }
-
-    /// Whether a process is of the tree all the same: made after the tree was looked at, it holds what its parent does.
-    private static func descends(_ pid: Int32, from pids: Set<Int32>) -> Bool {
-        var pid = pid
-        while pid > 1, let parent = (try? ProcessDirectory(pid).stat())?.parent {
-            if pids.contains(parent) { return true }
-            pid = parent
-        }
-        return false
     }
 }
