@@ -22,9 +22,7 @@ struct NetlinkProbe {
     }
 
     mutating func append<Value: FixedWidthInteger>(_ value: Value) {
-        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
-        }
+        bytes.append(integer: value)
     }
 
     /// Adds an attribute, padded to four bytes.

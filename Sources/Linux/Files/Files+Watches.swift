@@ -40,9 +40,7 @@ extension Files {
     /// - Throws: EPERM without CAP_DAC_READ_SEARCH; ESTALE where there is no such file.
     public static func open(handle: [UInt8], kind: Int32, mount: Int32) throws(Errno) -> OwnedDescriptor {
         var block: [UInt8] = []
-        for value in [UInt32(handle.count), UInt32(bitPattern: kind)] {
-            for shift in stride(from: 0, to: 32, by: 8) { block.append(UInt8(truncatingIfNeeded: value >> shift)) }
-        }
+        for value in [UInt32(handle.count), UInt32(bitPattern: kind)] { block.append(integer: value) }
         block += handle
         let flags = UInt(signed: OpenFlags.path.union(.closeOnExec).rawValue)
         let result = withAddress(ofBytes: block) { address, _ in

@@ -83,32 +83,23 @@ extension Sockets {
     private static func parse(_ control: [UInt8], into message: inout SocketMessage) {
         var rest = control[...]
         while rest.count >= head {
-            let length = Int(truncatingIfNeeded: word(rest, 0, of: UInt64.self))
+            let length = Int(truncatingIfNeeded: rest.integer(at: 0, of: UInt64.self))
             guard length >= head, length <= rest.count else { return }
             let data = rest.dropFirst(head).prefix(length - head)
-            let level = word(rest, 8, of: UInt32.self)
-            let type = word(rest, 12, of: UInt32.self)
+            let level = rest.integer(at: 8, of: UInt32.self)
+            let type = rest.integer(at: 12, of: UInt32.self)
             if level == UInt32(socketLevel), type == rights {
                 for index in 0..<data.count / 4 {
-                    message.descriptors.append(Int32(bitPattern: word(data, 4 * index, of: UInt32.self)))
+                    message.descriptors.append(Int32(bitPattern: data.integer(at: 4 * index, of: UInt32.self)))
                 }
             } else if level == UInt32(socketLevel), type == credentialsType, data.count >= 12 {
                 message.credentials = .init(
-                    pid: Int32(bitPattern: word(data, 0, of: UInt32.self)), uid: word(data, 4, of: UInt32.self),
-                    gid: word(data, 8, of: UInt32.self))
+                    pid: Int32(bitPattern: data.integer(at: 0, of: UInt32.self)),
+                    uid: data.integer(at: 4, of: UInt32.self),
+                    gid: data.integer(at: 8, of: UInt32.self))
             }
             rest = rest.dropFirst((length + 7) & ~7)
         }
-    }
-
-    private static func word<Value: FixedWidthInteger>(
-        _ bytes: ArraySlice<UInt8>, _ offset: Int, of type: Value.Type
-    ) -> Value {
-        var value: Value = 0
-        for (index, byte) in bytes.dropFirst(offset).prefix(Value.bitWidth / 8).enumerated() {
-            value |= Value(byte) << Value(8 * index)
-        }
-        return value
     }
 
     /// sendmsg(2) of a whole message, without waiting and without SIGPIPE.
@@ -151,10 +142,10 @@ extension Sockets {
     private static func controlBytes(_ message: SocketMessage) -> [UInt8] {
         var control: [UInt8] = []
         func add(_ type: UInt32, _ words: [UInt32]) {
-            append(UInt64(head + 4 * words.count), to: &control)
-            append(UInt32(socketLevel), to: &control)
-            append(type, to: &control)
-            for word in words { append(word, to: &control) }
+            control.append(integer: UInt64(head + 4 * words.count))
+            control.append(integer: UInt32(socketLevel))
+            control.append(integer: type)
+            for word in words { control.append(integer: word) }
             while control.count % 8 != 0 { control.append(0) }
         }
         if let sender = message.credentials {
@@ -162,11 +153,5 @@ extension Sockets {
         }
         if !message.descriptors.isEmpty { add(rights, message.descriptors.map(UInt32.init(bitPattern:))) }
         return control
-    }
-
-    private static func append<Value: FixedWidthInteger>(_ value: Value, to bytes: inout [UInt8]) {
-        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> Value(shift)))
-        }
     }
 }

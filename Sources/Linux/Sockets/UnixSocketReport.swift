@@ -34,14 +34,14 @@ public struct UnixSocketReport: Sendable, Hashable {
         let socket = try Sockets.make(Sockets.netlink, 3, 4)
         let (byFamily, request, dump): (UInt16, UInt16, UInt16) = (20, 0x1, 0x300)
         var question: [UInt8] = []
-        append(UInt32(40), to: &question)
-        append(byFamily, to: &question)
-        append(request | dump, to: &question)
-        append(UInt32(1), to: &question)
-        append(UInt32(0), to: &question)
+        question.append(integer: UInt32(40))
+        question.append(integer: byFamily)
+        question.append(integer: request | dump)
+        question.append(integer: UInt32(1))
+        question.append(integer: UInt32(0))
         question += [UInt8(Sockets.unix), 0, 0, 0]
         // All states, any inode; UDIAG_SHOW_NAME, VFS, PEER, ICONS and RQLEN; any cookie.
-        for word in [UInt32.max, 0, 0x1f, .max, .max] { append(word, to: &question) }
+        for word in [UInt32.max, 0, 0x1f, .max, .max] { question.append(integer: word) }
         try Sockets.send(socket.raw, SocketMessage(question))
         var found: [UInt32: UnixSocketReport] = [:]
         while true {
@@ -55,13 +55,13 @@ public struct UnixSocketReport: Sendable, Hashable {
         let (error, done): (UInt16, UInt16) = (2, 3)
         var rest = answer[...]
         while rest.count >= 16 {
-            let length = Int(number(rest, 0, of: UInt32.self))
+            let length = Int(rest.integer(at: 0, of: UInt32.self))
             guard length >= 16, length <= rest.count else { throw .badMessage }
-            let type = number(rest, 4, of: UInt16.self)
+            let type = rest.integer(at: 4, of: UInt16.self)
             if type == done { return true }
             let body = rest.dropFirst(16).prefix(length - 16)
             if type == error {
-                throw Errno(rawValue: -Int32(bitPattern: number(body, 0, of: UInt32.self)))
+                throw Errno(rawValue: -Int32(bitPattern: body.integer(at: 0, of: UInt32.self)))
             }
             if let report = UnixSocketReport(body) { found[report.inode] = report }
             rest = rest.dropFirst((length + 3) & ~3)
@@ -73,14 +73,14 @@ public struct UnixSocketReport: Sendable, Hashable {
     private init?(_ body: ArraySlice<UInt8>) {
         let bytes = Array(body)
         guard bytes.count >= 16, let state = State(rawValue: bytes[2]) else { return nil }
-        inode = Self.number(body, 4, of: UInt32.self)
+        inode = body.integer(at: 4, of: UInt32.self)
         type = Int32(bytes[1])
         self.state = state
         var rest = body.dropFirst(16)
         while rest.count >= 4 {
-            let length = Int(Self.number(rest, 0, of: UInt16.self))
+            let length = Int(rest.integer(at: 0, of: UInt16.self))
             guard length >= 4, length <= rest.count else { return }
-            take(Self.number(rest, 2, of: UInt16.self), rest.dropFirst(4).prefix(length - 4))
+            take(rest.integer(at: 2, of: UInt16.self), rest.dropFirst(4).prefix(length - 4))
             rest = rest.dropFirst((length + 3) & ~3)
         }
     }
@@ -90,33 +90,17 @@ public struct UnixSocketReport: Sendable, Hashable {
         switch attribute {
         case 0: name = Array(value)
         case 1:
-            fileInode = Self.number(value, 0, of: UInt32.self)
+            fileInode = value.integer(at: 0, of: UInt32.self)
             // The kernel's own form of a device number: 20 bits of minor.
-            let device = Self.number(value, 4, of: UInt32.self)
+            let device = value.integer(at: 4, of: UInt32.self)
             fileDevice = DeviceNumber(major: device >> 20, minor: device & 0xfffff)
-        case 2: peer = Self.number(value, 0, of: UInt32.self)
-        case 3: waiting = (0..<value.count / 4).map { Self.number(value, 4 * $0, of: UInt32.self) }
+        case 2: peer = value.integer(at: 0, of: UInt32.self)
+        case 3: waiting = (0..<value.count / 4).map { value.integer(at: 4 * $0, of: UInt32.self) }
         case 4:
-            receiveQueue = Self.number(value, 0, of: UInt32.self)
-            sendQueue = Self.number(value, 4, of: UInt32.self)
+            receiveQueue = value.integer(at: 0, of: UInt32.self)
+            sendQueue = value.integer(at: 4, of: UInt32.self)
         case 6: shutdown = value.first ?? 0
         default: break
-        }
-    }
-
-    private static func number<Value: FixedWidthInteger>(
-        _ bytes: ArraySlice<UInt8>, _ offset: Int, of type: Value.Type
-    ) -> Value {
-        var value: Value = 0
-        for (index, byte) in bytes.dropFirst(offset).prefix(Value.bitWidth / 8).enumerated() {
-            value |= Value(byte) << Value(8 * index)
-        }
-        return value
-    }
-
-    private static func append<Value: FixedWidthInteger>(_ value: Value, to bytes: inout [UInt8]) {
-        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> Value(shift)))
         }
     }
 }
