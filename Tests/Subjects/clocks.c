@@ -4,12 +4,11 @@
  * with an argument there is no such thread.
  */
 #include "subject.h"
-#include <elf.h>
+#include "vdso.h"
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/time.h>
 
-static const char *base;
 static int (*vdso_clock_gettime)(clockid_t, struct timespec *);
 static int (*vdso_clock_getres)(clockid_t, struct timespec *);
 static int (*vdso_gettimeofday)(struct timeval *, struct timezone *);
@@ -19,33 +18,6 @@ static ssize_t (*vdso_getrandom)(void *, size_t, unsigned, void *, size_t);
 
 static volatile unsigned long calls;
 static volatile const char *wrong;
-
-/* The address of an exported function; NULL where there is none. */
-static void *lookup(const char *name)
-{
-	const Elf64_Ehdr *header = (const void *)base;
-	const Elf64_Phdr *segment = (const void *)(base + header->e_phoff);
-	const Elf64_Dyn *dynamic = NULL;
-	const Elf64_Sym *symbols = NULL;
-	const char *strings = NULL;
-	const uint32_t *hash = NULL;
-
-	for (int i = 0; i < header->e_phnum; i++)
-		if (segment[i].p_type == PT_DYNAMIC)
-			dynamic = (const void *)(base + segment[i].p_offset);
-	for (; dynamic && dynamic->d_tag; dynamic++) {
-		if (dynamic->d_tag == DT_SYMTAB)
-			symbols = (const void *)(base + dynamic->d_un.d_ptr);
-		if (dynamic->d_tag == DT_STRTAB)
-			strings = base + dynamic->d_un.d_ptr;
-		if (dynamic->d_tag == DT_HASH)
-			hash = (const void *)(base + dynamic->d_un.d_ptr);
-	}
-	for (uint32_t i = 0; hash && symbols && strings && i < hash[1]; i++)
-		if (!strcmp(strings + symbols[i].st_name, name) && symbols[i].st_shndx)
-			return (void *)(base + symbols[i].st_value);
-	return NULL;
-}
 
 static double seconds(const struct timespec *t)
 {

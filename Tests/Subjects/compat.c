@@ -3,6 +3,7 @@
  * its ways into the kernel, handlers whose return address is in the vdso, lists of robust futexes, registers.
  */
 #include "subject.h"
+#include "vdso.h"
 #if !defined(__i386__)
 int main(void)
 {
@@ -11,7 +12,6 @@ int main(void)
 }
 #else
 #include <asm/ldt.h>
-#include <elf.h>
 #include <pthread.h>
 #include <sys/auxv.h>
 
@@ -24,7 +24,6 @@ struct robust_head {
 };
 
 static __thread int mine;
-static const char *base;
 static int (*vdso_clock_gettime)(clockid_t, struct timespec *);
 static struct user_desc segments[THREADS][3];
 static struct robust_head *lists[THREADS];
@@ -42,32 +41,6 @@ struct kernel_action {
 
 static void on_plain(int number) { plain += number; }
 static void on_information(int number) { with_information += number; }
-
-static void *lookup(const char *name)
-{
-	const Elf32_Ehdr *header = (const void *)base;
-	const Elf32_Phdr *segment = (const void *)(base + header->e_phoff);
-	const Elf32_Dyn *dynamic = NULL;
-	const Elf32_Sym *symbols = NULL;
-	const char *strings = NULL;
-	const uint32_t *hash = NULL;
-
-	for (int i = 0; i < header->e_phnum; i++)
-		if (segment[i].p_type == PT_DYNAMIC)
-			dynamic = (const void *)(base + segment[i].p_offset);
-	for (; dynamic && dynamic->d_tag; dynamic++) {
-		if (dynamic->d_tag == DT_SYMTAB)
-			symbols = (const void *)(base + dynamic->d_un.d_ptr);
-		if (dynamic->d_tag == DT_STRTAB)
-			strings = base + dynamic->d_un.d_ptr;
-		if (dynamic->d_tag == DT_HASH)
-			hash = (const void *)(base + dynamic->d_un.d_ptr);
-	}
-	for (uint32_t i = 0; hash && symbols && strings && i < hash[1]; i++)
-		if (!strcmp(strings + symbols[i].st_name, name) && symbols[i].st_shndx)
-			return (void *)(base + symbols[i].st_value);
-	return NULL;
-}
 
 static uint16_t selector(void)
 {
