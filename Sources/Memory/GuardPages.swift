@@ -9,16 +9,20 @@ internal import Tracing
 public enum GuardPages {
     /// All guards of a frozen process, in the order of their addresses.
     ///
-    /// Only the page tables know them; where the kernel does not tell them (before 6.15), there are none to be found.
+    /// Only the page tables know them; where the kernel does not tell them (before 6.15), there are none to be found. A
+    /// kernel without PAGEMAP_SCAN has none, and to read a word for each page between the first mapping and the last would
+    /// take for ever.
+    ///
+    /// - Parameter useScan: false for what happens on a kernel without PAGEMAP_SCAN.
     public static func find(
-        _ pid: Int32, _ areas: [(area: MappedArea, kind: AreaKind)]
+        _ pid: Int32, _ areas: [(area: MappedArea, kind: AreaKind)], useScan: Bool = true
     ) throws(Problem) -> [Range<UInt64>] {
         var found: [Range<UInt64>] = []
         let own = areas.filter { canHaveSome($0.kind) }.map(\.area.range)
         guard let first = own.first, let last = own.last else { return [] }
         do throws(Errno) {
-            let map = try PageMap(of: pid)
-            guard map.canTellGuards else { return [] }
+            let map = try PageMap(of: pid, useScan: useScan)
+            guard map.canScan && map.canTellGuards else { return [] }
             // One walk for all mappings: the kernel passes over what is not mapped.
             let query = PageMap.Query(all: .guarded, reported: .guarded)
             try map.scan(first.lowerBound..<last.upperBound, query) { run in found.append(run.range) }
