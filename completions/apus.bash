@@ -241,7 +241,7 @@ _apus_restore() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
     repeating_options=(--action-script --external --inherit-fd)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile --pid-policy)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile --pid-policy --lsm-profile)
     __apus_offer_flags_options -1
 
     # Offer option value completions
@@ -287,6 +287,9 @@ _apus_restore() {
         ;;
     '--pid-policy')
         __apus_add_completions -W 'exact'$'\n''new-namespace'
+        return
+        ;;
+    '--lsm-profile')
         return
         ;;
     esac

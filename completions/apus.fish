@@ -25,7 +25,7 @@ function __apus_parse_tokens -S
         case 'dump'
             __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'evasive-devices' 'ghost-limit=' 'timeout=' 'status-fd=' 'h/help'
         case 'restore'
-            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'pid-policy=' 'continue-clocks' 'dry-run' 'h/help'
+            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'pid-policy=' 'continue-clocks' 'lsm-profile=' 'dry-run' 'h/help'
         case 'check'
             __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'all' 'h/help'
         case 'show'
@@ -140,6 +140,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" pidfile' -l 'pidfile' -d 'Write the pid of the restored root into this file, relative to the work directory.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" pid-policy' -l 'pid-policy' -d 'The pids have to be free here (exact), or are made free by a pid namespace (new-namespace).' -rfka 'exact new-namespace'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" continue-clocks' -l 'continue-clocks' -d 'Let the monotonic clocks go on where they were, in a time namespace.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" lsm-profile' -l 'lsm-profile' -d 'What the security module has the tasks run as, apparmor:NAME or selinux:LABEL, in place of what it was.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" dry-run' -l 'dry-run' -d 'Print the plan and make nothing.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus check" D images-dir' -s 'D' -l 'images-dir' -d 'Where the image files are.' -rfa '(__apus_complete_directories)'

@@ -59,6 +59,7 @@
 #define PROT_READ_EXEC 5
 #define MAP_SHARED_FIXED 0x11
 
+#define NR_write 1
 #define NR_close 3
 #define NR_mmap 9
 #define NR_munmap 11
@@ -66,10 +67,12 @@
 #define NR_rt_sigreturn 15
 #define NR_sendto 44
 #define NR_recvfrom 45
+#define NR_capset 126
 #define NR_exit_group 231
 #define NR_compat_rt_sigreturn 173
 #define MSG_NOSIGNAL 0x4000
 #define MINUS_EINTR -4
+#define CAPABILITY_VERSION_3 0x20080522
 
 	.section .rodata
 	.balign 16
@@ -78,6 +81,7 @@
 	.globl apus_trampoline_resume, apus_trampoline_resume_registers, apus_trampoline_resume_end
 	.globl apus_trampoline_resume_jump
 	.globl apus_trampoline_husk, apus_trampoline_husk_end
+	.globl apus_trampoline_bystander, apus_trampoline_bystander_end
 	.globl apus_trampoline_sigreturn, apus_trampoline_sigreturn_end
 	.globl apus_trampoline_compat_sigreturn, apus_trampoline_compat_sigreturn_end
 
@@ -334,5 +338,38 @@ HUSK_FILE:
 HUSK_CONTROL:
 	.quad 0
 apus_trampoline_husk_end:
+
+	// The bystander: all the code of a process that has no rights and does nothing. It gives up its capabilities, says so
+	// over descriptor 0, and ends when the other end of that is gone. What it sends is the result of capset(2).
+	.balign 16
+apus_trampoline_bystander:
+	subq $64, %rsp
+	xorl %eax, %eax
+	movq %rax, 8(%rsp)
+	movq %rax, 16(%rsp)
+	movq %rax, 24(%rsp)
+	movl $CAPABILITY_VERSION_3, %eax
+	movq %rax, (%rsp)		// the header, of this process; behind it six empty halves of sets
+	movq %rsp, %rdi
+	leaq 8(%rsp), %rsi
+	movl $NR_capset, %eax
+	syscall
+	movb %al, (%rsp)
+	xorl %edi, %edi
+	movq %rsp, %rsi
+	movl $1, %edx
+	movl $NR_write, %eax
+	syscall
+8:	xorl %edi, %edi
+	movq %rsp, %rsi
+	movl $1, %edx
+	xorl %eax, %eax			// NR_read
+	syscall
+	cmpq $MINUS_EINTR, %rax
+	je 8b
+	xorl %edi, %edi
+	movl $NR_exit_group, %eax
+	syscall
+apus_trampoline_bystander_end:
 
 	.section .note.GNU-stack,"",@progbits

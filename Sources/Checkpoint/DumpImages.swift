@@ -181,7 +181,7 @@ struct DumpImages {
         inventory.rootIds = TaskIdentities.own
         inventory.nsPerID = true
         inventory.rootCgSet = 1
-        inventory.lsmtype = .noLsm
+        inventory.lsmtype = SecurityModule.ofHost?.type ?? .noLsm
         inventory.networkLockMethod = 0
         inventory.pluginsEntry = PluginsEntry()
         inventory.dumpCriuRunID = try RunIdentity.make()

@@ -38,13 +38,15 @@ struct DumpSession {
         // Whatever cannot be carried is found while the tree still runs.
         let running = try Survey.running(from: options.pid, options)
         try Problems.throwIfAny(running.obstacles)
+        // Started while the tree runs: most trees belong to one user.
+        let domains = LandlockDomains(treeFrom: options.pid)
         clock.mark("survey", logger)
         let still = try StillTree(options, deadline, running.known)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
         clock.stoodStill(since: still.since)
         do {
-            let committed = try dump(still, into: directory, scripts)
+            let committed = try dump(still, into: directory, scripts, domains)
             committed.end(tree, options.finally, deadline)
             if !hasThawed { statistics.dump?.frozenTime = clock.sinceFreeze() }
             clock.mark("end", logger)
@@ -76,7 +78,8 @@ struct DumpSession {
 
     /// Everything between the freeze and the commit.
     private mutating func dump(
-        _ still: StillTree, into directory: ImageDirectory, _ scripts: ActionScripts
+        _ still: StillTree, into directory: ImageDirectory, _ scripts: ActionScripts,
+        _ domains: LandlockDomains
     ) throws -> CommittedDump {
         // The tree may have changed until it stood still.
         let (tree, survey) = (still.tree, still.survey)
@@ -89,7 +92,7 @@ struct DumpSession {
         var images = DumpImages(directory, Descriptions(circumstances))
         images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
         var twins = Twins(for: survey.processes, options, logger)
-        try capture(tree, survey, &images, &twins)
+        try capture(tree, survey, &images, &twins, domains)
         // Before the pages: what is under way may be shared memory.
         try images.descriptions.captureQueues()
         if !twins.areMade { try survey.known.confirm([:]) }
@@ -126,9 +129,11 @@ struct DumpSession {
     }
 
     private mutating func capture(
-        _ tree: FrozenTree, _ survey: Survey, _ images: inout DumpImages, _ twins: inout Twins
+        _ tree: FrozenTree, _ survey: Survey, _ images: inout DumpImages, _ twins: inout Twins,
+        _ domains: LandlockDomains
     ) throws {
         var identities = TaskIdentities()
+        var keyrings = KeyringLosses()
         let clocks = survey.clocks
         for (process, surveyed) in zip(tree.processes, survey.processes) {
             try Cancellation.check()
@@ -140,11 +145,12 @@ struct DumpSession {
             var ids = try identities.ids(of: process, surveyed)
             ids.timeNsID = clocks.number(own: ids.timeNsID)
             let captured = try ProcessCapture(process: process, surveyed: surveyed, deadline: deadline)
-                .run(&images.seccompFilters, &twins)
+                .run(&images.seccompFilters, &twins, domains)
             statistics.roundTrips += UInt64(captured.roundTrips)
+            keyrings.add(captured, surveyed.object)
             try images.write(captured, surveyed, ids)
         }
-        images.descriptions.losses.forEach { logger.warning("\($0)") }
+        (images.descriptions.losses + domains.doubts + keyrings.texts).forEach { logger.warning("\($0)") }
     }
 
     private func treeEntries(_ tree: FrozenTree, _ survey: Survey) -> [PstreeEntry] {

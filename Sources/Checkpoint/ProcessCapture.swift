@@ -19,6 +19,9 @@ struct CapturedProcess {
     /// What mlockall(2) has said about mappings to come.
     var futureLocks: UInt32 = 0
     let roundTrips: Int
+    /// The kinds of keyrings that its threads have of their own.
+    var keyrings: [String] = []
+    var session: Keyrings.Session?
     /// What is left of sleeps, by thread.
     var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
 }
@@ -32,8 +35,11 @@ struct ProcessCapture {
     /// - Parameters:
     ///   - filters: where seccomp filters are recorded.
     ///   - twins: where it gets its twin, if it is to have one.
+    ///   - domains: what is known of users whose processes are asked about Landlock.
     /// - Throws: the process is as it was then.
-    func run(_ filters: inout SeccompFilters, _ twins: inout Twins) throws(Problem) -> CapturedProcess {
+    func run(
+        _ filters: inout SeccompFilters, _ twins: inout Twins, _ domains: LandlockDomains
+    ) throws(Problem) -> CapturedProcess {
         try refuseDispatch()
         try suspendFilters()
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
@@ -41,7 +47,7 @@ struct ProcessCapture {
             process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
         do throws(Problem) {
             let (answers, futureLocks) = try Processes.urgently { () throws(Problem) in
-                let answers = try ask(control)
+                let answers = try ask(control, domains)
                 let futureLocks = try MemoryTraitsCapture.futureLocks(surveyed)
                 try twins.add(control, isSubreaper: answers.attributes.isSubreaper)
                 try control.release()
@@ -68,35 +74,57 @@ struct ProcessCapture {
         var attributes: ProcessAttributes
         var peculiarities: ProcessAttributes.Peculiarities
         var threads: [ThreadAttributes]
+        /// As many as `threads`.
+        var status: [TaskStatus]
         /// Of a 32-bit program, as many as `threads`.
         var compat: [CompatThread] = []
+        var session: Keyrings.Session?
     }
 
     /// One batch for all that concerns the process and its leader; one for each other thread.
-    private func ask(_ control: RemoteControl) throws(Problem) -> Answers {
+    private func ask(_ control: RemoteControl, _ domains: LandlockDomains) throws(Problem) -> Answers {
+        let status = try status(of: process.threads[0])
         var batch = Batch()
         let actions = SignalActions.Questions(&batch)
         let timers = Timers.Questions(surveyed.timers, &batch)
         let attributes = ProcessAttributes.Questions(&batch)
         let peculiarities = ProcessAttributes.Peculiarities.Questions(&batch)
-        let leader = ThreadAttributes.Questions(&batch)
+        let leader = ThreadAttributes.Questions(&batch, bystander: domains.bystander(of: status))
         let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
+        let session = try askSession(control, &batch)
         let result = try control.run(batch)
-        try result.check()
+        if result.failedCall != session?.maker { try result.check() }
         var answers = Answers(
             actions: actions.answer(result), timers: timers.answer(result), attributes: attributes.answer(result),
             peculiarities: peculiarities.answer(result), threads: [leader.answer(result)],
-            compat: compat.map { [$0.answer(result)] } ?? [])
+            status: [status], compat: compat.map { [$0.answer(result)] } ?? [])
+        if let session, result.failedCall == nil {
+            answers.session = session.question.answer(try control.collect(ofChild: session.calls))
+        }
+        try domains.judge(answers.threads[0].landlock, status, surveyed.object)
         for thread in process.threads.dropFirst() {
+            let status = try self.status(of: thread)
             var batch = Batch()
-            let questions = ThreadAttributes.Questions(&batch)
+            let questions = ThreadAttributes.Questions(&batch, bystander: domains.bystander(of: status))
             let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
             let result = try control.run(batch, on: thread)
             try result.check()
             answers.threads.append(questions.answer(result))
+            answers.status.append(status)
+            try domains.judge(answers.threads.last?.landlock, status, surveyed.object)
             if let compat { answers.compat.append(compat.answer(result)) }
         }
         return answers
+    }
+
+    /// Adds a child that asks for the session keyring, where there may be any.
+    private func askSession(
+        _ control: RemoteControl, _ batch: inout Batch
+    ) throws(Problem) -> (question: Keyrings.SessionQuestion, maker: Int, calls: Batch)? {
+        guard Keyrings.mayHaveSessions, !control.isCompat, surveyed.status.seccompMode ?? 0 == 0 else { return nil }
+        let question = Keyrings.SessionQuestion()
+        let (maker, calls) = try control.addChild(making: question.calls, to: &batch)
+        return (question, maker, calls)
     }
 
     private func capture(
@@ -111,10 +139,10 @@ struct ProcessCapture {
         }
         var threadSettings: [(tid: Int32, settings: ThreadSettings)] = []
         var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
-        for (thread, attributes) in zip(process.threads, answers.threads) {
+        for (index, thread) in process.threads.enumerated() {
             let capture = ThreadCapture(
-                thread: thread, process: surveyed.name, memory: control.memory, attributes: attributes,
-                actions: answers.actions)
+                thread: thread, process: surveyed.name, memory: control.memory, attributes: answers.threads[index],
+                status: answers.status[index], actions: answers.actions)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
             if control.isCompat { try complete(&core, answers, of: thread.tid) }
@@ -126,7 +154,14 @@ struct ProcessCapture {
         settings.look(at: ProcessDirectory(process.eye), leadsSession: surveyed.stat.session == process.pid)
         return CapturedProcess(
             pid: process.pid, cores: cores, attributes: answers.attributes, settings: settings,
-            threadSettings: threadSettings, roundTrips: control.roundTrips, sleeps: sleeps)
+            threadSettings: threadSettings, roundTrips: control.roundTrips,
+            keyrings: Set(answers.threads.flatMap(\.keyrings)).sorted(), session: answers.session, sleeps: sleeps)
+    }
+
+    private func status(of thread: Tracee) throws(Problem) -> TaskStatus {
+        do throws(ProcfsError) { return try ProcessDirectory(thread.pid, thread: thread.tid).status() } catch {
+            throw unreadable(error.errno ?? .ioError, "read of \(error.file)")
+        }
     }
 
     private func complete(_ core: inout CoreEntry, _ answers: Answers, of tid: Int32) throws(Problem) {

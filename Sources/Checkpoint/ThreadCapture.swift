@@ -12,6 +12,7 @@ struct ThreadCapture {
     let process: String
     let memory: ProcessMemory
     let attributes: ThreadAttributes
+    let status: TaskStatus
     let actions: SignalActions
 
     /// The core image, of the leader without its task-wide part, and what has no place in it.
@@ -70,7 +71,6 @@ struct ThreadCapture {
         _ pending: [[UInt8]], _ rseq: RseqEntry?, _ filters: inout SeccompFilters, _ settings: inout ThreadSettings
     ) throws -> ThreadCoreEntry {
         let directory = ProcessDirectory(thread.pid, thread: thread.tid)
-        let status = try directory.status()
         let stat = try directory.stat()
         let scheduling = try Processes.scheduling(of: thread.tid)
         settings.look(at: thread.tid, scheduling, flags: stat.flags)
@@ -87,6 +87,10 @@ struct ThreadCapture {
         if attributes.deathSignal != 0 { entry.pdeathSig = UInt32(bitPattern: attributes.deathSignal) }
         entry.signalsP = PendingSignals.entry(pending)
         entry.creds = Credentials.entry(status, secureBits: attributes.secureBits)
+        if let module = SecurityModule.ofHost {
+            if let label = module.label(of: directory) { entry.creds.lsmProfile = label }
+            if let label = module.socketLabel(of: directory) { entry.creds.lsmSockcreate = label }
+        }
         entry.commBytes = stat.name
         if let rseq { entry.rseqEntry = rseq }
         entry.cgSet = 1

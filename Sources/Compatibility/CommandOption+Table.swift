@@ -49,8 +49,8 @@ extension CommandOption {
         .init("timeout", nil, .required("seconds"), for: dumps, does: "How long the whole dump may take; 0 for ever"),
         .init("freeze-cgroup", nil, .required("dir"), for: dumps, status: .notBuilt, does: "Freeze by this cgroup"),
         .init(
-            "lsm-profile", nil, .required("type:name"), for: .init(.restore), status: .notBuilt,
-            does: "Set an LSM profile"),
+            "lsm-profile", nil, .required("type:name"), for: .init(.restore),
+            does: "What the tasks run as: apparmor:NAME, selinux:LABEL"),
         .init(
             "lsm-mount-context", nil, .required("context"), for: .init(.restore), status: .notBuilt,
             does: "Mount context"),

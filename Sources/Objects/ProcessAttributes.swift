@@ -88,6 +88,10 @@ public struct ThreadAttributes: Sendable {
     public var secureBits: UInt32
     /// As far as the thread itself can tell.
     public var settings: ThreadSettings
+    /// nil where it was not asked.
+    public var landlock: Landlock.Answer?
+    /// The keyrings that it has of its own.
+    public var keyrings: [String]
 
     private static let (getAddress, getDeathSignal, getSecureBits): (Int, Int, Int) = (40, 2, 27)
 
@@ -96,9 +100,14 @@ public struct ThreadAttributes: Sendable {
         let stack, address, deathSignal: Batch.Buffer
         let secureBits: Int
         let settings: ThreadSettings.Questions
+        let landlock: Landlock.Question?
+        let keyrings: Keyrings.Question
 
-        public init(_ batch: inout Batch) {
+        /// - Parameter bystander: of the thread's real user and group, where Landlock is to be asked about.
+        public init(_ batch: inout Batch, bystander: Bystander? = nil) {
             settings = ThreadSettings.Questions(&batch)
+            keyrings = Keyrings.Question(&batch)
+            landlock = bystander.map { Landlock.Question($0, &batch) }
             stack = batch.space(24)
             batch.call(Int(SYS_sigaltstack), 0, .address(stack), for: "read its alternate signal stack")
             address = batch.space(8)
@@ -119,7 +128,8 @@ public struct ThreadAttributes: Sendable {
             return ThreadAttributes(
                 signalStack: entry, clearAddress: result.integer(UInt64.self, in: address),
                 deathSignal: result.integer(Int32.self, in: deathSignal),
-                secureBits: UInt32(truncatingIfNeeded: result[secureBits]), settings: settings.answer(result))
+                secureBits: UInt32(truncatingIfNeeded: result[secureBits]), settings: settings.answer(result),
+                landlock: landlock?.answer(result), keyrings: keyrings.answer(result))
         }
     }
 }

@@ -19,8 +19,9 @@ public struct ProcessSettings: Sendable, Equatable {
     public var hugePages: UInt32?
     /// ARCH_REQ_XCOMP_PERM: the XSAVE features that it has asked to be allowed to use, a bit for each: 18 for the tiles of AMX.
     public var requestedFeatures: UInt64 = 0
-    /// What the security module of the host has it run as (/proc/PID/attr/current), where Apus runs as something else.
-    public var securityLabel: String?
+
+    /// ARCH_ENABLE_TAGGED_ADDR: how many bits at the top of its pointers the processor does not look at (LAM).
+    public var tagBits: Int?
 
     public init() {}
 
@@ -33,8 +34,8 @@ public struct ProcessSettings: Sendable, Equatable {
 
     /// The questions of one batch. A kernel that does not know one of them has no such setting.
     public struct Questions: Sendable {
-        let denial, merging, hugePages, features: Int
-        let permission: Batch.Buffer
+        let denial, merging, hugePages, features, tagged: Int
+        let permission, untagMask: Batch.Buffer
 
         public init(_ batch: inout Batch) {
             func ask(_ number: Int) -> Int {
@@ -49,6 +50,11 @@ public struct ProcessSettings: Sendable, Equatable {
             features = batch.call(
                 Int(SYS_arch_prctl), .int(getPermission), .address(permission), expecting: Batch.anything,
                 for: "read which features of the processor it has asked for")
+            let getMask = 0x4001
+            untagMask = batch.space(8)
+            tagged = batch.call(
+                Int(SYS_arch_prctl), .int(getMask), .address(untagMask), expecting: Batch.anything,
+                for: "read which bits of its pointers are tags")
         }
 
         public func answer(_ result: BatchResult) -> ProcessSettings {
@@ -58,6 +64,8 @@ public struct ProcessSettings: Sendable, Equatable {
             if result[features] == 0 {
                 settings.requestedFeatures = result.integer(UInt64.self, in: permission) & dynamicFeatures
             }
+            let mask = result.integer(UInt64.self, in: untagMask)
+            if result[tagged] == 0, mask != 0, mask != .max { settings.tagBits = (~mask).nonzeroBitCount }
             if result[hugePages] > 1 { settings.hugePages = UInt32(truncatingIfNeeded: result[hugePages]) }
             return settings
         }
@@ -69,9 +77,6 @@ public struct ProcessSettings: Sendable, Equatable {
     public mutating func look(at directory: ProcessDirectory, leadsSession: Bool) {
         if let filter = try? directory.coreDumpFilter(), filter != Self.usualCoreDumpFilter { coreDumpFilter = filter }
         if leadsSession, let nice = Self.autogroupNice(directory), nice != 0 { autogroupNice = nice }
-        if let label = Self.label(directory), label != Self.label(ProcessDirectory(path: "/proc/self")) {
-            securityLabel = label
-        }
     }
 
     /// "/autogroup-12 nice 0"
@@ -79,14 +84,6 @@ public struct ProcessSettings: Sendable, Equatable {
         guard let text = try? directory.contents(of: "autogroup") else { return nil }
         let words = String(decoding: text, as: UTF8.self).split { $0 == " " || $0 == "\n" }
         return words.last.flatMap { Int32($0) }
-    }
-
-    /// - Returns: nil where the host has no security module that labels processes.
-    public static func label(_ directory: ProcessDirectory) -> String? {
-        guard let text = try? Files.contents(of: directory.path.appending("attr/current")), !text.isEmpty else {
-            return nil
-        }
-        return String(validating: text.prefix { $0 != 0 && $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     }
 }
 
@@ -102,8 +99,8 @@ extension ProcessSettings {
         add("deny_write_execute", denyWriteExecute)
         if mergesMemory { members.append(.init("memory_merge", true)) }
         add("huge_pages", hugePages)
+        add("tag_bits", tagBits)
         if requestedFeatures != 0 { add("requested_features", requestedFeatures) }
-        if let securityLabel { members.append(.init("security_label", .string(securityLabel))) }
         return .object(members)
     }
 
@@ -119,6 +116,6 @@ extension ProcessSettings {
         mergesMemory = json["memory_merge"] == .bool(true)
         hugePages = number("huge_pages")
         requestedFeatures = number("requested_features") ?? 0
-        securityLabel = json["security_label"]?.string
+        tagBits = number("tag_bits")
     }
 }

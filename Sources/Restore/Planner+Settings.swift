@@ -87,7 +87,7 @@ extension Planner {
         }
     }
 
-    private mutating func note(_ text: String) {
+    mutating func note(_ text: String) {
         if !plan.notes.contains(text) { plan.notes.append(text) }
     }
 
@@ -118,6 +118,13 @@ extension Planner {
                 Int(SYS_arch_prctl), .int(askFor), .int(feature),
                 for: "allow it XSAVE feature \(feature), which this processor has to have")
         }
+        if let bits = settings.tagBits {
+            // Only a process that never had a second thread may.
+            let enable = 0x4002  // ARCH_ENABLE_TAGGED_ADDR
+            batch.call(
+                Int(SYS_arch_prctl), .int(enable), .int(bits),
+                for: "let it use tagged pointers (LAM), which this processor has to have")
+        }
         if settings.mergesMemory {
             prctl(67, 1, losing: "its memory is no longer merged as a whole (PR_SET_MEMORY_MERGE)", in: &batch)
         }
@@ -131,34 +138,17 @@ extension Planner {
         prctl(65, UInt64(denial), for: "forbid it to make memory executable (PR_SET_MDWE)", in: &batch)
     }
 
-    /// The login that it belongs to, and what the security module has it run as: while the files of `/proc` are there.
-    mutating func composeLabels(_ task: TaskImages, in batch: inout Batch) {
+    /// The login that it belongs to: while the files of `/proc` are there.
+    func composeLogin(_ task: TaskImages, in batch: inout Batch) {
         let login = task.task.hasLoginuid ? task.task.loginuid : UInt32.max
-        if login != host.loginUser {
-            write(
-                login == .max ? "-1" : "\(login)", to: "/proc/self/loginuid", for: "set the user of its login",
-                losing: "the user of its login (loginuid) is \(host.loginUser) and not \(login)", in: &batch)
-        }
-        guard let label = ProcessSettings(images.supplement[.process, task.pid]).securityLabel,
-            label != host.securityLabel
-        else { return }
-        guard let own = host.securityLabel else {
-            return problems.append(
-                Problem(
-                    .rightsMissing, "it ran as \(label), and this host has no security module that knows such labels",
-                    object: .init(pid: task.pid, process: task.task.commText),
-                    remedy: "Restore it on a host with the same security module"))
-        }
-        // AppArmor shows "name (mode)" and takes a command; SELinux takes its label as it is.
-        let isAppArmor = own.hasSuffix(")") || own == "unconfined"
-        let name = label.split(separator: " ").first.map(String.init) ?? label
+        guard login != host.loginUser else { return }
         write(
-            isAppArmor ? "changeprofile \(name)" : label, to: "/proc/thread-self/attr/current",
-            for: "have it run as \(label)", losing: nil, in: &batch)
+            login == .max ? "-1" : "\(login)", to: "/proc/self/loginuid", for: "set the user of its login",
+            losing: "the user of its login (loginuid) is \(host.loginUser) and not \(login)", in: &batch)
     }
 
     /// Has the task write into a file.
-    private func write(
+    func write(
         _ text: String, to path: String, for purpose: String, losing loss: String?, in batch: inout Batch
     ) {
         let name = batch.string(Array(path.utf8))

@@ -15,7 +15,8 @@ extension Planner {
         var rebuild = Batch()
         composeArrival(index, in: &rebuild)
         composeMemory(of: task, in: &rebuild)
-        composeLabels(task, in: &rebuild)
+        composeLogin(task, in: &rebuild)
+        composeEarlyLabel(task, in: &rebuild)
         if !sharing.directories.contains(index) { composeDirectories(task, in: &rebuild) }
         composeTable(index, in: &rebuild)
         composeActions(task, in: &rebuild)

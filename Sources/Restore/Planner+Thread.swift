@@ -77,6 +77,7 @@ extension Planner {
         composeAlternateStack(core, in: &batch)
         if core.hasCreds { composeCredentials(core.creds, of: task, in: &batch) }
         composeDumpable(task, in: &batch)
+        composeLabel(thread, of: task, in: &batch)
         if core.pdeathSig != 0 {
             batch.call(Int(SYS_prctl), 1, .value(UInt64(core.pdeathSig)), for: "set its parent-death signal")
         }

@@ -1,7 +1,7 @@
 public import Diagnostics
 public import Images
 internal import Linux
-internal import Objects
+public import Objects
 internal import SystemPackage
 internal import Tracing
 
@@ -12,6 +12,8 @@ public struct Planner {
     let host: RestoreHost
     let shellJob: Bool
     let leavesStopped: Bool
+    /// What all tasks run as, by order of the caller.
+    private(set) var securityProfile: SecurityProfile?
     /// The files of the image directory.
     let names: [String]
 
@@ -66,12 +68,15 @@ public struct Planner {
     ///
     /// - Throws: everything that stands in the way according to the images and the facts, in one look.
     public static func plan(
-        _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool
+        _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool,
+        securityProfile: SecurityProfile? = nil
     ) throws(Problems) -> RestorePlan {
         try Problems.throwIfAny(Planner.impossibilities(images))
         var room = RestorePlan.Area.prelude + 0x2000 + estimate(images)
         while true {
             var planner = try Planner(images, layers, host, shellJob, leavesStopped, room: room)
+            planner.securityProfile = securityProfile
+            planner.checkLabels()
             planner.refuseWhatWouldBeLost()
             planner.planVdsos()
             planner.composeTasks()

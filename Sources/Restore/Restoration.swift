@@ -37,7 +37,8 @@ public enum Restoration {
         let layers = try PageLayers(of: directory)
         let host = try RestoreHost.current(for: images)
         var plan = try Planner.plan(
-            images, pages: layers, host: host, shellJob: options.shellJob, leavesStopped: options.leaveStopped)
+            images, pages: layers, host: host, shellJob: options.shellJob, leavesStopped: options.leaveStopped,
+            securityProfile: options.securityProfile)
         let clock = TreeClock(images)
         plan.clocks = clock?.continued(options.continueClocks)
         let passed = clock?.report(isContinued: plan.clocks != nil)

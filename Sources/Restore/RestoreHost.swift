@@ -2,7 +2,7 @@ internal import CLinux
 public import Diagnostics
 internal import Glibc
 public import Linux
-internal import Objects
+public import Objects
 internal import SystemPackage
 internal import Tracing
 
@@ -26,8 +26,10 @@ public struct RestoreHost: Sendable {
     public var processors: [UInt8] = [0xff]
     /// The user of the login that Apus belongs to; the highest number for none (pam_loginuid(8)).
     public var loginUser: UInt32 = .max
-    /// What the security module of this host has Apus run as; nil where there is none.
+    /// The security module of this host, what it has Apus run as, and the profiles of AppArmor that are loaded.
+    public var securityModule: SecurityModule?
     public var securityLabel: String?
+    public var securityProfiles: Set<String>?
     /// fs.suid_dumpable: what a change of user makes of the permission to dump a process.
     public var dumpableAfterChangeOfUser: Int32 = 0
     /// The session and the process group of Apus.
@@ -84,7 +86,9 @@ public struct RestoreHost: Sendable {
         if let own = try? own.status().capabilities { host.capabilities = own.permitted }
         host.processors = ProcessorMask.online ?? host.processors
         host.loginUser = (try? own.loginUser()) ?? .max
-        host.securityLabel = ProcessSettings.label(own)
+        host.securityModule = SecurityModule.ofHost
+        host.securityLabel = host.securityModule?.label(of: own)
+        host.securityProfiles = host.securityModule == .appArmor ? SecurityModule.profiles() : nil
         host.dumpableAfterChangeOfUser = number(in: "/proc/sys/fs/suid_dumpable") ?? 0
         host.pidLimit = number(in: "/proc/sys/kernel/pid_max") ?? 32768
         host.pidsInUse = Set(PidsInUse.all())

@@ -1,4 +1,5 @@
 public import Diagnostics
+internal import Objects
 public import SystemPackage
 
 /// What the user asked of a restore, already validated.
@@ -41,6 +42,8 @@ public struct RestoreOptions: Sendable {
     public var tcpEstablished = false
     /// `--ext-unix-sk`: unix sockets whose peer lies outside may be restored.
     public var externalUnixSockets = false
+    /// `--lsm-profile`: what the tasks run as, in place of what they ran as.
+    private(set) var securityProfile: SecurityProfile?
     /// Told how far the work has come, where it may take longer than a second.
     public var progress = Progress.silent
     /// Told the plan of `--dry-run`, readable text with a final newline.
@@ -62,6 +65,15 @@ public struct RestoreOptions: Sendable {
             self.descriptor = descriptor
             self.key = key
         }
+    }
+
+    /// Sets what the tasks run as.
+    ///
+    /// - Parameter text: `TYPE:NAME`.
+    /// - Returns: false where it is nothing of the kind.
+    public mutating func runTasks(as text: String) -> Bool {
+        securityProfile = SecurityProfile(text)
+        return securityProfile != nil
     }
 
     public init(imagesDirectory: FilePath) { self.imagesDirectory = imagesDirectory }

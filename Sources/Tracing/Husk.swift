@@ -16,14 +16,18 @@ public enum Husk {
         at address: RemoteAddress, code: RemoteAddress, codeLength: Int, dataLength: Int, file: Int32,
         control: RemoteAddress
     ) -> [UInt8] {
-        let headers = 64 + 2 * 56
         var text = Trampoline.husk
         var values: [UInt8] = []
         for value in [code.raw, UInt64(codeLength), UInt64(dataLength), UInt64(file), control.raw] {
             values.append(littleEndian: value)
         }
         text.replaceSubrange(text.count - values.count..<text.count, with: values)
+        return program(text, at: address)
+    }
 
+    /// A static ELF of one page of code and no data.
+    static func program(_ text: [UInt8], at address: RemoteAddress) -> [UInt8] {
+        let headers = 64 + 2 * 56
         var bytes: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         bytes.append(littleEndian: UInt16(2))  // ET_EXEC
         bytes.append(littleEndian: UInt16(62))  // EM_X86_64

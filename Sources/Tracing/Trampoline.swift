@@ -15,6 +15,8 @@ enum Trampoline {
 
     /// The husk's code.
     static let husk = bytes(of: APUS_PIECE_HUSK)
+    /// The code of a bystander.
+    static let bystander = bytes(of: APUS_PIECE_BYSTANDER)
 
     /// Where `resume` is entered by a thread that has nothing to unmap.
     static let resumeRegistersOffset = apus_resume_registers_offset()

@@ -34,7 +34,7 @@ struct SettingsTests {
         settings.mergesMemory = true
         settings.hugePages = 3
         settings.requestedFeatures = 1 << 18
-        settings.securityLabel = "system_u:system_r:init_t:s0"
+        settings.tagBits = 6
         #expect(JSON(parsing: Array(settings.json.text().utf8)).map { ProcessSettings($0) } == settings)
     }
 

@@ -33,7 +33,7 @@ enum FixturePlans {
     }
 
     static func plan(
-        _ name: String, shellJob: Bool = false, leavesStopped: Bool = false,
+        _ name: String, shellJob: Bool = false, leavesStopped: Bool = false, securityProfile: SecurityProfile? = nil,
         change: (inout CheckpointImages, inout RestoreHost) -> Void = { _, _ in }
     ) throws -> RestorePlan {
         let directory = try directory(name)
@@ -41,7 +41,9 @@ enum FixturePlans {
         let layers = try PageLayers(of: directory)
         var host = try host(for: images, layers)
         change(&images, &host)
-        return try Planner.plan(images, pages: layers, host: host, shellJob: shellJob, leavesStopped: leavesStopped)
+        return try Planner.plan(
+            images, pages: layers, host: host, shellJob: shellJob, leavesStopped: leavesStopped,
+            securityProfile: securityProfile)
     }
 }
 

@@ -3,6 +3,7 @@
 #include <linux/userfaultfd.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -10,6 +11,26 @@
 #include <sys/un.h>
 
 static int fd = -1, talks;
+
+/* Restricts the calling thread and what it makes to an empty set of rules. */
+static void enter_landlock_domain(void)
+{
+	uint64_t handled[2] = { 1ull << 12, 0 }; /* LANDLOCK_ACCESS_FS_MAKE_SYM; nothing of the network */
+	int rules = syscall(SYS_landlock_create_ruleset, handled, sizeof(handled[0]), 0);
+
+	NEED(rules >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	NEED(syscall(SYS_landlock_restrict_self, rules, 0) == 0 && close(rules) == 0);
+	NEED(symlink("x", "/tmp/landlock-forbids-this") == -1 && errno == EACCES);
+}
+
+static void *restricted_thread(void *started)
+{
+	enter_landlock_domain();
+	*(volatile int *)started = 1;
+	for (;;)
+		pause();
+	return NULL;
+}
 
 static int wait_for_ever(void *unused)
 {
@@ -105,6 +126,21 @@ static void set_up(const char *kind, const char *folder)
 			_exit(0);
 		}
 		NEED(wait(NULL) > 0);
+	} else if (!strcmp(kind, "landlock")) {
+		fd = open("/dev/null", O_RDWR);
+		enter_landlock_domain();
+	} else if (!strcmp(kind, "landlock-user")) {
+		/* Whose real ids are not those that it acts with. */
+		fd = open("/dev/null", O_RDWR);
+		NEED(setresgid(1234, 5678, 5678) == 0 && setresuid(4321, 8765, 8765) == 0);
+		enter_landlock_domain();
+	} else if (!strcmp(kind, "landlock-thread")) {
+		static pthread_t handle;
+		static volatile int started;
+		fd = open("/dev/null", O_RDWR);
+		NEED(pthread_create(&handle, NULL, restricted_thread, (void *)&started) == 0);
+		while (!started)
+			usleep(1000);
 	} else if (!strcmp(kind, "namespace")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unshare(CLONE_NEWUTS) == 0);

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Testing
 
@@ -89,6 +90,22 @@ struct FailingDumpTests {
             try expectFailure(of: running, images: images, naming: "\(running.pid)")
         }
     }
+
+    /// Restrictions that nobody can read are not lost in silence, also where one thread alone has them.
+    @Test(.enabled(if: hasLandlock, "this kernel has no Landlock"), arguments: ["", "-user", "-thread"])
+    func aLandlockDomain(_ kind: String) throws {
+        try withWorld { world in
+            let running = try RunningSubject(
+                Subject(name: "unsupported", arguments: ["landlock\(kind)", "FOLDER"]), in: world)
+            let images = world.path("images")
+            try world.succeed("mkdir", images)
+            try expectFailure(of: running, images: images, naming: "restricted by Landlock")
+            #expect(names(in: images) == [], "something of the dump is left")
+        }
+    }
+
+    /// landlock_create_ruleset(2) tells its version.
+    static let hasLandlock = apus_syscall(444, 0, 0, 1, 0, 0, 0) > 0
 
     /// A parent that waits for its vfork child does not stop before that child has gone: carried or refused, but whole.
     @Test func aParentThatWaitsForItsVforkChild() throws {

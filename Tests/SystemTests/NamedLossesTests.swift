@@ -22,6 +22,28 @@ struct NamedLossesTests {
         }
     }
 
+    /// Keys are secrets of the kernel: a program that has some is told of, and has those of Apus after the restore.
+    @Test func keyrings() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "keyrings"), in: world)
+            try world.requireDump(running.pid, to: "images", ["--leave-running"])
+            let warnings = lines(world.path("images/dump.log")).filter { $0.lowercased().contains("warn") }
+            #expect(warnings.contains { $0.contains("process and thread keyring") }, "\(warnings)")
+            #expect(warnings.contains { $0.contains("session keyring subject (1 key)") }, "\(warnings)")
+            #expect(warnings.count == 2, "\(warnings)")
+            #expect(running.check() == [])
+        }
+    }
+
+    /// To be asked for its session keyring gives a process none.
+    @Test func askingForKeyringsMakesNone() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "keyrings", arguments: ["none"]), in: world)
+            try world.requireDump(running.pid, to: "images", ["--leave-running"])
+            #expect(running.check() == [])
+        }
+    }
+
     /// A process that has nothing of the kind is dumped without a warning.
     @Test func noWarningWithoutReason() throws {
         try withWorld { world in

@@ -105,6 +105,14 @@ static_assert(sizeof(struct apus_husk) == 5 * 8, "the assembly counts on it");
 /// @return the pid, or a negated errno
 int apus_spawn_husk(int husk, int pid, uint64_t flags);
 
+/// Makes a process of a user that executes a file, with one descriptor, 0, no supplementary groups and all signals
+/// blocked.
+///
+/// @param file the descriptor of what it executes
+/// @param lifeline what becomes its descriptor 0
+/// @return the pid, or a negated errno; where it cannot become that user it ends at once, with status 127
+int apus_spawn_bystander(int file, int lifeline, uint32_t user, uint32_t group);
+
 // The pieces of code, as data: copied into the controlled process, each position independent.
 extern const uint8_t apus_trampoline_core[], apus_trampoline_core_end[];
 extern const uint8_t apus_trampoline_single[], apus_trampoline_single_end[];
@@ -113,6 +121,7 @@ extern const uint8_t apus_trampoline_resume_jump[];
 extern const uint8_t apus_trampoline_compat_sigreturn[], apus_trampoline_compat_sigreturn_end[];
 extern const uint8_t apus_trampoline_husk[], apus_trampoline_husk_end[];
 extern const uint8_t apus_trampoline_sigreturn[], apus_trampoline_sigreturn_end[];
+extern const uint8_t apus_trampoline_bystander[], apus_trampoline_bystander_end[];
 
 enum apus_piece {
 	/// The interpreter of batches; ends by a jump to `leave` of its control block.
@@ -127,6 +136,8 @@ enum apus_piece {
 	APUS_PIECE_COMPAT_SIGRETURN,
 	/// The code of the husk; struct apus_husk are its last bytes.
 	APUS_PIECE_HUSK,
+	/// The code of a bystander.
+	APUS_PIECE_BYSTANDER,
 };
 
 static inline const uint8_t *apus_piece_bytes(enum apus_piece piece)
@@ -138,6 +149,7 @@ static inline const uint8_t *apus_piece_bytes(enum apus_piece piece)
 	case APUS_PIECE_SIGRETURN: return apus_trampoline_sigreturn;
 	case APUS_PIECE_COMPAT_SIGRETURN: return apus_trampoline_compat_sigreturn;
 	case APUS_PIECE_HUSK: return apus_trampoline_husk;
+	case APUS_PIECE_BYSTANDER: return apus_trampoline_bystander;
 	}
 	return 0;
 }
@@ -152,6 +164,7 @@ static inline size_t apus_piece_size(enum apus_piece piece)
 	case APUS_PIECE_COMPAT_SIGRETURN:
 		return (size_t)(apus_trampoline_compat_sigreturn_end - apus_trampoline_compat_sigreturn);
 	case APUS_PIECE_HUSK: return (size_t)(apus_trampoline_husk_end - apus_trampoline_husk);
+	case APUS_PIECE_BYSTANDER: return (size_t)(apus_trampoline_bystander_end - apus_trampoline_bystander);
 	}
 	return 0;
 }

@@ -49,6 +49,12 @@ struct Restore: ParsableCommand {
     @Flag(help: "Let the monotonic clocks go on where they were, in a time namespace.")
     var continueClocks = false
 
+    @Option(
+        help: .init(
+            "What the security module has the tasks run as, apparmor:NAME or selinux:LABEL, in place of what it was.",
+            valueName: "type:name"))
+    var lsmProfile: String?
+
     @Flag(help: "Print the plan and make nothing.")
     var dryRun = false
 
@@ -80,6 +86,7 @@ extension Restore: Action {
             ])
         }
         readPidPolicy(&reader, &options)
+        readSecurityProfile(&reader, &options)
         options.pidFile = reader.path("pidfile")
         if reader.flag("exec-cmd") {
             options.execCommand = session.invocation.operands
@@ -112,6 +119,18 @@ extension Restore: Action {
         }
         try reader.finish()
         return options
+    }
+
+    private static func readSecurityProfile(_ reader: inout OptionReader, _ options: inout RestoreOptions) {
+        guard let value = reader.values("lsm-profile").last else { return }
+        let text = String(decoding: value, as: UTF8.self)
+        if !options.runTasks(as: text) {
+            reader.report([
+                Problem(
+                    .invalidValue, "--lsm-profile takes TYPE:NAME, and not \"\(text)\"",
+                    remedy: "TYPE is apparmor or selinux: --lsm-profile apparmor:PROFILE")
+            ])
+        }
     }
 
     private static func readPidPolicy(_ reader: inout OptionReader, _ options: inout RestoreOptions) {
