@@ -44,26 +44,42 @@ final class LandlockDomains {
 
     /// What an answer means.
     ///
+    /// - Parameter layers: asks a child of the thread for what it could enter yet; nil where no child can be asked.
     /// - Throws: `unsupported` where the thread is in a domain.
-    func judge(_ answer: Landlock.Answer?, _ status: TaskStatus, _ object: Problem.Object) throws(Problem) {
+    func judge(
+        _ answer: Landlock.Answer?, _ status: TaskStatus, _ object: Problem.Object,
+        layers: () throws(Problem) -> Landlock.Answer?
+    ) throws(Problem) {
         switch answer {
         case nil, .free: return
-        case .unknown(let error): doubt(status, "the system call fails (\(error.name))", object)
+        case .unknown(let error):
+            try settle(try layers(), status, "the system call fails (\(error.name))", object)
         case .forbidden:
-            if let reason = otherReason(status) { return doubt(status, reason, object) }
-            throw Problem(
-                .unsupported,
-                "thread \(status.pid) is restricted by Landlock, whose rules the kernel shows to nobody: it would come"
-                    + " back without them",
-                object: object,
-                remedy: "Start the program without its Landlock sandbox, or dump it before it enters one")
+            guard let reason = otherReason(status) else { throw refusal(status, object) }
+            try settle(try layers(), status, reason, object)
         }
     }
 
-    private func doubt(_ status: TaskStatus, _ reason: String, _ object: Problem.Object) {
-        doubts.append(
-            "\(object.description): whether thread \(status.pid) is restricted by Landlock cannot be found out, as"
-                + " \(reason): if it is, it comes back without these restrictions")
+    private func settle(
+        _ answer: Landlock.Answer?, _ status: TaskStatus, _ reason: String, _ object: Problem.Object
+    ) throws(Problem) {
+        switch answer {
+        case .free: return
+        case .forbidden: throw refusal(status, object)
+        case nil, .unknown:
+            doubts.append(
+                "\(object.description): whether thread \(status.pid) is restricted by Landlock cannot be found out, as"
+                    + " \(reason): if it is, it comes back without these restrictions")
+        }
+    }
+
+    private func refusal(_ status: TaskStatus, _ object: Problem.Object) -> Problem {
+        Problem(
+            .unsupported,
+            "thread \(status.pid) is restricted by Landlock, whose rules the kernel shows to nobody: it would come"
+                + " back without them",
+            object: object,
+            remedy: "Start the program without its Landlock sandbox, or dump it before it enters one")
     }
 
     /// What else may forbid a thread to look at its bystander.

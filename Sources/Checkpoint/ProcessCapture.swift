@@ -101,7 +101,7 @@ struct ProcessCapture {
         if let session, result.failedCall == nil {
             answers.session = session.question.answer(try control.collect(ofChild: session.calls))
         }
-        try domains.judge(answers.threads[0].landlock, status, surveyed.object)
+        try judge(answers.threads[0].landlock, status, process.threads[0], control, domains)
         for thread in process.threads.dropFirst() {
             let status = try self.status(of: thread)
             var batch = Batch()
@@ -111,10 +111,21 @@ struct ProcessCapture {
             try result.check()
             answers.threads.append(questions.answer(result))
             answers.status.append(status)
-            try domains.judge(answers.threads.last?.landlock, status, surveyed.object)
+            try judge(answers.threads.last?.landlock, status, thread, control, domains)
             if let compat { answers.compat.append(compat.answer(result)) }
         }
         return answers
+    }
+
+    private func judge(
+        _ answer: Landlock.Answer?, _ status: TaskStatus, _ thread: Tracee, _ control: RemoteControl,
+        _ domains: LandlockDomains
+    ) throws(Problem) {
+        try domains.judge(answer, status, surveyed.object) { () throws(Problem) in
+            guard !control.isCompat, status.seccompMode ?? 0 == 0 else { return nil }
+            let question = Landlock.LayerQuestion()
+            return try control.run(question.calls, inChildOf: thread).map(question.answer)
+        }
     }
 
     /// Adds a child that asks for the session keyring, where there may be any.

@@ -63,9 +63,15 @@ public final class PagesDescriptor {
         } catch {
             throw Problem(
                 .pagesUnwritable, "the memory cannot be written to the images",
+                object: .init(path: Self.name(of: file)),
                 cause: .init(error, attempted: "pwrite(\(bytes.count) bytes)"),
                 remedy: "Make room on the disk, or name a directory on another one with --images-dir")
         }
+    }
+
+    /// Where an open file is.
+    private static func name(of file: Int32) -> String? {
+        (try? Files.readLink(FilePath("/proc/self/fd/\(file)"))).map { String(decoding: $0, as: UTF8.self) }
     }
 }
 

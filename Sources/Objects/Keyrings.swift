@@ -78,15 +78,13 @@ public enum Keyrings {
 
     /// Whether any process of this host may have a session keyring of its own. Where none has, none has to be asked.
     ///
-    /// `/proc/key-users` counts the keys of each user. A user without such keyrings has two, `_uid.N` and `_uid_ses.N`; of
-    /// root's own `/proc/keys` shows which they are.
+    /// `/proc/key-users` counts the keys of each user: those without such keyrings have two, `_uid.N` and `_uid_ses.N`. Of
+    /// root, who has those of the kernel, too, `/proc/keys` shows them by name.
     public static let mayHaveSessions: Bool = {
         guard let users = try? Files.contents(of: "/proc/key-users"), let keys = try? Files.contents(of: "/proc/keys")
         else { return false }
-        let ofRoot = usualKeys(String(decoding: keys, as: UTF8.self))
-        return counts(String(decoding: users, as: UTF8.self)).contains { user, count in
-            count > (user == 0 ? ofRoot : 2)
-        }
+        return counts(String(decoding: users, as: UTF8.self)).contains { $0.user != 0 && $0.keys > 2 }
+            || hasOwnKeyrings(String(decoding: keys, as: UTF8.self))
     }()
 
     /// "    0:     9 8/8 3/1000000 40/25000000": by user, how many keys there are.
@@ -100,14 +98,13 @@ public enum Keyrings {
         }
     }
 
-    /// How many keys of root are known to be something else than a session keyring: those of the kernel, whose names begin with
-    /// a dot, those of users, and those that are no keyrings.
-    static func usualKeys(_ text: String) -> Int {
-        text.split(separator: "\n").count { line in
+    /// Whether there is a keyring of root that may be one of a session: the names of the kernel's begin with a dot, those
+    /// of users say so.
+    static func hasOwnKeyrings(_ text: String) -> Bool {
+        text.split(separator: "\n").contains { line in
             let words = line.split(separator: " ", omittingEmptySubsequences: true)
-            guard words.count > 8, words[5] == "0" else { return false }
-            let isNamed = words[8].hasPrefix(".") || words[8].hasPrefix("_uid") || words[8].hasPrefix("_persistent")
-            return words[7] != "keyring" || isNamed
+            guard words.count > 8, words[7] == "keyring" else { return false }
+            return ![".", "_uid", "_persistent"].contains { words[8].hasPrefix($0) }
         }
     }
 }

@@ -26,6 +26,34 @@ public enum Landlock {
         case unknown(Errno)
     }
 
+    /// For a child of the thread, where the answer to ``Question`` has other reasons: how many more domains it can enter.
+    /// They lie in one another, 16 at the most (landlock(7), "Ruleset layers"), so who can enter 16 was in none.
+    public struct LayerQuestion: Sendable {
+        public let calls: Batch
+        private let ruleset: Int
+        private let entries: [Int]
+
+        public init() {
+            var batch = Batch()
+            let (noNewPrivileges, createRuleset, restrictSelf): (Int, Int, Int) = (38, 444, 446)
+            batch.call(Int(SYS_prctl), .int(noNewPrivileges), 1, 0, 0, 0, expecting: Batch.anything)
+            // LANDLOCK_ACCESS_FS_EXECUTE, the oldest of all.
+            let handled = batch.buffer([1, 0, 0, 0, 0, 0, 0, 0])
+            let ruleset = batch.call(createRuleset, .address(handled), 8, 0, expecting: Batch.anything)
+            self.ruleset = ruleset
+            entries = (0..<16).map { _ in batch.call(restrictSelf, .result(ruleset), 0, expecting: Batch.anything) }
+            batch.call(Int(SYS_close), .result(ruleset), expecting: Batch.anything)
+            calls = batch
+        }
+
+        public func answer(_ result: BatchResult) -> Answer {
+            guard result[ruleset] >= 0 else { return .unknown(Errno(rawValue: Int32(clamping: -result[ruleset]))) }
+            guard let refused = entries.first(where: { result[$0] != 0 }) else { return .free }
+            let error = Errno(rawValue: Int32(clamping: -result[refused]))
+            return error == .argListTooLong ? .forbidden : .unknown(error)
+        }
+    }
+
     /// The question of one batch.
     public struct Question: Sendable {
         let call: Int

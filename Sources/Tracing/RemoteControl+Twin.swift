@@ -101,7 +101,7 @@ extension RemoteControl {
         }
     }
 
-    private func place(_ batch: Batch, at offset: Int, control: Int) throws(Problem) {
+    func place(_ batch: Batch, at offset: Int, control: Int) throws(Problem) {
         try write(batch.encoded(at: mailbox + offset), at: mailbox + offset)
         var block = ControlBlock()
         block.records = mailbox + offset

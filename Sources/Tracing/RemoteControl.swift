@@ -172,7 +172,12 @@ public final class RemoteControl {
             [UInt64(AF_UNIX), UInt64(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue), 0, descriptors.raw],
             undo: undo)
         guard result == 0 else {
-            throw refused("socketpair", result, "Raise its limit of open files (prlimit --nofile) and try again")
+            throw refused(
+                "socketpair", result,
+                result == -Int64(EACCES)
+                    ? "A security module forbids it Unix sockets: add \"network unix,\" to its AppArmor profile, or what"
+                        + " SELinux asks for"
+                    : "Raise its limit of open files (prlimit --nofile) and try again")
         }
         let pair = try read(descriptors, count: 8)
         theirs = [pair.littleEndian(UInt32.self, at: 0), pair.littleEndian(UInt32.self, at: 4)]

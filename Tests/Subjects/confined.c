@@ -1,8 +1,8 @@
 /*
- * confined.c PROFILE: a thread that runs under a profile of AppArmor, which allows it no capability, beside one that
- * is not confined.
+ * confined.c PROFILE [landlock]: a thread that runs under a profile of AppArmor, which allows it no capability, and in a
+ * domain of Landlock if told so, beside one that is not confined.
  */
-#include "subject.h"
+#include "landlock.h"
 #include <pthread.h>
 
 static const char *profile;
@@ -61,10 +61,12 @@ int main(int argc, char **argv)
 	char command[256];
 	int fd;
 
-	NEED(argc == 2);
+	NEED(argc >= 2);
 	profile = argv[1];
 	subject_begin();
 	NEED(pthread_create(&handle, NULL, unconfined, NULL) == 0);
+	if (argc > 2)
+		enter_landlock_domain();
 	snprintf(command, sizeof(command), "changeprofile %s", profile);
 	fd = open("/proc/thread-self/attr/current", O_WRONLY | O_CLOEXEC);
 	NEED(fd >= 0 && write(fd, command, strlen(command)) == (ssize_t)strlen(command) && close(fd) == 0);

@@ -12,6 +12,7 @@ struct FailingDumpTests {
             try world.succeed("mkdir", images)
             try world.succeed("mount", "-t", "tmpfs", "-o", "size=128k", "none", images)
             try expectFailure(of: running, images: images, naming: "No space left")
+            try expectFailure(of: running, images: images, naming: "\(images)/pages-")
         }
     }
 

@@ -24,6 +24,18 @@ struct FailingRestoreTests {
         }
     }
 
+    /// Of a directory without images the user learns that it may be the wrong one.
+    @Test(arguments: ["empty", "file"])
+    func nothingToRestore(_ kind: String) throws {
+        try withWorld { world in
+            let place = world.path(kind)
+            if kind == "file" { try write("no images", to: place) } else { try world.succeed("mkdir", place) }
+            let refused = try world.apus(["restore", "-D", place, "-W", world.folder])
+            #expect(refused.status == 1)
+            #expect(refused.errors.contains(place) && refused.errors.contains("--images-dir"), "\(refused)")
+        }
+    }
+
     @Test func aFileIsMissing() throws {
         try withDump(of: "files") { world, _ in
             try world.succeed("rm", world.path("files/shared"))

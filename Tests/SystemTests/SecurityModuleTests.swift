@@ -9,7 +9,10 @@ import Testing
     .enabled(if: exists("/sbin/apparmor_parser"), "needs apparmor_parser (Debian: apparmor)"))
 struct SecurityModuleTests {
     /// A subject of which one thread runs under a profile that lives no longer than the test.
-    private func withConfined(_ name: String, _ body: (RunningSubject, _ unload: () throws -> Void) throws -> Void)
+    private func withConfined(
+        _ name: String, _ arguments: [String] = [],
+        _ body: (RunningSubject, _ unload: () throws -> Void) throws -> Void
+    )
         throws
     {
         try withWorld { world in
@@ -17,7 +20,7 @@ struct SecurityModuleTests {
             try write("profile \(name) {\n  file,\n  signal,\n  network unix,\n}\n", to: file)
             try world.succeed("/sbin/apparmor_parser", "-K", "-r", file)
             defer { _ = try? world.command(["/sbin/apparmor_parser", "-K", "-R", file]).run() }
-            try body(RunningSubject(Subject(name: "confined", arguments: [name]), in: world)) {
+            try body(RunningSubject(Subject(name: "confined", arguments: [name] + arguments), in: world)) {
                 try world.succeed("/sbin/apparmor_parser", "-K", "-R", file)
             }
         }
@@ -45,12 +48,19 @@ struct SecurityModuleTests {
         }
     }
 
-    /// Whether a confined thread is in a Landlock domain may be impossible to find out; it is no reason to refuse it.
-    @Test func aDoubtAboutLandlockIsToldOnly() throws {
+    /// A confined thread may look at nobody, Landlock or not: the two are told apart.
+    @Test func aConfinedThreadIsInNoLandlockDomain() throws {
         try withConfined("apus-test-doubt") { running, _ in
             try running.world.requireDump(running.pid, to: "images", ["--leave-running"])
-            let log = text(running.world.path("images/dump.log"))
-            #expect(!log.contains("is restricted by Landlock, whose"))
+            #expect(!text(running.world.path("images/dump.log")).contains("Landlock"))
+            #expect(running.check() == [])
+        }
+    }
+
+    @Test func aConfinedThreadInALandlockDomain() throws {
+        try withConfined("apus-test-both", ["landlock"]) { running, _ in
+            let refused = try running.world.dump(running.pid, to: "images")
+            #expect(refused.status == 1 && refused.errors.contains("restricted by Landlock"), "\(refused)")
             #expect(running.check() == [])
         }
     }

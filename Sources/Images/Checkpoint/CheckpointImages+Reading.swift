@@ -130,7 +130,13 @@ extension ImageDirectory {
     ///
     /// - Throws: `image-missing`, `image-version`.
     public func inventory() throws(Problem) -> InventoryEntry {
-        let inventory = try required(.inventory)
+        guard let inventory = try first(.inventory) else {
+            throw .image(
+                .imageMissing, path.appending(ImageKind.inventory.layout.fileName()),
+                "the directory holds no images: the first of them is not there, or is empty",
+                remedy: "Name the directory that holds the images with --images-dir, or copy it again from where it was"
+                    + " dumped")
+        }
         guard CheckpointImages.knownVersions.contains(inventory.imgVersion) else {
             throw .image(
                 .imageVersion, path.appending(ImageKind.inventory.layout.fileName()),

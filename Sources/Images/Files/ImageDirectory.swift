@@ -42,6 +42,11 @@ public final class ImageDirectory: Sendable {
             descriptor = try Posix.open(name, in: directory, flags: O_RDONLY | O_DIRECTORY)
         } catch {
             let isMissing = error == .noSuchFileOrDirectory
+            if error == .notDirectory {
+                throw .image(
+                    .imageUnreadable, path, "this is a file, and images are in a directory",
+                    remedy: "Name the directory that holds the images with --images-dir")
+            }
             throw .image(
                 isMissing ? .imageMissing : .imageUnreadable, path,
                 isMissing ? "there is no such image directory" : "the image directory cannot be opened",
