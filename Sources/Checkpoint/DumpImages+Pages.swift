@@ -8,7 +8,8 @@ internal import Tracing
 extension DumpImages {
     /// Writes the page maps of all processes and makes the files for their pages, which are yet to be moved.
     mutating func layOutPages(of processes: [SurveyedProcess]) throws(Problem) -> TreePages {
-        var tree = try TreePages(processes, counters)
+        let sharers = Set(memorySharers.values.joined())
+        var tree = try TreePages(processes.filter { !sharers.contains($0.pid) }, counters)
         for (index, surveyed) in tree.processes.enumerated() {
             let (runs, id) = (tree.runs[index], takePagesID())
             try directory.makePagesFile(id, size: runs.storedSize)
@@ -58,14 +59,17 @@ extension DumpImages {
         if usesNone { try place.makePagesFile(unused, size: 0) }
     }
 
+    /// Processes with the same memory have the same page map, which names the same pages file.
     private func writeMap(
         of process: SurveyedProcess, _ pagesID: UInt32, _ runs: [StoredRun], in place: ImageDirectory
     ) throws(Problem) {
-        var map = try PagemapWriter(id: UInt64(process.pid), pagesID: pagesID, in: place)
-        for run in runs {
-            try map.add(address: run.address, pages: run.size / Pagemap.pageSize, flags: run.flags)
+        for pid in [process.pid] + (memorySharers[process.pid] ?? []) {
+            var map = try PagemapWriter(id: UInt64(pid), pagesID: pagesID, in: place)
+            for run in runs {
+                try map.add(address: run.address, pages: run.size / Pagemap.pageSize, flags: run.flags)
+            }
+            try map.finish()
         }
-        try map.finish()
     }
 
     /// Moves pages.

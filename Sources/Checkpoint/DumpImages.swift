@@ -15,6 +15,8 @@ struct DumpImages {
     var seccompFilters = SeccompFilters()
     private var files: [FileKey: UInt32] = [:]
     private var nextPagesID: UInt32 = 1
+    /// The processes that have the memory of another, which is stored as that one's.
+    var memorySharers: [Int32: [Int32]] = [:]
 
     private struct FileKey: Hashable {
         let device: DeviceNumber
@@ -30,9 +32,12 @@ struct DumpImages {
     // MARK: One process
 
     /// Writes all images of a live process but its pages.
+    ///
+    /// - Parameter owner: whose memory it has, where that is another's.
     mutating func write(
-        _ captured: CapturedProcess, _ surveyed: SurveyedProcess, _ ids: TaskKobjIdsEntry
+        _ captured: CapturedProcess, _ surveyed: SurveyedProcess, _ ids: TaskKobjIdsEntry, memoryOf owner: Int32? = nil
     ) throws(Problem) {
+        if let owner, owner != surveyed.pid { memorySharers[owner, default: []].append(surveyed.pid) }
         for (tid, core) in captured.cores { try directory.write([core], as: .core, id: UInt64(tid)) }
         for (tid, sleep) in captured.sleeps { descriptions.supplement[.sleep, tid] = sleep.json }
         guard let places = surveyed.places else { return }

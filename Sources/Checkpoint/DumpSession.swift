@@ -41,9 +41,12 @@ struct DumpSession {
         // Started while the tree runs: most trees belong to one user.
         let domains = LandlockDomains(treeFrom: options.pid)
         clock.mark("survey", logger)
-        let still = try StillTree(options, deadline, running.known)
+        let still = try StillTree(options, deadline, running.known, strangers: running.strangers)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
+        if still.retries > 0 {
+            logger.info("the tree was let go \(still.retries) times, so that what was under way could arrive")
+        }
         clock.stoodStill(since: still.since)
         do {
             let committed = try dump(still, into: directory, scripts, domains)
@@ -132,25 +135,41 @@ struct DumpSession {
         _ tree: FrozenTree, _ survey: Survey, _ images: inout DumpImages, _ twins: inout Twins,
         _ domains: LandlockDomains
     ) throws {
-        var identities = TaskIdentities()
+        let ids = try identities(tree, survey)
+        let memories = CommonMemory(tree, ids)
         var keyrings = KeyringLosses()
-        let clocks = survey.clocks
-        for (process, surveyed) in zip(tree.processes, survey.processes) {
+        for ((process, surveyed), ids) in zip(zip(tree.processes, survey.processes), ids) {
             try Cancellation.check()
             if process !== tree.root { ExitSignal.capture(surveyed.pid, surveyed.stat, into: images.descriptions) }
-            if process.isZombie || surveyed.isZombie {
+            guard let ids else {
                 try images.write(ProcessCapture.zombie(surveyed), surveyed, TaskIdentities.own)
+                continue
+            }
+            let captured = try ProcessCapture(
+                process: process, surveyed: surveyed, memories: memories, deadline: deadline
+            ).run(&images.seccompFilters, &twins, domains)
+            statistics.roundTrips += UInt64(captured.roundTrips)
+            keyrings.add(captured, surveyed.object)
+            try images.write(captured, surveyed, ids, memoryOf: memories.owner(of: surveyed.pid))
+        }
+        (images.descriptions.losses + domains.doubts + keyrings.texts).forEach { logger.warning("\($0)") }
+    }
+
+    /// What the processes share with each other, in their order; nil for those that have ended.
+    private func identities(_ tree: FrozenTree, _ survey: Survey) throws(Problem) -> [TaskKobjIdsEntry?] {
+        var identities = TaskIdentities()
+        let clocks = survey.clocks
+        var all: [TaskKobjIdsEntry?] = []
+        for (process, surveyed) in zip(tree.processes, survey.processes) {
+            if process.isZombie || surveyed.isZombie {
+                all.append(nil)
                 continue
             }
             var ids = try identities.ids(of: process, surveyed)
             ids.timeNsID = clocks.number(own: ids.timeNsID)
-            let captured = try ProcessCapture(process: process, surveyed: surveyed, deadline: deadline)
-                .run(&images.seccompFilters, &twins, domains)
-            statistics.roundTrips += UInt64(captured.roundTrips)
-            keyrings.add(captured, surveyed.object)
-            try images.write(captured, surveyed, ids)
+            all.append(ids)
         }
-        (images.descriptions.losses + domains.doubts + keyrings.texts).forEach { logger.warning("\($0)") }
+        return all
     }
 
     private func treeEntries(_ tree: FrozenTree, _ survey: Survey) -> [PstreeEntry] {

@@ -68,7 +68,12 @@ enum MemoryObstacles {
     // MARK: Segments
 
     private static func segments(_ processes: [SurveyedProcess]) -> [Problem] {
-        let mappings = processes.flatMap { process in
+        var memories = SharingIDs(.memory, first: 1)
+        // Processes with one memory have it attached once.
+        let owners = processes.filter { process in
+            process.areas.contains { $0.kind == .systemV } && (try? memories.id(of: process.eye).isShared) != true
+        }
+        let mappings = owners.flatMap { process in
             process.areas.filter { $0.kind == .systemV }.map { (area: $0.area, object: process.object) }
         }
         if mappings.isEmpty { return [] }

@@ -30,6 +30,7 @@ struct CapturedProcess {
 struct ProcessCapture {
     let process: FrozenProcess
     let surveyed: SurveyedProcess
+    let memories: CommonMemory
     let deadline: Deadline
 
     /// - Parameters:
@@ -44,12 +45,14 @@ struct ProcessCapture {
         try suspendFilters()
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
         let control = try RemoteControl(
-            process, vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
+            process, sharingMemoryWith: memories.others(process.pid),
+            vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
         do throws(Problem) {
             let (answers, futureLocks) = try Processes.urgently { () throws(Problem) in
                 let answers = try ask(control, domains)
                 let futureLocks = try MemoryTraitsCapture.futureLocks(surveyed)
-                try twins.add(control, isSubreaper: answers.attributes.isSubreaper)
+                try twins.add(
+                    control, isSubreaper: answers.attributes.isSubreaper, memoryOf: memories.owner(of: process.pid))
                 try control.release()
                 return (answers, futureLocks)
             }

@@ -10,6 +10,8 @@ struct StillTree {
     let survey: Survey
     /// When it came to a standstill, in nanoseconds of the monotonic clock.
     let since: UInt64
+    /// How often it was let go again before that.
+    let retries: Int
 
     /// How often, and for how many microseconds at first, a tree is let go again.
     private static let attempts = 6
@@ -20,19 +22,22 @@ struct StillTree {
     /// What is under way for a moment only, such as data on a connection that nobody has accepted yet, cannot be carried.
     /// A tree that is caught in such a moment is let go, so that it arrives, and stopped again.
     ///
-    /// - Parameter known: what was seen of mappings while it ran.
-    init(_ options: DumpOptions, _ deadline: Deadline, _ known: KnownMappings) throws {
+    /// - Parameters:
+    ///   - known: what was seen of mappings while it ran.
+    ///   - strangers: processes outside that were seen to have nothing in common with it.
+    init(_ options: DumpOptions, _ deadline: Deadline, _ known: KnownMappings, strangers: Set<Int32>) throws {
         var (left, pause) = (Self.attempts, Self.pause)
         while true {
             let tree = try TreeFreezer.freeze(root: options.pid, deadline: deadline)
             let since = SystemClock.monotonic.now
             do {
-                let survey = try Survey(frozen: tree.processes.map(\.pid), options, known)
+                let survey = try Survey(frozen: tree.processes.map(\.pid), options, known, strangers: strangers)
                 let isPassing = !survey.obstacles.isEmpty && survey.obstacles.allSatisfy { $0.code == .underWay }
                 if !isPassing || left == 0 || deadline.isPast {
                     self.tree = tree
                     self.survey = survey
                     self.since = since
+                    retries = Self.attempts - left
                     return
                 }
             } catch {

@@ -1,4 +1,5 @@
 internal import Diagnostics
+internal import Glibc
 internal import Linux
 internal import Memory
 internal import Objects
@@ -17,6 +18,8 @@ struct Survey {
     private var isRunning = false
     /// What is known of mappings from before the freeze.
     private(set) var known = KnownMappings()
+    /// Processes outside of the tree that have nothing in common with it.
+    private(set) var strangers: Set<Int32> = []
     private var mappedFiles: [FileIdentity: NamedFile] = [:]
 
     private struct FileIdentity: Hashable {
@@ -37,13 +40,25 @@ struct Survey {
     /// - Returns: the obstacles, and what need not be looked at again on the frozen tree.
     static func running(
         from root: Int32, _ options: DumpOptions
-    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings) {
+    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings, strangers: Set<Int32>) {
         let first = try Survey(runningFrom: root, options)
         let known = options.finally == .run ? KnownMappings(first.processes) : KnownMappings()
-        if first.obstacles.isEmpty { return ([], known) }
-        let second = try Survey(runningFrom: root, options).obstacles
-        return (first.obstacles.filter { second.contains($0) }, known)
+        if first.obstacles.isEmpty { return ([], known, first.strangers) }
+        var obstacles = first.obstacles
+        var pause = Self.pause
+        while true {
+            let again = try Survey(runningFrom: root, options).obstacles
+            obstacles.removeAll { !again.contains($0) }
+            // What is under way for a moment is waited for, a while longer than a moment.
+            let isPassing = !obstacles.isEmpty && obstacles.allSatisfy { $0.code == .underWay }
+            if !isPassing || pause > Self.longestPause { return (obstacles, known, first.strangers) }
+            usleep(pause)
+            pause *= 2
+        }
     }
+
+    /// In microseconds.
+    private static let (pause, longestPause): (UInt32, UInt32) = (5_000, 80_000)
 
     private init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
         self.options = options
@@ -65,9 +80,12 @@ struct Survey {
     }
 
     /// Looks at a tree that stands still.
-    init(frozen pids: [Int32], _ options: DumpOptions, _ known: KnownMappings) throws(Problem) {
+    init(
+        frozen pids: [Int32], _ options: DumpOptions, _ known: KnownMappings, strangers: Set<Int32>
+    ) throws(Problem) {
         self.options = options
         self.known = known
+        self.strangers = strangers
         for pid in pids where !add(pid) {
             if let obstacle = obstacles.last { throw obstacle }
             throw Problem(
@@ -196,6 +214,9 @@ struct Survey {
         let clocks = self.clocks
         for process in processes { obstacles += ProcessObstacles.find(process, circumstances, clocks) }
         obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
+        let outside = OutsideSharers(processes, known: strangers)
+        obstacles += outside.found
+        strangers.formUnion(outside.seen)
         obstacles += MemoryObstacles.find(processes, isRunning: isRunning)
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }

@@ -23,32 +23,24 @@ struct TaskIdentities {
 
     /// The numbers of a frozen process.
     ///
-    /// - Throws: `unsupported-object` where it shares its memory with another process, or its threads do not share with each
-    ///   other.
+    /// Whether Apus can have processes share the same again is judged with the whole tree (`SharingObstacles`).
+    ///
+    /// - Throws: `unsupported-object` where its threads do not share with each other.
     mutating func ids(of process: FrozenProcess, _ surveyed: SurveyedProcess) throws(Problem) -> TaskKobjIdsEntry {
         do {
             var ids = Self.own
-            var shared: [String] = []
-            let answers = [
-                ("its memory", try memory.id(of: process.eye)),
-                ("its descriptors", try descriptors.id(of: process.eye)),
-                ("its working directory", try fileSystem.id(of: process.eye)),
-                ("its signal handlers", try handlers.id(of: process.eye)),
-            ]
-            // Descriptors and directories may be shared; whether Apus can make that again is judged with the whole tree.
-            for (name, answer) in [answers[0], answers[3]] where answer.isShared { shared.append(name) }
-            if !shared.isEmpty {
-                throw refusal(surveyed, "it shares \(shared.joined(separator: ", ")) with another process")
-            }
-            (ids.vmID, ids.filesID) = (answers[0].1.id, answers[1].1.id)
-            (ids.fsID, ids.sighandID) = (answers[2].1.id, answers[3].1.id)
+            ids.vmID = try memory.id(of: process.eye).id
+            ids.filesID = try descriptors.id(of: process.eye).id
+            ids.fsID = try fileSystem.id(of: process.eye).id
+            ids.sighandID = try handlers.id(of: process.eye).id
             for thread in process.threads.dropFirst() {
                 let sharesAll =
                     try Processes.compare(process.eye, thread.tid, .descriptors) == .same
                     && Processes.compare(process.eye, thread.tid, .fileSystemContext) == .same
                 if !sharesAll {
-                    throw refusal(
-                        surveyed, "its thread \(thread.tid) has descriptors or a working directory of its own")
+                    throw Problem(
+                        .unsupported, "its thread \(thread.tid) has descriptors or a working directory of its own",
+                        object: surveyed.object, remedy: "Threads with a table of their own cannot be carried yet")
                 }
             }
             return ids
@@ -61,11 +53,5 @@ struct TaskIdentities {
         } catch {
             preconditionFailure("no other error is thrown above")
         }
-    }
-
-    private func refusal(_ surveyed: SurveyedProcess, _ summary: String) -> Problem {
-        Problem(
-            .unsupported, summary, object: surveyed.object,
-            remedy: "Processes made by clone(2) with CLONE_VM cannot be carried yet")
     }
 }

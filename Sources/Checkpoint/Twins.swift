@@ -16,6 +16,8 @@ struct Twins {
 
     /// By pid.
     private var made: [Int32: Twin] = [:]
+    /// Processes that have the memory of another, whose twin is theirs too.
+    private var sharers: [Int32: Int32] = [:]
     private var isWanted = false
     private let logger: Logger
 
@@ -42,11 +44,20 @@ struct Twins {
     var areMade: Bool { !made.isEmpty }
 
     /// The pids of the twins, by process.
-    var pids: [Int32: Int32] { made.mapValues(\.pid) }
+    var pids: [Int32: Int32] {
+        let shared = sharers.compactMapValues { made[$0]?.pid }
+        return made.mapValues(\.pid).merging(shared) { own, _ in own }
+    }
 
     /// Makes the twin of a process under control. Where that cannot be, the tree stands still for the copying.
-    mutating func add(_ control: RemoteControl, isSubreaper: Bool) throws(Problem) {
+    ///
+    /// - Parameter owner: whose memory it has, itself in most cases; else the twin of that one is there already.
+    mutating func add(_ control: RemoteControl, isSubreaper: Bool, memoryOf owner: Int32) throws(Problem) {
         guard isWanted else { return }
+        if !isSubreaper, owner != control.pid {
+            sharers[control.pid] = owner
+            return
+        }
         // A 32-bit program runs the interpreter in memory that a fork shares.
         if !isSubreaper, !control.isCompat, let twin = try control.makeTwin() {
             made[twin.original] = twin

@@ -90,27 +90,13 @@ private struct GhostMaker {
         let made = try makeDirectories(directory)
         defer { for one in made.reversed() { try? Files.remove(one, isDirectory: true) } }
         do throws(Errno) {
-            let file = try Files.open(directory, [.readWrite, .temporaryFile], mode: 0o600)
-            try fill(file.raw)
-            // The name is there for as long as it takes to open it. What was opened to write with goes: a program that
-            // is open for writing cannot be executed.
-            let name = try link(file.raw)
-            let anchor: OwnedDescriptor
-            do throws(Errno) { anchor = try Files.open(name, [.readOnly, .noFollow]) } catch {
-                try? Files.remove(name)
-                throw error
-            }
-            try Files.remove(name)
-            let (one, other) = (
-                try Files.status(ofDescriptor: anchor.raw), try Files.status(ofDescriptor: file.raw)
-            )
-            // Somebody has put another file there in between.
-            if one.inode != other.inode || one.device != other.device { throw .fileExists }
-            return anchor
+            let file = try NamelessFile.make(path, or: FilePath(bytes: path.bytes + Array(".apus-\(id)".utf8)))
+            try fill(file.writer.raw)
+            return try file.reader()
         } catch {
             throw Problem(
                 .fileUnopenable, "the deleted file cannot be made anew", object: .init(path: path.string),
-                cause: .init(error, attempted: "open(\"\(directory)\", O_TMPFILE), write, linkat"),
+                cause: .init(error, attempted: "open, write, linkat"),
                 remedy: "See that \(directory) is on a file system that can be written to, with room for"
                     + " \(content.size) bytes")
         }
@@ -158,19 +144,6 @@ private struct GhostMaker {
         if entry.hasAtim && entry.hasMtim {
             try Files.setTimes(descriptor, accessed: .init(entry.atim), modified: .init(entry.mtim))
         }
-    }
-
-    /// - Returns: the name, which was free.
-    private func link(_ descriptor: Int32) throws(Errno) -> FilePath {
-        do throws(Errno) {
-            try Files.link(descriptor, as: path)
-            return path
-        } catch {
-            if error != .fileExists { throw error }
-        }
-        let other = FilePath(bytes: path.bytes + Array(".apus-\(id)".utf8))
-        try Files.link(descriptor, as: other)
-        return other
     }
 }
 

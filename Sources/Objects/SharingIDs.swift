@@ -17,26 +17,39 @@ public struct SharingIDs {
 
     /// The number of a task's resource, and whether a task asked about before has the same.
     public mutating func id(of pid: Int32) throws(Errno) -> (id: UInt32, isShared: Bool) {
+        let place = try place(of: pid)
+        if place.isKnown { return (sorted[place.index].id, true) }
+        defer { next += 1 }
+        sorted.insert((pid, next), at: place.index)
+        return (next, false)
+    }
+
+    /// The task asked about before that has the same resource as another one, which is not taken note of.
+    public func holder(with pid: Int32) throws(Errno) -> Int32? {
+        let place = try place(of: pid)
+        return place.isKnown ? sorted[place.index].pid : nil
+    }
+
+    /// Where a task with the same resource stands, or would have to be inserted.
+    private func place(of pid: Int32) throws(Errno) -> (index: Int, isKnown: Bool) {
         var (low, high) = (0, sorted.count)
         while low < high {
             let middle = (low + high) / 2
             switch try Processes.compare(pid, sorted[middle].pid, resource) {
-            case .same: return (sorted[middle].id, true)
+            case .same: return (middle, true)
             case .less: high = middle
             case .greater: low = middle + 1
             case .different: return try unordered(pid)
             }
         }
-        defer { next += 1 }
-        sorted.insert((pid, next), at: low)
-        return (next, false)
+        return (low, false)
     }
 
     /// For a kernel that tells no order.
-    private mutating func unordered(_ pid: Int32) throws(Errno) -> (id: UInt32, isShared: Bool) {
-        for known in sorted where try Processes.compare(pid, known.pid, resource) == .same { return (known.id, true) }
-        defer { next += 1 }
-        sorted.append((pid, next))
-        return (next, false)
+    private func unordered(_ pid: Int32) throws(Errno) -> (index: Int, isKnown: Bool) {
+        for (index, known) in sorted.enumerated() where try Processes.compare(pid, known.pid, resource) == .same {
+            return (index, true)
+        }
+        return (sorted.count, false)
     }
 }

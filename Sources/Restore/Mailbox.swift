@@ -22,6 +22,9 @@ struct Mailbox: ~Copyable {
                 .restoreFailed, "the mailbox of \(plan.mailboxSize) bytes cannot be made",
                 cause: .init(error, attempted: "memfd_create, mmap"), remedy: "See that there is enough memory")
         }
+        var users: [Int: Int32] = [:]
+        for task in plan.tasks { users[task.usersPlace, default: 0] += Int32(task.lastingThreads.count) }
+        for (place, count) in users { region.store(count, at: place) }
         for task in plan.tasks { write(task) }
         for table in plan.tables { write(table.filling) }
         for adoption in plan.adoptions {
@@ -40,7 +43,6 @@ struct Mailbox: ~Copyable {
 
     private func write(_ task: RestorePlan.Task) {
         region.store(task.channel, at: task.channelPlace)
-        region.store(Int32(task.lastingThreads.count), at: task.usersPlace)
         for batch in [task.family, task.rebuild, task.threadMaking, task.sharedFilters, task.finish, task.cleanup] {
             write(batch)
         }
@@ -95,7 +97,7 @@ struct Mailbox: ~Copyable {
         }
     }
 
-    /// How many threads of a task have yet to leave.
+    /// How many threads have yet to leave the memory of a task.
     func users(of task: RestorePlan.Task) -> Int32 { region.load(Int32.self, at: task.usersPlace) }
 
     /// The one store that decides: from here on a task whose lifeline is cut is released and does not exit.

@@ -17,13 +17,19 @@ extension Planner {
         }
     }
 
-    func composeAttributes(_ task: TaskImages, in batch: inout Batch) {
+    /// - Parameter ofMemory: also what belongs to the memory, which is not for each of several that share it.
+    func composeAttributes(_ task: TaskImages, ofMemory: Bool, in batch: inout Batch) {
         let core = task.task
         let name = batch.string(core.commBytes)
         batch.call(Int(SYS_prctl), 15, .address(name), for: "name the process")
-        if task.memory?.thpDisabled == true { batch.call(Int(SYS_prctl), 41, 1, 0, 0, 0, for: "disable huge pages") }
+        if ofMemory {
+            if task.memory?.thpDisabled == true {
+                batch.call(Int(SYS_prctl), 41, 1, 0, 0, 0, for: "disable huge pages")
+            }
+            composeMemorySettings(task, in: &batch)
+            composeBarriers(core, in: &batch)
+        }
         composeProcessSettings(task, in: &batch)
-        composeBarriers(core, in: &batch)
         batch.call(Int(SYS_personality), .value(UInt64(core.personality)), for: "set its personality")
         for (resource, limit) in core.rlimits.rlimits.enumerated() where !comesLater(resource, task) {
             composeLimit(resource, limit, in: &batch)

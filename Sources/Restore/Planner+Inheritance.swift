@@ -22,15 +22,17 @@ extension Planner {
         let segmentsOfAll = Planner.segmentExtents(images)
         var members: [Inheritance.Member] = []
         for (index, planned) in plan.tasks.enumerated() {
-            // Helpers make tasks, too, and have nothing of their own.
-            let task = images.tasks.indices.contains(index) ? images.tasks[index] : nil
+            // Helpers make tasks, too, and have nothing of their own. Of tasks with one memory, one counts: it has it
+            // before it makes the others.
+            let isOwner = images.tasks.indices.contains(index) && !sharing.memory.contains(index)
+            let task = isOwner ? images.tasks[index] : nil
             let vmas =
                 task?.memory?.vmas.filter { vma in
                     vma.kind.isDisjoint(with: .kernels)
                         && !segmentsOfAll.contains { $0.start < vma.end && $0.end > vma.start }
                 } ?? []
             let segments = try? task.flatMap { $0.memory == nil ? nil : try self.segments(of: $0) }
-            members.append(.init(maker: planned.maker, vmas: vmas, segments: segments ?? []))
+            members.append(.init(maker: planned.maker.map(memoryOwner), vmas: vmas, segments: segments ?? []))
         }
         inheritance = Inheritance(members)
     }

@@ -105,18 +105,12 @@ extension Planner {
     }
 
     /// What concerns memory, and needs rights.
-    func composeProcessSettings(_ task: TaskImages, in batch: inout Batch) {
+    func composeMemorySettings(_ task: TaskImages, in batch: inout Batch) {
         let settings = ProcessSettings(images.supplement[.process, task.pid])
         if let hugePages = settings.hugePages {
             prctl(
                 41, 1, UInt64(hugePages & ~1), losing: "it may use huge pages nowhere at all (PR_SET_THP_DISABLE)",
                 in: &batch)
-        }
-        for feature in 0..<64 where settings.requestedFeatures & 1 << UInt64(feature) != 0 {
-            let askFor = 0x1023  // ARCH_REQ_XCOMP_PERM
-            batch.call(
-                Int(SYS_arch_prctl), .int(askFor), .int(feature),
-                for: "allow it XSAVE feature \(feature), which this processor has to have")
         }
         if let bits = settings.tagBits {
             // Only a process that never had a second thread may.
@@ -127,6 +121,17 @@ extension Planner {
         }
         if settings.mergesMemory {
             prctl(67, 1, losing: "its memory is no longer merged as a whole (PR_SET_MEMORY_MERGE)", in: &batch)
+        }
+    }
+
+    /// What a process may use.
+    func composeProcessSettings(_ task: TaskImages, in batch: inout Batch) {
+        let settings = ProcessSettings(images.supplement[.process, task.pid])
+        for feature in 0..<64 where settings.requestedFeatures & 1 << UInt64(feature) != 0 {
+            let askFor = 0x1023  // ARCH_REQ_XCOMP_PERM
+            batch.call(
+                Int(SYS_arch_prctl), .int(askFor), .int(feature),
+                for: "allow it XSAVE feature \(feature), which this processor has to have")
         }
     }
 

@@ -14,13 +14,14 @@ extension Planner {
         if task.state == .dead { return composeZombie(index) }
         var rebuild = Batch()
         composeArrival(index, in: &rebuild)
-        composeMemory(of: task, in: &rebuild)
+        if !sharing.memory.contains(index) { composeMemory(of: task, in: &rebuild) }
         composeLogin(task, in: &rebuild)
         composeEarlyLabel(task, in: &rebuild)
         if !sharing.directories.contains(index) { composeDirectories(task, in: &rebuild) }
         composeTable(index, in: &rebuild)
-        composeActions(task, in: &rebuild)
-        composeAttributes(task, in: &rebuild)
+        let hasOwnHandlers = !sharing.handlers.contains(index)
+        if hasOwnHandlers { composeActions(task, in: &rebuild) }
+        composeAttributes(task, ofMemory: !sharing.memory.contains(index), in: &rebuild)
         plan.tasks[index].rebuild = placed(rebuild)
 
         // Threads come with the last batch: they wait on the channel that they share with the leader, and a command
@@ -32,10 +33,10 @@ extension Planner {
         composeTimers(task, in: &finish)
         let speaker = plan.tasks[index].firstLasting
         composeThread(index, speaker, in: &finish)
-        composeDenials(task, in: &finish)
+        if !sharing.memory.contains(index) { composeDenials(task, in: &finish) }
         drain(in: &finish)
         // Ignored, it would have its children's ends taken note of without a word, and zombies must stay zombies.
-        composeActions(task, only: SIGCHLD, in: &finish)
+        if hasOwnHandlers { composeActions(task, only: SIGCHLD, in: &finish) }
         queue(task.task.signalsS, toProcess: task.pid, in: &finish)
         if task.threads.indices.contains(speaker) { queue(task.threads[speaker], in: &finish, pid: task.pid) }
         plan.tasks[index].finish = placed(finish)

@@ -14,6 +14,7 @@ extension Planner {
         openSegments()
         arrangeSharing()
         for process in family.processes.indices { begin(process) }
+        joinCounts()
         ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0)) }
         findInheritance()
         for process in family.processes.indices { composeFamily(process) }
@@ -85,18 +86,32 @@ extension Planner {
                 staysStopped: state == .stopped || (leavesStopped && state == .alive),
                 outOfMemoryAdjustment: task?.task.oomScoreAdj ?? 0))
         plan.tasks[index].maker = process.maker
-        if process.isSibling || process.maker != process.parent, ExitSignal.of(pid, images.supplement) != SIGCHLD {
+        plan.tasks[index].sharedWithMaker = sharedWithMaker(index)
+        if exitSignalFromMaker(index) ?? wantedSignal(index) != wantedSignal(index) {
             problems.append(
                 Problem(
                     .objectUnsupported,
-                    "its end is to be told by another signal than SIGCHLD, and its parent cannot"
-                        + " make it itself", object: .init(pid: pid, process: task?.task.commText),
+                    "its end is to be told by signal \(wantedSignal(index)), and its parent cannot make it itself",
+                    object: .init(pid: pid, process: task?.task.commText),
                     remedy: "End it before the dump"))
         }
         plan.tasks[index].isHelper = process.role != .member
         plan.tasks[index].endsLast = process.joinsLast && state == .dead
         plan.tasks[index].isCourier = process.role == .courier
         if let task { noteSettings(of: task, index) }
+    }
+
+    /// The signal that is to tell a parent of the end of a process.
+    private func wantedSignal(_ index: Int) -> Int32 {
+        ExitSignal.of(family.processes[index].pid ?? 0, images.supplement)
+    }
+
+    /// The signal that a process gets without being asked: a sibling that of its maker, an orphan SIGCHLD; nil for one that
+    /// its parent makes itself.
+    private func exitSignalFromMaker(_ index: Int) -> Int32? {
+        let process = family.processes[index]
+        guard let maker = process.maker, process.isSibling || maker != process.parent else { return nil }
+        return process.isSibling ? wantedSignal(maker) : SIGCHLD
     }
 
     /// A pid for a process that lives for a moment only, as far as can be from those that are in use.

@@ -27,26 +27,9 @@ extension Planner {
         }
         if names.contains(where: { $0.hasPrefix("ipcns-msg-") }) { refuse("message queues of System V (msgget)") }
         if names.contains(where: { $0.hasPrefix("ipcns-sem-") }) { refuse("semaphores of System V (semget)") }
-        refuseSharedTables()
         refuseForeignPrograms()
         for task in images.tasks where task.memory?.aios.isEmpty == false {
             refuse("an AIO context", pid: task.pid, process: task.task.commText)
-        }
-    }
-
-    /// Tasks that share an address space or signal handlers without being threads.
-    private mutating func refuseSharedTables() {
-        let tables: [(String, KeyPath<TaskKobjIdsEntry, UInt32>)] = [
-            ("an address space", \.vmID), ("signal handlers", \.sighandID),
-        ]
-        for (name, id) in tables {
-            var seen: Set<UInt32> = []
-            for task in images.tasks {
-                guard let ids = task.ids, ids[keyPath: id] != 0 else { continue }
-                if !seen.insert(ids[keyPath: id]).inserted {
-                    refuse("\(name) that two processes share", pid: task.pid, process: task.task.commText)
-                }
-            }
         }
     }
 

@@ -56,7 +56,7 @@ public enum Restoration {
         rights?.losses(images).forEach { logger.warning("\($0)") }
         try Problems.throwIfAny(
             (rights?.problems(images) ?? []) + plan.openings.flatMap { $0.resource.obstacles(at: site) }.uniqued()
-                + PidsInUse.problems(plan))
+                + PidsInUse.problems(plan) + siblingProblems(plan, options))
         if options.dryRun {
             options.showPlan(plan.description)
             return 0
@@ -83,6 +83,21 @@ public enum Restoration {
                 "process \(images.tasks[0].pid): it is no longer sent a signal when its parent ends: detached, it has none"
             )
         }
+    }
+
+    /// A helper that makes the root would be a child of Apus' parent as the root is to be, and its remains would stay
+    /// there: nobody but that parent can take note of its end.
+    private static func siblingProblems(_ plan: RestorePlan, _ options: RestoreOptions) -> [Problem] {
+        guard options.sibling, plan.first != 0 else { return [] }
+        let root = plan.tasks[0]
+        return [
+            Problem(
+                .sessionOutside,
+                "the leader of its session, \(plan.tasks[plan.first].pid), has ended, and takes a helper to begin it, which"
+                    + " cannot be a child of Apus' parent (--restore-sibling)",
+                object: .init(pid: root.pid, process: root.name),
+                remedy: "Restore without --restore-sibling, or use --exec-cmd for a parent of your choice")
+        ]
     }
 
     /// Whether the images in a directory could be restored by this version on a host like this one: asked by a dump

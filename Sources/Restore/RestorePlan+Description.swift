@@ -25,6 +25,9 @@ extension RestorePlan: CustomStringConvertible {
         for task in tasks {
             text += "\nProcess \(task.pid) (\(task.name))"
             text += task.maker.map { ", made by \(tasks[$0].pid)" } ?? ", made by Apus"
+            if !task.sharedWithMaker.isEmpty {
+                text += ", whose \(task.sharedWithMaker.joined(separator: ", ")) it shares"
+            }
             if task.pid == tasks[0].pid { text += ", the root" }
             text += task.state == .dead ? ", ends again at once\n" : task.state == .stopped ? ", left stopped\n" : "\n"
             let steps = [

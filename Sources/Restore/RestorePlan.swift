@@ -83,6 +83,8 @@ public struct RestorePlan: Sendable {
         public var parent: Int?
         /// The index in `tasks` of who makes it; nil for Apus.
         public var maker: Int?
+        /// What it shares with its maker as threads do, in words.
+        public var sharedWithMaker: [String] = []
         /// It is not in the images, and ends when it has done what it is for (`Family`): a courier before all are
         /// rebuilt, the others after.
         public var isHelper = false
@@ -93,7 +95,8 @@ public struct RestorePlan: Sendable {
         public var state: TaskState
         /// The task's end of its channel, a service descriptor.
         public var channel: Int32
-        /// Where the number of that descriptor stands in the mailbox, and the count of threads yet to leave.
+        /// Where the number of that descriptor stands in the mailbox, and the count of threads yet to leave, which tasks
+        /// with one memory have in common.
         public var channelPlace: Int
         public var usersPlace: Int
         /// Threads, the leader first.

@@ -6,6 +6,8 @@ struct ProcessState {
     let name: String
     let letter: Character
     let parent: Int32
+    /// When it was made, in ticks since the boot of the host.
+    let start: UInt64
 
     var isZombie: Bool { letter == "Z" }
     var isDead: Bool { letter == "Z" || letter == "X" }
@@ -18,12 +20,15 @@ struct ProcessState {
             let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")"))
         else { return nil }
         let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
-        guard fields.count > 1, let state = fields[0].first,
-            let parent = Int32(String(decoding: fields[1], as: UTF8.self))
+        // The field of the start is the 22nd, and the first of these the third (proc_pid_stat(5)).
+        guard fields.count > 19, let state = fields[0].first,
+            let parent = Int32(String(decoding: fields[1], as: UTF8.self)),
+            let start = UInt64(String(decoding: fields[19], as: UTF8.self))
         else { return nil }
         name = String(decoding: bytes[(open + 1)..<close], as: UTF8.self)
         letter = Character(UnicodeScalar(state))
         self.parent = parent
+        self.start = start
     }
 
     /// The threads of a process; empty where it is gone.

@@ -21,6 +21,7 @@ public final class RemoteControl {
     /// The process is a 32-bit program.
     public let isCompat: Bool
     public let memory: ProcessMemory
+    public var pid: Int32 { process.pid }
     private let cave: CaveLayout
     private let original: [UInt8]
     var deadline: Deadline
@@ -57,16 +58,19 @@ public final class RemoteControl {
     ///
     /// - Parameters:
     ///   - process: frozen, with at least one live thread.
+    ///   - others: frozen processes that have the same memory.
     ///   - vdso: where its vdso is mapped.
     /// - Throws: `no-room-for-code` where the vdso's tail is too short.
     public convenience init(
-        _ process: FrozenProcess, vdso: Range<RemoteAddress>?, deadline: Deadline
+        _ process: FrozenProcess, sharingMemoryWith others: [FrozenProcess] = [], vdso: Range<RemoteAddress>?,
+        deadline: Deadline
     ) throws(Problem) {
-        try self.init(process, by: process.threads.first, vdso: vdso, deadline: deadline)
+        try self.init(process, by: process.threads.first, sharingMemoryWith: others, vdso: vdso, deadline: deadline)
     }
 
     init(
-        _ process: FrozenProcess, by leader: Tracee?, vdso: Range<RemoteAddress>?, deadline: Deadline
+        _ process: FrozenProcess, by leader: Tracee?, sharingMemoryWith others: [FrozenProcess] = [],
+        vdso: Range<RemoteAddress>?, deadline: Deadline
     ) throws(Problem) {
         guard let leader else {
             throw Problem(
@@ -97,11 +101,12 @@ public final class RemoteControl {
         let tail = VdsoTail(image: image, base: vdso.lowerBound)
         // Nothing but Apus' own code is there. To overwrite it would take the way back from the thread.
         let place = tail.start..<vdso.upperBound
-        if let thread = process.threads.first(where: { place.contains(RemoteAddress($0.registers.rip)) }) {
+        let threads = process.threads + others.flatMap(\.threads)
+        if let thread = threads.first(where: { place.contains(RemoteAddress($0.registers.rip)) }) {
             throw Problem(
                 .targetHealing, "thread \(thread.tid) is on its way back from an earlier Apus that was killed",
-                object: .init(pid: process.pid),
-                remedy: process.groupStop == nil
+                object: .init(pid: thread.pid),
+                remedy: thread.groupStop == nil
                     ? "Try again" : "Continue the stopped process (kill -CONT), then try again")
         }
         guard tail.count >= form.size else {

@@ -14,6 +14,7 @@ public struct TreeFreezer {
     public static let limit = 100_000
 
     private let deadline: Deadline
+    private let limit: Int
     private let tree = FrozenTree()
     private var known: [Int32: Int] = [:]
     private var seized: Set<Int32> = []
@@ -22,14 +23,20 @@ public struct TreeFreezer {
     /// Processes that may still make threads and children, by their places in the tree.
     private var open: [Int] = []
 
-    private init(deadline: Deadline) { self.deadline = deadline }
+    private init(deadline: Deadline, limit: Int) {
+        self.deadline = deadline
+        self.limit = limit
+    }
 
     /// Freezes the tree below and with a process.
     ///
-    /// - Throws: `no-such-process`, `already-traced`, `freeze-timeout`, `permission-denied`. Everything runs on then.
-    public static func freeze(root: Int32, deadline: Deadline) throws(Problem) -> FrozenTree {
+    /// - Throws: `no-such-process`, `already-traced`, `freeze-timeout`, `freeze-diverges`, `permission-denied`. Everything
+    ///   runs on then.
+    public static func freeze(
+        root: Int32, deadline: Deadline, limit: Int = TreeFreezer.limit
+    ) throws(Problem) -> FrozenTree {
         ChildSignal.prepare()
-        var freezer = TreeFreezer(deadline: deadline)
+        var freezer = TreeFreezer(deadline: deadline, limit: limit)
         do throws(Problem) {
             try freezer.run(root)
         } catch {
@@ -52,9 +59,14 @@ public struct TreeFreezer {
                 remedy: "There is nothing left to dump; its parent \(stat.parent) has yet to take its exit status")
         }
         while try round() {
-            if seized.count > Self.limit || tree.processes.count > Self.limit {
+            // However fast it grows, it is not followed for ever.
+            if Cancellation.requested { throw Self.timeout(pid: root, tid: root) }
+            if seized.count > limit || tree.processes.count > limit || deadline.isOver {
                 throw Problem(
-                    .freezeDiverges, "the tree has more than \(Self.limit) threads and goes on making new ones",
+                    .freezeDiverges,
+                    seized.count > limit || tree.processes.count > limit
+                        ? "the tree has more than \(limit) threads and goes on making new ones"
+                        : "the tree goes on making new threads: \(seized.count) were stopped until the time was up",
                     object: .init(pid: root), remedy: "Limit it with the pids controller of cgroups, then try again")
             }
         }
@@ -150,14 +162,13 @@ public struct TreeFreezer {
     /// while it is stopped: it is let go as far as that.
     private mutating func helpVforkParents() throws(Problem) {
         for tracee in moving where ProcessState(of: tracee.tid)?.isUninterruptible ?? false {
-            for child in ProcessState.children(of: tracee.pid, thread: tracee.tid) {
-                if known[child] == nil { add(child, parent: tracee.pid) }
-                guard let index = known[child], let held = tree.processes[index].threads.first else { continue }
-                try held.runUntilExec(deadline)
-                // It runs on for a while, and may make others.
-                open.append(index)
-                if !moving.contains(where: { $0 === held }) { moving.append(held) }
-            }
+            guard let child = VforkChild.find(of: tracee.pid, thread: tracee.tid) else { continue }
+            if known[child] == nil { add(child, parent: tracee.pid) }
+            guard let index = known[child], let held = tree.processes[index].threads.first else { continue }
+            try held.runUntilExec(deadline)
+            // It runs on for a while, and may make others.
+            open.append(index)
+            if !moving.contains(where: { $0 === held }) { moving.append(held) }
         }
     }
 

@@ -1,4 +1,5 @@
 import Diagnostics
+import Foundation
 import Images
 import Linux
 import Objects
@@ -32,11 +33,26 @@ enum FixturePlans {
             lastCapability: 40, session: 7, processGroup: 8, highestDescriptor: 20, lowestAddress: 65536)
     }
 
+    /// - Parameter sameMemory: every task has the mappings and the page map of the root.
     static func plan(
-        _ name: String, shellJob: Bool = false, leavesStopped: Bool = false, securityProfile: SecurityProfile? = nil,
+        _ name: String, shellJob: Bool = false, leavesStopped: Bool = false, sameMemory: Bool = false,
+        securityProfile: SecurityProfile? = nil,
         change: (inout CheckpointImages, inout RestoreHost) -> Void = { _, _ in }
     ) throws -> RestorePlan {
-        let directory = try directory(name)
+        var directory = try directory(name)
+        let copy = FileManager.default.temporaryDirectory.appending(path: "apus-plan-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: copy) }
+        if sameMemory {
+            try FileManager.default.copyItem(atPath: directory.path.string, toPath: copy.path)
+            for prefix in ["pagemap-", "mm-"] {
+                let files = try FileManager.default.contentsOfDirectory(atPath: copy.path).filter {
+                    $0.hasPrefix(prefix)
+                }.sorted()
+                let first = try Data(contentsOf: copy.appending(path: files[0]))
+                for file in files.dropFirst() { try first.write(to: copy.appending(path: file)) }
+            }
+            directory = try ImageDirectory(opening: FilePath(copy.path))
+        }
         var images = try CheckpointImages(reading: directory, architecture: .x8664)
         let layers = try PageLayers(of: directory)
         var host = try host(for: images, layers)

@@ -170,16 +170,6 @@ import Tracing
         #expect(problems?.all.contains { $0.summary.contains("chain") } == true)
     }
 
-    @Test func tablesThatProcessesShareAreRefused() throws {
-        let problems = #expect(throws: Problems.self) {
-            try FixturePlans.plan("count") { images, _ in
-                let shared = images.tasks[0].ids?.vmID ?? 0
-                images.tasks[1].ids?.vmID = shared
-            }
-        }
-        #expect(problems?.all.contains { $0.summary.contains("address space") } == true)
-    }
-
     @Test func aSharedTableOfDescriptorsIsFilledOnce() throws {
         let plan = try FixturePlans.plan("count") { images, _ in
             let shared = images.tasks[0].ids?.filesID ?? 0
@@ -202,14 +192,13 @@ import Tracing
         }
     }
 
-    @Test func tablesThatTwoSistersShareAreRefused() throws {
-        let problems = #expect(throws: Problems.self) {
-            try FixturePlans.plan("tree") { images, _ in
-                let shared = images.tasks[1].ids?.filesID ?? 0
-                images.tasks[2].ids?.filesID = shared
-            }
+    @Test func sistersThatShareATableAreMadeByOneAnother() throws {
+        let plan = try FixturePlans.plan("tree") { images, _ in
+            let shared = images.tasks[1].ids?.filesID ?? 0
+            images.tasks[2].ids?.filesID = shared
         }
-        #expect(problems?.all.contains { $0.summary.contains("descriptors") } == true)
+        #expect(plan.tasks[2].maker == 1 && plan.tasks[2].parent == plan.tasks[1].parent)
+        #expect(plan.tasks[2].sharedWithMaker == ["descriptors"])
     }
 
     @Test func aGroupWithoutItsLeaderIsBegunByAHelper() throws {

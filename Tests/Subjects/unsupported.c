@@ -30,6 +30,16 @@ static int wait_for_ever(void *unused)
 	return 0;
 }
 
+static char first_stack[16384] __attribute__((aligned(16))), second_stack[16384] __attribute__((aligned(16)));
+
+static int leave_orphan(void *shared)
+{
+	int flags = (int)(long)shared | SIGCHLD;
+
+	syscall(SYS_exit, clone(wait_for_ever, second_stack + sizeof(second_stack), flags, NULL) < 0);
+	return 0;
+}
+
 static void set_up(const char *kind, const char *folder)
 {
 	char path[300];
@@ -100,22 +110,30 @@ static void set_up(const char *kind, const char *folder)
 		NEED(flock(fd, LOCK_EX) == 0);
 	} else if (!strcmp(kind, "pidfd")) {
 		fd = syscall(SYS_pidfd_open, getpid(), 0);
-	} else if (!strcmp(kind, "shared-memory")) {
-		/* A process that shares the memory and is no thread: it waits on a stack of its own. */
-		static char stack[16384] __attribute__((aligned(16)));
+	} else if (!strncmp(kind, "orphan-", 7)) {
+		/* One that shares something and has been left to init, which is outside. */
+		unsigned long shared = !strcmp(kind, "orphan-memory") ? CLONE_VM : CLONE_FS;
 		fd = open("/dev/null", O_RDWR);
-		NEED(clone(wait_for_ever, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) > 0);
-	} else if (!strcmp(kind, "shared-sisters")) {
-		/* Two whose common table of descriptors came from a parent that has ended. */
+		NEED(clone(leave_orphan, first_stack + sizeof(first_stack), (int)shared | SIGCHLD, (void *)shared) > 0);
+		NEED(wait(NULL) > 0);
+	} else if (!strcmp(kind, "shared-aunt")) {
+		/* Two whose common table of descriptors came from one that has ended, and who have other parents. */
 		fd = open("/dev/null", O_RDWR);
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		NEED(pipe(pair) == 0);
 		if (fork() == 0) {
-			for (int i = 0; i < 2; i++)
-				if (syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0) == 0)
-					wait_for_ever(NULL);
-			_exit(0);
+			if (fork() == 0) {
+				close(pair[1]);
+				for (int i = 0; i < 2; i++)
+					if (syscall(SYS_clone, (i ? CLONE_PARENT : 0) | CLONE_FILES | SIGCHLD, 0, 0, 0, 0) == 0)
+						wait_for_ever(NULL);
+				_exit(0);
+			}
+			wait(NULL);
+			close(pair[1]);
+			wait_for_ever(NULL);
 		}
-		NEED(wait(NULL) > 0);
+		NEED(close(pair[1]) == 0 && read(pair[0], path, 1) == 0 && close(pair[0]) == 0);
 	} else if (!strcmp(kind, "landlock")) {
 		fd = open("/dev/null", O_RDWR);
 		enter_landlock_domain();

@@ -134,6 +134,22 @@ struct CommandLineTests {
         }
     }
 
+    /// A helper that begins the session of such a root could be nobody's child but the caller's.
+    @Test func restoreSiblingOfADaemonWhoseSessionHasNoLeader() throws {
+        try withWorld { world in
+            let script = "setsid sh -c '(sleep 1000 </dev/null >/dev/null 2>&1 & echo $! > \(world.path("pid")))'"
+            try world.succeed("sh", "-c", script)
+            try #require(eventually { !text(world.path("pid")).isEmpty })
+            let pid = try #require(Int32(text(world.path("pid")).dropLast()))
+            try world.requireDump(pid, to: "images")
+            let finished = try world.restore("images", ["--restore-sibling"])
+            #expect(finished.status == 1 && finished.errors.contains("error[session-outside]"), "\(finished)")
+            #expect(finished.errors.contains("--restore-sibling") && world.processes == [])
+            try world.requireRestore("images")
+            #expect(world.processes == [pid])
+        }
+    }
+
     /// Options may stand in a file; those of the command line come on top.
     @Test func configurationFile() throws {
         try withCounter { world, pid in

@@ -78,7 +78,7 @@ struct FailingDumpTests {
     /// Kinds of objects that cannot be carried yet. One that can is moved from here to the subjects.
     static let unsupported = [
         "socket", "socket-outside", "socket-service", "socket-early", "userfaultfd", "linked", "deleted-directory",
-        "lock", "pidfd", "namespace", "shared-memory",
+        "lock", "pidfd", "namespace",
     ]
 
     @Test(arguments: unsupported)
@@ -116,6 +116,19 @@ struct FailingDumpTests {
             #expect([0, 1].contains(finished.status), "\(finished)")
             if finished.status == 0 { try world.requireRestore("images") }
             for _ in 1...3 { #expect(running.check() == [], "\(finished)") }
+        }
+    }
+
+    /// Only that child is let go: others, older ones that share the memory among them, stand still.
+    @Test func aVforkParentThatHasOtherChildren() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "vfork", arguments: ["30", "others"]), in: world)
+            for _ in 1...3 {
+                let finished = try world.dump(running.pid, to: "images", ["--timeout", "5"])
+                try #require(finished.status == 0, "\(finished)")
+                try world.requireRestore("images")
+                for _ in 1...3 { #expect(running.check() == []) }
+            }
         }
     }
 

@@ -146,11 +146,11 @@ struct FamilySystemTests {
         }
     }
 
-    /// What two have in common from a parent that is gone can only be torn apart.
-    @Test func sistersThatShareATableAreRefused() throws {
+    /// What two with other parents have in common from one that is gone can only be torn apart.
+    @Test func anAuntAndANieceThatShareATableAreRefused() throws {
         try withWorld { world in
             let running = try RunningSubject(
-                Subject(name: "unsupported", arguments: ["shared-sisters", world.folder]), in: world)
+                Subject(name: "unsupported", arguments: ["shared-aunt", world.folder]), in: world)
             let before = running.snapshot
             let finished = try world.dump(running.pid, to: "images")
             #expect(finished.status == 1 && finished.errors.contains("descriptors: process"), "\(finished)")

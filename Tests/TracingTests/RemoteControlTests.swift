@@ -34,6 +34,24 @@ struct RemoteControlTests {
         try child.waitUntil { $0.sleeps() }
     }
 
+    /// A tree larger than any that is sane is let go of, all of it.
+    @Test func aTreeThatIsTooLargeRunsOn() throws {
+        let child = try Child(["/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done; wait"])
+        defer { for pid in ProcessState.children(of: child.pid, thread: child.pid) { kill(pid, SIGKILL) } }
+        let limit = Deadline(seconds: 5)
+        while ProcessState.children(of: child.pid, thread: child.pid).count < 12, !limit.isPast { usleep(1000) }
+        let problem = #expect(throws: Problem.self) {
+            _ = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5), limit: 8)
+        }
+        #expect(problem?.code == .freezeDiverges && problem?.object.pid == child.pid)
+        for pid in [child.pid] + ProcessState.children(of: child.pid, thread: child.pid) {
+            #expect(ProcessState.tracer(of: pid) == 0 && ProcessState(of: pid)?.letter == "S")
+        }
+        let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+        #expect(tree.processes.count == 13)
+        tree.thaw()
+    }
+
     @Test func anUnexpectedResultEndsTheBatch() throws {
         let child = try Child(["/bin/sleep", "1000"])
         let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))

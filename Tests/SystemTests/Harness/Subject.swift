@@ -37,6 +37,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "daemons"),
         Subject(name: "zombies"),
         Subject(name: "sharing"),
+        Subject(name: "sharedvm"),
         Subject(name: "pipes"),
         Subject(name: "files", arguments: ["FOLDER/files"]),
         Subject(name: "unixsockets", arguments: ["FOLDER/sockets"]),

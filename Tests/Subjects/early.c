@@ -1,0 +1,42 @@
+/*
+ * early.c MS: a client whose data waits MS milliseconds on a connection that nobody has accepted yet, where no dump can
+ * read them; then the connection is accepted, they arrive, and as much later there is a new one.
+ */
+#include "subject.h"
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_un name = { AF_UNIX, "" };
+	long milliseconds = argc == 2 ? atol(argv[1]) : 0;
+	int service;
+
+	NEED(milliseconds > 0);
+	subject_begin();
+	snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "early-%d", getpid());
+	service = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	NEED(bind(service, (void *)&name, sizeof(name)) == 0 && listen(service, 3) == 0);
+	say("ready");
+	for (uint32_t round = 1;; round++) {
+		sigset_t set = set_of(SIGUSR1, 0);
+		siginfo_t info;
+		uint32_t said = 0;
+		int there = -1, here = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		CHECK(connect(here, (void *)&name, sizeof(name)) == 0, "connect: %s", strerror(errno));
+		CHECK(send(here, &round, sizeof(round), 0) == sizeof(round), "send: %s", strerror(errno));
+		usleep(milliseconds * 1000);
+		there = accept(service, NULL, NULL);
+		CHECK(there >= 0, "accept: %s", strerror(errno));
+		CHECK(recv(there, &said, sizeof(said), 0) == sizeof(said) && said == round, "%u arrived in round %u", said, round);
+		close(there);
+		close(here);
+		usleep(milliseconds * 1000);
+		if (sigtimedwait(&set, &info, &(struct timespec){ 0 }) == SIGUSR1) {
+			say(failures ? "BAD" : "OK");
+			failures = 0;
+		}
+	}
+}
