@@ -7,7 +7,7 @@ internal import SystemPackage
 /// directories, signal handlers. After the restore there would be two of each.
 ///
 /// All processes of the host are asked about by kcmp(2), whose order finds each among those of the tree in a few
-/// comparisons of some 0.5 us: nothing need be read of them.
+/// comparisons of about 1 us: nothing need be read of them.
 struct OutsideSharers {
     private static let resources: [(what: String, resource: Processes.Resource)] = [
         ("memory", .memory), ("descriptors", .descriptors), ("working directory", .fileSystemContext),
