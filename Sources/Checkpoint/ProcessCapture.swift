@@ -18,6 +18,10 @@ struct CapturedProcess {
     let threadSettings: [(tid: Int32, settings: ThreadSettings)]
     /// What mlockall(2) has said about mappings to come.
     var futureLocks: UInt32 = 0
+    /// The addresses of rings of asynchronous I/O that only its parent could use.
+    var deadRings: Set<UInt64> = []
+    /// On which nodes of the host its memory is.
+    var policies = MemoryPolicies()
     let roundTrips: Int
     /// What is left of sleeps, by thread.
     var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
@@ -54,6 +58,8 @@ struct ProcessCapture {
             }
             var captured = try capture(answers, control, &filters)
             captured.futureLocks = futureLocks
+            captured.deadRings = answers.deadRings
+            captured.policies = answers.policies
             return captured
         } catch {
             // Closing the channel is the way out where this fails too.
@@ -70,6 +76,8 @@ struct ProcessCapture {
         var threads: [ThreadAttributes]
         /// Of a 32-bit program, as many as `threads`.
         var compat: [CompatThread] = []
+        var deadRings: Set<UInt64> = []
+        var policies = MemoryPolicies()
     }
 
     /// One batch for all that concerns the process and its leader; one for each other thread.
@@ -81,12 +89,17 @@ struct ProcessCapture {
         let peculiarities = ProcessAttributes.Peculiarities.Questions(&batch)
         let leader = ThreadAttributes.Questions(&batch)
         let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
+        let rings = AsyncRing.Questions(
+            surveyed.areas.filter { $0.kind == .asyncIO }.map(\.area.range.lowerBound), &batch)
+        var asked = surveyed.areas[...]
+        let policies = MemoryPolicies.Modes(&asked, &batch)
         let result = try control.run(batch)
         try result.check()
         var answers = Answers(
             actions: actions.answer(result), timers: timers.answer(result), attributes: attributes.answer(result),
             peculiarities: peculiarities.answer(result), threads: [leader.answer(result)],
-            compat: compat.map { [$0.answer(result)] } ?? [])
+            compat: compat.map { [$0.answer(result)] } ?? [], deadRings: rings.dead(result))
+        try answers.policies.complete(policies.answer(result), asked, control)
         for thread in process.threads.dropFirst() {
             var batch = Batch()
             let questions = ThreadAttributes.Questions(&batch)

@@ -29,9 +29,6 @@ extension Planner {
         if names.contains(where: { $0.hasPrefix("ipcns-sem-") }) { refuse("semaphores of System V (semget)") }
         refuseSharedTables()
         refuseForeignPrograms()
-        for task in images.tasks where task.memory?.aios.isEmpty == false {
-            refuse("an AIO context", pid: task.pid, process: task.task.commText)
-        }
     }
 
     /// Tasks that share an address space or signal handlers without being threads.
