@@ -47,8 +47,13 @@ struct DumpImages {
         let executable = file(places.executable)
         let memory = try memoryEntry(captured, surveyed, executable: executable)
         try directory.write([memory], as: .mm, id: UInt64(surveyed.pid))
-        let traits = try MemoryTraitsCapture.find(surveyed, futureLocks: captured.futureLocks)
+        let traits = try MemoryTraitsCapture.find(surveyed, captured)
         if !traits.isEmpty { descriptions.supplement[.memory, surveyed.pid] = traits.json }
+        for range in captured.policies.mixed {
+            descriptions.note(
+                loss: "\(surveyed.object.description): on which nodes its shared memory at"
+                    + " \(String(range.lowerBound, radix: 16)) is, which differs within it, is not carried")
+        }
         var table: [FdinfoEntry] = []
         for seen in surveyed.descriptors {
             let key = try descriptions.capture(seen)
@@ -109,10 +114,27 @@ struct DumpImages {
             } else if let mapped = surveyed.files[area.range.lowerBound] {
                 id = file(mapped)
             }
+            if kind == .asyncIO {
+                areas.append(ring(area, of: surveyed, isDead: captured.deadRings.contains(area.range.lowerBound)))
+                continue
+            }
             areas.append(MemoryImage.entry(area, kind, file: id))
         }
+        entry.aios = areas.filter { $0.kind.contains(.asyncIORing) }.map(AsyncRing.entry)
         entry.vmas = MemoryImage.joined(areas)
         return entry
+    }
+
+    /// A ring that came from the parent at a fork is nothing but memory, and only that can be made again.
+    private func ring(_ area: MappedArea, of surveyed: SurveyedProcess, isDead: Bool) -> VmaEntry {
+        guard isDead else { return MemoryImage.entry(area, .asyncIO, file: 0) }
+        var plain = area
+        plain.isShared = false
+        descriptions.note(
+            loss:
+                "\(surveyed.object.description): the ring of asynchronous I/O at \(String(area.range.lowerBound, radix: 16)),"
+                + " which it has from its parent and cannot use, becomes memory of its own")
+        return MemoryImage.entry(plain, .privateAnonymous, file: 0)
     }
 
     private func sharedName(_ area: MappedArea) -> [UInt8] {

@@ -88,6 +88,8 @@ struct DumpSession {
         let (tree, survey) = (still.tree, still.survey)
         try Problems.throwIfAny(survey.obstacles)
         survey.processes.forEach { Losses.report($0, logger) }
+        var rings = try RingWatch(survey.processes)
+        try rings.settle(deadline)
         clock.mark("second survey", logger)
         hasBegunWriting = true
         try directory.clear()
@@ -108,6 +110,7 @@ struct DumpSession {
         statistics.dump?.memdumpTime = clock.mark("pages", logger)
         try images.writeCommon(treeEntries(tree, survey), survey.clocks)
         if twins.areMade {
+            try rings.confirm()
             thaw(tree)
             try survey.known.confirm(twins.pids)
             try images.move(later, from: twins.sources(for: pages.processes, images.counters), options.progress)
@@ -118,6 +121,7 @@ struct DumpSession {
         statistics.dump?.pagesWritten = images.counters.written
         try options.verify(directory)
         clock.mark("verify", logger)
+        if !hasThawed { try rings.confirm() }
         let complete = try CompleteImages(directory, deadline)
         clock.mark("commit", logger)
         return try complete.accepted(by: scripts, root: options.pid)

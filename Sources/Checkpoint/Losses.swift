@@ -24,6 +24,11 @@ enum Losses {
         if !unknown.isEmpty {
             found.append("some mappings have flags that this Apus does not know: \(unknown.joined(separator: " "))")
         }
+        if process.areas.contains(where: { $0.kind == .asyncIO }) {
+            found.append(
+                "requests of asynchronous I/O that wait for something (IOCB_CMD_POLL) are not carried, and the kernel"
+                    + " shows nobody whether there are any")
+        }
         return found
     }
 }

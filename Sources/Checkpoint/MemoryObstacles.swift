@@ -3,12 +3,13 @@ internal import Linux
 internal import Memory
 internal import Objects
 internal import SystemPackage
+internal import Tracing
 
 /// What the memory of a whole tree has against being carried: what it shares with processes outside.
 enum MemoryObstacles {
     /// - Parameter isRunning: nothing stands still yet, and there is the time to look at all other processes.
     static func find(_ processes: [SurveyedProcess], isRunning: Bool) -> [Problem] {
-        segments(processes) + (isRunning ? sharedOutside(processes) : [])
+        segments(processes) + rings(processes) + (isRunning ? sharedOutside(processes) : [])
     }
 
     // MARK: Shared memory without a name
@@ -63,6 +64,21 @@ enum MemoryObstacles {
             found.insert(Identity(device: status.device, inode: status.inode))
         }
         return found
+    }
+
+    // MARK: Asynchronous I/O
+
+    private static func rings(_ processes: [SurveyedProcess]) -> [Problem] {
+        processes.flatMap { process in
+            process.areas.filter { $0.kind == .asyncIO }.compactMap { area, _ in
+                do throws(Problem) {
+                    _ = try AsyncRing.read(area, try ProcessMemory(pid: process.eye), process.object)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+        }
     }
 
     // MARK: Segments

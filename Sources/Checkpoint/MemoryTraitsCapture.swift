@@ -7,9 +7,10 @@ internal import SystemPackage
 
 /// Finds what the images have no place for about the memory of a frozen process.
 enum MemoryTraitsCapture {
-    static func find(_ surveyed: SurveyedProcess, futureLocks: UInt32) throws(Problem) -> MemoryTraits {
+    static func find(_ surveyed: SurveyedProcess, _ captured: CapturedProcess) throws(Problem) -> MemoryTraits {
         var traits = MemoryTraits()
-        traits.futureLocks = futureLocks
+        traits.futureLocks = captured.futureLocks
+        traits.policies = captured.policies.found
         for (area, _) in surveyed.areas {
             let flags = area.details?.flags ?? []
             if flags.contains(.lockOnFault) { traits.lockedOnFault.append(area.range) }

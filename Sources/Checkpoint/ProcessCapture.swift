@@ -18,6 +18,10 @@ struct CapturedProcess {
     let threadSettings: [(tid: Int32, settings: ThreadSettings)]
     /// What mlockall(2) has said about mappings to come.
     var futureLocks: UInt32 = 0
+    /// The addresses of rings of asynchronous I/O that only its parent could use.
+    var deadRings: Set<UInt64> = []
+    /// On which nodes of the host its memory is.
+    var policies = MemoryPolicies()
     let roundTrips: Int
     /// The kinds of keyrings that its threads have of their own.
     var keyrings: [String] = []
@@ -63,6 +67,8 @@ struct ProcessCapture {
             }
             var captured = try capture(answers, control, &filters)
             captured.futureLocks = futureLocks
+            captured.deadRings = answers.deadRings
+            captured.policies = answers.policies
             return captured
         } catch {
             // Closing the channel is the way out where this fails too.
@@ -82,6 +88,8 @@ struct ProcessCapture {
         /// Of a 32-bit program, as many as `threads`.
         var compat: [CompatThread] = []
         var session: Keyrings.Session?
+        var deadRings: Set<UInt64> = []
+        var policies = MemoryPolicies()
     }
 
     /// One batch for all that concerns the process and its leader; one for each other thread.
@@ -94,16 +102,22 @@ struct ProcessCapture {
         let peculiarities = ProcessAttributes.Peculiarities.Questions(&batch)
         let leader = ThreadAttributes.Questions(&batch, bystander: domains.bystander(of: status))
         let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
+        let rings = AsyncRing.Questions(
+            surveyed.areas.filter { $0.kind == .asyncIO }.map(\.area.range.lowerBound), &batch)
+        var asked = surveyed.areas[...]
+        let policies = MemoryPolicies.Modes(&asked, &batch)
+        // The last of the batch: a kernel that refuses the child ends it there.
         let session = try askSession(control, &batch)
         let result = try control.run(batch)
         if result.failedCall != session?.maker { try result.check() }
         var answers = Answers(
             actions: actions.answer(result), timers: timers.answer(result), attributes: attributes.answer(result),
             peculiarities: peculiarities.answer(result), threads: [leader.answer(result)],
-            status: [status], compat: compat.map { [$0.answer(result)] } ?? [])
+            status: [status], compat: compat.map { [$0.answer(result)] } ?? [], deadRings: rings.dead(result))
         if let session, result.failedCall == nil {
             answers.session = session.question.answer(try control.collect(ofChild: session.calls))
         }
+        try answers.policies.complete(policies.answer(result), asked, control)
         try judge(answers.threads[0].landlock, status, process.threads[0], control, domains)
         for thread in process.threads.dropFirst() {
             let status = try self.status(of: thread)

@@ -61,15 +61,15 @@ struct TreePages {
 
     mutating func add(_ job: Job) { jobs.append(job) }
 
-    /// The jobs that a twin cannot do: it lacks memory that is not inherited at a fork, or is cleared there, and its vdso
-    /// has Apus' code in it. Huge pages are left alone: the original could run out of them.
+    /// The jobs that a twin cannot do: it lacks memory that is not inherited at a fork, or is cleared there, its vdso
+    /// has Apus' code in it, and a ring of asynchronous I/O goes on changing. Huge pages are left alone: the original could run out of them.
     ///
     /// - Returns: what has to be moved while the tree stands still, and what can be moved from the twins.
     func divided() -> (now: [Job], later: [Job]) {
         let apart = processes.map { process in
             process.areas.filter { area, kind in
                 let flags = area.details?.flags ?? []
-                return kind == .vdso || !flags.isDisjoint(with: [.dontFork, .wipeOnFork, .hugeTLB])
+                return kind == .vdso || kind == .asyncIO || !flags.isDisjoint(with: [.dontFork, .wipeOnFork, .hugeTLB])
             }.map { $0.area.range }
         }
         var (now, later) = ([Job](), [Job]())

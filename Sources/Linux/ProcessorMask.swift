@@ -4,8 +4,19 @@ internal import SystemPackage
 /// (cpuset(7), "List format").
 public enum ProcessorMask {
     /// The processors that are on; nil where it cannot be found out.
-    public static var online: [UInt8]? {
-        guard let text = try? Files.contents(of: "/sys/devices/system/cpu/online") else { return nil }
+    public static var online: [UInt8]? { list(in: "/sys/devices/system/cpu/online") }
+
+    /// The processors that the kernel has made room for.
+    public static var possible: [UInt8]? { list(in: "/sys/devices/system/cpu/possible") }
+
+    /// The numbers of the nodes that have memory (numa(7)); none where the kernel knows of no nodes.
+    public static var nodesWithMemory: [Int] {
+        let mask = list(in: "/sys/devices/system/node/has_memory") ?? []
+        return (0..<mask.count * 8).filter { mask[$0 / 8] & 1 << UInt8($0 % 8) != 0 }
+    }
+
+    private static func list(in file: FilePath) -> [UInt8]? {
+        guard let text = try? Files.contents(of: file) else { return nil }
         return parse(String(decoding: text.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
     }
 

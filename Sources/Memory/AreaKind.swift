@@ -14,6 +14,8 @@ public enum AreaKind: Sendable, Equatable {
     case sharedMemory
     /// An attached segment of System V shared memory.
     case systemV
+    /// A ring of asynchronous I/O (io_setup(2)).
+    case asyncIO
     /// Code and data of the kernel.
     case vdso, vvar, vsyscall
 }
@@ -40,6 +42,7 @@ extension MappedArea {
                 guard details?.flags.contains(.hugeTLB) ?? false else { return .systemV }
                 throw MemoryRefusal.hugeSegment.problem(self, pid: pid, process: process)
             }
+            if path.elementsEqual("/[aio] (deleted)".utf8), device.major == 0, isShared { return .asyncIO }
             if path.starts(with: "/anon_hugepage".utf8) { return isShared ? .sharedMemory : .privateAnonymous }
             return isShared ? .sharedFile : .privateFile
         case .other(let text):
@@ -106,7 +109,6 @@ struct MemoryRefusal {
 
     /// By the name.
     private static let named: [(String, MemoryRefusal)] = [
-        ("/[aio]", .init(what: "a ring of asynchronous I/O (io_setup)", remedy: "Run the program without libaio")),
         (
             "/secretmem",
             .init(what: "secret memory (memfd_secret)", remedy: "It is hidden from everybody, and cannot be carried")

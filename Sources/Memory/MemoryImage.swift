@@ -17,6 +17,7 @@ public enum MemoryImage {
         public static let privateAnonymous = Status(rawValue: 1 << 9)
         public static let systemV = Status(rawValue: 1 << 10)
         public static let vvar = Status(rawValue: 1 << 12)
+        public static let asyncIORing = Status(rawValue: 1 << 13)
         public static let memfd = Status(rawValue: 1 << 14)
     }
 
@@ -70,7 +71,7 @@ public enum MemoryImage {
     static func hasFile(_ kind: AreaKind) -> Bool {
         switch kind {
         case .privateFile, .sharedFile, .sharedMemory: true
-        case .privateAnonymous, .heap, .vdso, .vvar, .vsyscall, .systemV: false
+        case .privateAnonymous, .heap, .vdso, .vvar, .vsyscall, .systemV, .asyncIO: false
         }
     }
 
@@ -82,6 +83,7 @@ public enum MemoryImage {
         case .sharedFile: [.regular, .sharedFile]
         case .sharedMemory: [.regular, area.isShared ? .sharedFile : .privateFile, .memfd]
         case .systemV: [.regular, .sharedAnonymous, .systemV]
+        case .asyncIO: [.regular, .asyncIORing]
         case .vdso: [.regular, .vdso, .privateAnonymous]
         case .vvar: [.regular, .privateAnonymous, .vvar]
         case .vsyscall: [.vsyscall, .privateAnonymous]

@@ -65,7 +65,8 @@ public struct ProcessPages: PageSource {
         for (area, kind) in areas {
             let next: Group
             switch kind {
-            case .vdso: next = Group(range: area.range, flags: .isPresent, backing: nil)
+            // Its pages are the kernel's, and all are there.
+            case .vdso, .asyncIO: next = Group(range: area.range, flags: .isPresent, backing: nil)
             case .vvar, .vsyscall, .sharedFile, .systemV: continue
             case .sharedMemory:
                 if area.isShared { continue }

@@ -19,6 +19,9 @@ public final class Descriptions {
     public var supplement = Supplement()
     /// What the tree will do without after a restore, in words.
     public internal(set) var losses: [String] = []
+
+    /// Notes something that a restored process will be without.
+    public func note(loss: String) { losses.append(loss) }
     /// Sets whose watched descriptions are yet to be named.
     var epollSets: [CapturedEpollSet] = []
     /// Under which key each descriptor has been recorded, by process and number.

@@ -1,6 +1,6 @@
 internal import CLinux
 public import Diagnostics
-internal import Images
+public import Images
 public import Linux
 internal import SystemPackage
 public import Tracing
@@ -25,6 +25,8 @@ public struct ThreadSettings: Sendable, Equatable {
     public var isIOFlusher = false
     /// PR_SET_SPECULATION_CTRL: the settings by the number of the misfeature.
     public var speculation: [Int: UInt64] = [:]
+    /// set_mempolicy(2).
+    public var memoryPolicy: MemoryPolicy?
 
     public init() {}
 
@@ -45,6 +47,7 @@ public struct ThreadSettings: Sendable, Equatable {
         let slack, machineCheck, cpuid: Int
         let speculation: [Int]
         let counter: Batch.Buffer
+        let memoryPolicy: MemoryPolicyQuestion
 
         public init(_ batch: inout Batch) {
             func ask(_ number: Int, _ argument: Batch.Argument = 0) -> Int {
@@ -62,6 +65,7 @@ public struct ThreadSettings: Sendable, Equatable {
             batch.call(
                 Int(SYS_prctl), .int(ThreadSettings.getCounter), .address(counter), expecting: Batch.anything,
                 for: "read whether it may read the time stamp counter")
+            memoryPolicy = MemoryPolicyQuestion(&batch)
         }
 
         public func answer(_ result: BatchResult) -> ThreadSettings {
@@ -72,6 +76,7 @@ public struct ThreadSettings: Sendable, Equatable {
                 settings.machineCheckKill = Int32(truncatingIfNeeded: result[machineCheck])
             }
             settings.hasNoCPUID = result[cpuid] == 0
+            settings.memoryPolicy = memoryPolicy.answer(result)
             let sigsegv: Int32 = 2
             if result.integer(Int32.self, in: counter) == sigsegv { settings.timeStampCounter = sigsegv }
             for (misfeature, index) in speculation.enumerated() {
@@ -134,6 +139,7 @@ extension ThreadSettings {
         for (misfeature, setting) in speculation.sorted(by: { $0.key < $1.key }) {
             add("speculation_\(misfeature)", setting)
         }
+        if let memoryPolicy { members.append(.init("memory_policy", .object(memoryPolicy.members))) }
         if let scheduling {
             add("sched_policy", scheduling.policy)
             add("sched_flags", scheduling.flags)
@@ -161,6 +167,7 @@ extension ThreadSettings {
         machineCheckKill = number("machine_check_kill")
         hasNoCPUID = json["no_cpuid"] == .bool(true)
         isIOFlusher = json["io_flusher"] == .bool(true)
+        memoryPolicy = json["memory_policy"].flatMap { MemoryPolicy($0) }
         for misfeature in Self.misfeatures { speculation[misfeature] = number("speculation_\(misfeature)") }
         if let policy: UInt32 = number("sched_policy") {
             var found = Processes.Scheduling(

@@ -9,7 +9,7 @@ internal import Tracing
 
 extension MappingStatus {
     /// What Apus does not restore yet.
-    static let unsupported: MappingStatus = [.socket, .asyncIORing, .shadowStack, .guardPages]
+    static let unsupported: MappingStatus = [.socket, .shadowStack, .guardPages]
     /// What the kernel itself gives a process.
     static let kernels: MappingStatus = [.vsyscall, .vdso, .vvar]
 }
@@ -24,7 +24,7 @@ extension Planner {
     private static let hugeSizes: UInt32 = 0x3f << 26
     /// MAP_DROPPABLE, which takes the place of MAP_PRIVATE.
     private static let droppable: UInt32 = 0x8
-    private static let noReplace: UInt32 = 0x100000
+    static let noReplace: UInt32 = 0x100000
     /// RANDOM, SEQUENTIAL, DONTFORK, MERGEABLE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, WIPEONFORK (madvise(2)): what stays
     /// with a mapping. The others do something at once, to the content of a shared file for one.
     private static let carriedAdvice = [1, 2, 10, 12, 14, 15, 16, 18]
@@ -38,12 +38,18 @@ extension Planner {
             return problems.append(error)
         }
         let vmas = memory.vmas.filter { $0.kind.isDisjoint(with: .kernels) }
+        // Before there are pages: they go where the policy says.
+        composeMemoryPolicy(of: task.pid, in: &batch)
         let inherited = takeInherited(task, vmas, in: &batch)
         let traits = memoryTraits(of: task)
         let droppable = Set(traits.droppable.map(\.lowerBound))
         var opened: [Int] = []
         attachSegments(vmas, of: task, in: &batch)
         for (index, vma) in vmas.enumerated() where !vma.kind.contains(.systemV) {
+            if vma.kind.contains(.asyncIORing) {
+                reserveRing(vma, in: &batch)
+                continue
+            }
             var vma = vma
             if droppable.contains(vma.start) { vma.flags = vma.flags & ~UInt32(MAP_PRIVATE) | Self.droppable }
             let stored = overlaps(segments, vma.start, vma.end)
@@ -53,8 +59,10 @@ extension Planner {
             }
             if isOpen { opened.append(index) }
         }
+        composePolicies(traits, of: task, in: &batch)
         drop(inherited.surplus(over: segments), in: &batch)
-        fill(inherited.missing(of: segments), vmas, in: &batch)
+        fill(inherited.missing(of: segments), vmas.filter { !$0.kind.contains(.asyncIORing) }, in: &batch)
+        composeRings(vmas, segments, of: task, in: &batch)
         for index in opened {
             let vma = vmas[index]
             batch.call(
@@ -154,10 +162,8 @@ extension Planner {
     func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {
         let status = vma.kind
         let kind =
-            status.contains(.asyncIORing)
-            ? "an AIO ring"
-            : status.contains(.guardPages)
-                ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
+            status.contains(.guardPages)
+            ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
         return Problem(
             .objectUnsupported, "it maps \(kind), which Apus cannot restore yet",
             object: .init(pid: task.pid, process: task.task.commText, address: vma.start),

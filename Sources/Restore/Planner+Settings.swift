@@ -16,6 +16,7 @@ extension Planner {
         let settings = ThreadSettings(images.supplement[.thread, thread.tid])
         composeProcessors(settings.processors, of: thread.tid, in: &batch)
         composeScheduling(thread.core.threadCore, settings.scheduling, in: &batch)
+        composeMemoryPolicy(of: thread.tid, in: &batch)
         // PR_SET_TIMERSLACK; real-time threads have none, and the call does nothing for them.
         let slack = settings.timerSlack ?? ThreadSettings.usualSlack
         prctl(29, slack, expecting: Batch.anything, for: "set the slack of its timers to \(slack) ns", in: &batch)

@@ -28,9 +28,6 @@ extension Planner {
         if names.contains(where: { $0.hasPrefix("ipcns-msg-") }) { refuse("message queues of System V (msgget)") }
         if names.contains(where: { $0.hasPrefix("ipcns-sem-") }) { refuse("semaphores of System V (semget)") }
         refuseForeignPrograms()
-        for task in images.tasks where task.memory?.aios.isEmpty == false {
-            refuse("an AIO context", pid: task.pid, process: task.task.commText)
-        }
     }
 
     private mutating func refuse(_ what: String, pid: Int32? = nil, process: String? = nil, path: String? = nil) {

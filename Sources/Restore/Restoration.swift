@@ -56,7 +56,7 @@ public enum Restoration {
         rights?.losses(images).forEach { logger.warning("\($0)") }
         try Problems.throwIfAny(
             (rights?.problems(images) ?? []) + plan.openings.flatMap { $0.resource.obstacles(at: site) }.uniqued()
-                + PidsInUse.problems(plan) + siblingProblems(plan, options))
+                + PidsInUse.problems(plan) + AsyncRequests.problems(plan) + siblingProblems(plan, options))
         if options.dryRun {
             options.showPlan(plan.description)
             return 0

@@ -24,6 +24,10 @@ public struct RestoreHost: Sendable {
     public var capabilities: UInt64 = (1 << 41) - 1
     /// The processors that are on.
     public var processors: [UInt8] = [0xff]
+    /// How many processors the kernel has made room for, whether they are there or not.
+    public var possibleProcessors = 8
+    /// The nodes that have memory; none where the kernel knows of no nodes.
+    public var memoryNodes: [Int] = [0]
     /// The user of the login that Apus belongs to; the highest number for none (pam_loginuid(8)).
     public var loginUser: UInt32 = .max
     /// The security module of this host, what it has Apus run as, and the profiles of AppArmor that are loaded.
@@ -85,6 +89,10 @@ public struct RestoreHost: Sendable {
             lowestAddress: UInt64(max(number(in: "/proc/sys/vm/mmap_min_addr") ?? 65536, 65536)))
         if let own = try? own.status().capabilities { host.capabilities = own.permitted }
         host.processors = ProcessorMask.online ?? host.processors
+        if let possible = ProcessorMask.possible {
+            host.possibleProcessors = possible.reduce(0) { $0 + $1.nonzeroBitCount }
+        }
+        host.memoryNodes = ProcessorMask.nodesWithMemory
         host.loginUser = (try? own.loginUser()) ?? .max
         host.securityModule = SecurityModule.ofHost
         host.securityLabel = host.securityModule?.label(of: own)

@@ -10,6 +10,8 @@ public import Tracing
 public struct RestorePlan: Sendable {
     /// What Apus opens, each under the number at which the tree inherits it.
     public var openings: [Opening] = []
+    /// How many requests of asynchronous I/O its rings announce, which count against `fs.aio-max-nr`.
+    public var asyncRequests: UInt64 = 0
     /// The tasks, as in the images, the root first; behind them the helpers, which are gone when the tree is released.
     public var tasks: [Task] = []
     /// The index in `tasks` of the process that Apus makes: the root, or a helper that makes the root.

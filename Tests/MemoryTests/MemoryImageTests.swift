@@ -95,9 +95,17 @@ struct MemoryImageTests {
         #expect(entry.status == 1 | 1 << 8 | 1 << 10)
     }
 
+    @Test func aRingOfAsynchronousIO() throws {
+        let head = "7f0000000000-7f0000005000 rw-s 00000000 00:0f 5 /[aio] (deleted)"
+        #expect(try area(head, "rd wr sh").kind(of: 42, process: "x") == .asyncIO)
+        let vma = try entry(head, "rd wr sh mr mw ms de")
+        #expect((vma.status, vma.flags, vma.shmid) == (1 | 1 << 13, 0x21, 0))
+        let ring = AsyncRing.entry(vma)
+        #expect((ring.id, ring.nrReq, ring.ringLen) == (0x7f00_0000_0000, 318, 0x5000))
+    }
+
     @Test(arguments: [
         ("7f0000000000-7f0000200000 rw-s 00000000 00:01 9 /SYSV41505553 (deleted)", "rd wr sh ht", "huge pages"),
-        ("7f0000000000-7f0000001000 rw-s 00000000 00:0f 5 /[aio] (deleted)", "rd wr sh", "asynchronous I/O"),
         ("7f0000000000-7f0000001000 rw-s 00000000 00:0e 5 anon_inode:[io_uring]", "rd wr sh", "io_uring"),
         ("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ", "rd wr um", "userfaultfd"),
         ("7f0000000000-7f0000001000 rw-s 00000000 00:05 9 /dev/mem", "rd wr sh pf io", "device"),

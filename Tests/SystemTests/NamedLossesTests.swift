@@ -44,6 +44,37 @@ struct NamedLossesTests {
         }
     }
 
+    /// Nor has this host the nodes that memory was on.
+    @Test func aHostWithoutTheNodes() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "numa"), in: world)
+            try world.requireDump(running.pid, to: "images")
+            let supplement = world.path("images/supplement.json")
+            let told = text(supplement).replacing(#""nodes":[0]"#, with: #""nodes":[0,900,901]"#)
+            try write(
+                told.replacing(#""mode":1,"nodes":[0,900,901]"#, with: #""mode":1,"nodes":[900]"#), to: supplement)
+            _ = unsafe unlink(world.path("images/manifest.json"))
+            try world.requireRestore("images")
+            let warnings = lines(world.path("images/restore.log")).filter { $0.lowercased().contains("warn") }
+            #expect(warnings.contains { $0.contains("interleave 0,900,901") && $0.hasSuffix("has, 0") }, "\(warnings)")
+            #expect(warnings.contains { $0.contains("preferred 900") && $0.contains("none of which") }, "\(warnings)")
+            #expect(running.check() == ["FAIL preferred: policy 0 of 0, not 0x1 of 1"])
+        }
+    }
+
+    /// A child has the ring of its parent as memory that it shares, and cannot use it.
+    @Test func aRingThatOnlyTheParentCanUse() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "aio", arguments: ["fork"]), in: world)
+            try world.requireDump(running.pid, to: "images")
+            let warnings = lines(world.path("images/dump.log")).filter { $0.lowercased().contains("warn") }
+            #expect(warnings.contains { $0.contains("from its parent") }, "\(warnings)")
+            #expect(warnings.contains { $0.contains("IOCB_CMD_POLL") }, "\(warnings)")
+            try world.requireRestore("images")
+            #expect(running.check() == [])
+        }
+    }
+
     /// A process that has nothing of the kind is dumped without a warning.
     @Test func noWarningWithoutReason() throws {
         try withWorld { world in

@@ -13,6 +13,8 @@ public struct MemoryTraits: Sendable, Equatable {
     public var droppable: [Range<UInt64>] = []
     /// Names of anonymous memory (PR_SET_VMA_ANON_NAME of prctl(2)).
     public var names: [Named] = []
+    /// On which nodes of the host the memory of mappings is taken (mbind(2)).
+    public var policies: [Placed] = []
     /// What mlockall(2) has said about future mappings: MCL_FUTURE and MCL_ONFAULT, or 0.
     public var futureLocks: UInt32 = 0
 
@@ -27,12 +29,25 @@ public struct MemoryTraits: Sendable, Equatable {
         }
     }
 
+    /// Mappings with a policy.
+    public struct Placed: Sendable, Equatable {
+        public var range: Range<UInt64>
+        public var policy: MemoryPolicy
+
+        public init(range: Range<UInt64>, policy: MemoryPolicy) {
+            self.range = range
+            self.policy = policy
+        }
+    }
+
     public init() {}
 
     public var isEmpty: Bool { self == MemoryTraits() }
 
     /// Everything that is said of a range.
-    public var ranges: [Range<UInt64>] { guards + lockedOnFault + sealed + droppable + names.map(\.range) }
+    public var ranges: [Range<UInt64>] {
+        guards + lockedOnFault + sealed + droppable + names.map(\.range) + policies.map(\.range)
+    }
 
     private static var lists: [(name: String, ranges: WritableKeyPath<MemoryTraits, [Range<UInt64>]>)] {
         [("guards", \.guards), ("lockedOnFault", \.lockedOnFault), ("sealed", \.sealed), ("droppable", \.droppable)]
@@ -52,6 +67,12 @@ public struct MemoryTraits: Sendable, Equatable {
                 ])
             }
             members.append(.init("names", .array(values)))
+        }
+        if !policies.isEmpty {
+            let values = policies.map { placed in
+                JSON.object([.init("range", Self.json(placed.range))] + placed.policy.members)
+            }
+            members.append(.init("policies", .array(values)))
         }
         if futureLocks != 0 { members.append(.init("futureLocks", .number(futureLocks))) }
         return .object(members)
@@ -74,6 +95,13 @@ public struct MemoryTraits: Sendable, Equatable {
                         return nil
                     }
                     names.append(.init(range: range, name: name.map { UInt8(truncatingIfNeeded: $0.bits ?? 0) }))
+                }
+            } else if member.name == "policies" {
+                for value in member.value.elements ?? [] {
+                    guard let range = value["range"].flatMap(Self.range), let policy = MemoryPolicy(value) else {
+                        return nil
+                    }
+                    policies.append(.init(range: range, policy: policy))
                 }
             } else if member.name == "futureLocks", let bits = member.value.bits {
                 futureLocks = UInt32(truncatingIfNeeded: bits)

@@ -47,6 +47,8 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "devices"),
         Subject(name: "deleted", arguments: ["FOLDER"]),
         Subject(name: "segments"),
+        Subject(name: "aio"),
+        Subject(name: "numa"),
         Subject(name: "mappings", arguments: ["FOLDER/mapped"]),
         Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
         Subject(name: "settings"),

@@ -1,0 +1,54 @@
+internal import CLinux
+internal import Images
+internal import Objects
+internal import Tracing
+
+/// On which nodes of the host memory is taken (numa(7)). A policy is advice about speed and not about what the program
+/// computes, so a host with other nodes runs it with what is left of the policy, and says so.
+extension Planner {
+    /// One more than there are bits, as set_mempolicy(2) wants to be told.
+    private static let bits = MemoryPolicy.nodeLimit + 1
+
+    /// Gives a thread its policy, or takes that of Apus from it. Images of others do not say.
+    mutating func composeMemoryPolicy(of tid: Int32, in batch: inout Batch) {
+        let wanted = ThreadSettings(images.supplement[.thread, tid]).memoryPolicy
+        guard images.manifest != nil || wanted != nil else { return }
+        guard let wanted, let policy = reduced(wanted, of: "thread \(tid)") else {
+            // A kernel without nodes has no policies either.
+            batch.call(
+                Int(SYS_set_mempolicy), 0, 0, 0, expecting: Batch.anything, for: "give it no policy of memory")
+            return
+        }
+        let mask = batch.buffer(policy.mask)
+        batch.call(
+            Int(SYS_set_mempolicy), .value(UInt64(policy.mode)), .address(mask), .int(Self.bits),
+            for: "set its policy of memory",
+            losing: "thread \(tid) has not its policy of memory (\(wanted.description))")
+    }
+
+    /// Gives mappings their policies.
+    mutating func composePolicies(_ traits: MemoryTraits, of task: TaskImages, in batch: inout Batch) {
+        for placed in traits.policies {
+            let who = "memory of process \(task.pid)"
+            guard let policy = reduced(placed.policy, of: who) else { continue }
+            let mask = batch.buffer(policy.mask)
+            let place = String(placed.range.lowerBound, radix: 16)
+            batch.call(
+                Int(SYS_mbind), .value(placed.range.lowerBound), .value(UInt64(placed.range.count)),
+                .value(UInt64(policy.mode)), .address(mask), .int(Self.bits), 0,
+                for: "set the policy of the memory at \(place)",
+                losing: "\(who) at \(place) has not its policy (\(placed.policy.description))")
+        }
+    }
+
+    private mutating func reduced(_ wanted: MemoryPolicy, of whose: String) -> MemoryPolicy? {
+        let policy = wanted.reduced(to: host.memoryNodes)
+        if wanted.isWhole(on: host.memoryNodes) { return policy }
+        let there = wanted.nodes.filter(host.memoryNodes.contains).map(String.init).joined(separator: ",")
+        note(
+            "\(whose) was on nodes of the host by a policy (\(wanted.description)), "
+                + (policy == nil
+                    ? "none of which this host has" : "and is on those of them that this host has, \(there)"))
+        return policy
+    }
+}
