@@ -19,6 +19,8 @@ struct DumpSession {
     private var hasBegunWriting = false
     /// The tree runs again already, and twins stand for it.
     private var hasThawed = false
+    /// How long threads had waited before the freeze.
+    private var waits = ObservedWaits()
 
     init(_ options: DumpOptions, _ logger: Logger) {
         self.options = options
@@ -39,6 +41,8 @@ struct DumpSession {
         let running = try Survey.running(from: options.pid, options)
         try Problems.throwIfAny(running.obstacles)
         clock.mark("survey", logger)
+        waits = ObservedWaits(running.processes)
+        clock.mark("waits", logger)
         let still = try StillTree(options, deadline, running.known)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
@@ -139,9 +143,10 @@ struct DumpSession {
             }
             var ids = try identities.ids(of: process, surveyed)
             ids.timeNsID = clocks.number(own: ids.timeNsID)
-            let captured = try ProcessCapture(process: process, surveyed: surveyed, deadline: deadline)
+            let captured = try ProcessCapture(process: process, surveyed: surveyed, waits: waits, deadline: deadline)
                 .run(&images.seccompFilters, &twins)
             statistics.roundTrips += UInt64(captured.roundTrips)
+            captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
             try images.write(captured, surveyed, ids)
         }
         images.descriptions.losses.forEach { logger.warning("\($0)") }

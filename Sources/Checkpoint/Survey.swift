@@ -34,15 +34,15 @@ struct Survey {
     /// Processes come and go, and a look at one that is just ending or calling execve(2) shows things that are not so:
     /// what a second look does not show again was nothing. Whatever is missed here is found on the frozen tree.
     ///
-    /// - Returns: the obstacles, and what need not be looked at again on the frozen tree.
+    /// - Returns: the obstacles, what need not be looked at again on the frozen tree, and what was seen.
     static func running(
         from root: Int32, _ options: DumpOptions
-    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings) {
+    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings, processes: [SurveyedProcess]) {
         let first = try Survey(runningFrom: root, options)
         let known = options.finally == .run ? KnownMappings(first.processes) : KnownMappings()
-        if first.obstacles.isEmpty { return ([], known) }
+        if first.obstacles.isEmpty { return ([], known, first.processes) }
         let second = try Survey(runningFrom: root, options).obstacles
-        return (first.obstacles.filter { second.contains($0) }, known)
+        return (first.obstacles.filter { second.contains($0) }, known, first.processes)
     }
 
     private init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
