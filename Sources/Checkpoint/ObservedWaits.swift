@@ -73,7 +73,8 @@ struct ObservedWaits {
                 registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9,
             ]
         else { return nil }
-        let status = try? ProcessDirectory(thread.pid, thread: thread.tid).status()
-        return status?.voluntarySwitches == one.switches + 1 ? one.waited : nil
+        // Not from `status`, which is longer: the tree stands still meanwhile.
+        let record = try? ProcessDirectory(thread.pid, thread: thread.tid).schedulerRecord()
+        return record?.voluntarySwitches == one.switches + 1 ? one.waited : nil
     }
 }

@@ -28,8 +28,6 @@ public struct TaskStatus: Sendable, Equatable {
     public var allowsTransparentHugePages: Bool?
     /// In KiB; nil for a task without memory of its own (a zombie, a kernel thread).
     public var virtualSize, residentSize, lockedSize, swapSize: UInt64?
-    /// How often the task has gone to sleep; of the path of a thread, that thread.
-    public var voluntarySwitches: UInt64?
 
     /// The four ids of a kind.
     public struct Identity: Sendable, Hashable {
@@ -96,7 +94,6 @@ public struct TaskStatus: Sendable, Equatable {
         residentSize = try fields.number("VmRSS")
         lockedSize = try fields.number("VmLck")
         swapSize = try fields.number("VmSwap")
-        voluntarySwitches = try fields.number("voluntary_ctxt_switches")
     }
 
     private static func signals(_ fields: inout KeyedLines) throws(ProcfsError) -> Signals {
