@@ -1,6 +1,8 @@
 /*
  * Children that are stopped by each signal of job control, each in a process group of its own: their parent is told by
  * which, they can be continued, and stopped again. One has two threads.
+ *
+ * stops.c [single]: without that one.
  */
 #include "subject.h"
 #include <pthread.h>
@@ -10,6 +12,7 @@ static struct {
 	pid_t pid;
 } stopped[] = { { SIGSTOP, 0 }, { SIGTSTP, 0 }, { SIGTTIN, 0 }, { SIGTTOU, 0 }, { SIGTSTP, 0 } };
 #define COUNT (int)(sizeof(stopped) / sizeof(stopped[0]))
+static int count = COUNT;
 
 static void *wait_for_ever(void *unused)
 {
@@ -29,7 +32,7 @@ static void stop(int i)
 
 static void check(void)
 {
-	for (int i = 0; i < COUNT; i++) {
+	for (int i = 0; i < count; i++) {
 		siginfo_t info = { 0 };
 
 		CHECK(waitid(P_PID, (id_t)stopped[i].pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 && info.si_pid == stopped[i].pid,
@@ -53,10 +56,12 @@ static void check(void)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	subject_begin();
-	for (int i = 0; i < COUNT; i++) {
+	if (argc > 1 && !strcmp(argv[1], "single"))
+		count--;
+	for (int i = 0; i < count; i++) {
 		pid_t pid = fork();
 
 		NEED(pid >= 0);
