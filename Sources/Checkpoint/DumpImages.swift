@@ -39,7 +39,7 @@ struct DumpImages {
     ) throws(Problem) {
         if let owner, owner != surveyed.pid { memorySharers[owner, default: []].append(surveyed.pid) }
         for (tid, core) in captured.cores { try directory.write([core], as: .core, id: UInt64(tid)) }
-        for (tid, sleep) in captured.sleeps { descriptions.supplement[.sleep, tid] = sleep.json }
+        for (tid, wait) in captured.waits { descriptions.supplement[.sleep, tid] = wait.json }
         guard let places = surveyed.places else { return }
         if !captured.settings.isUsual { descriptions.supplement[.process, surveyed.pid] = captured.settings.json }
         for (tid, settings) in captured.threadSettings { descriptions.supplement[.thread, tid] = settings.json }

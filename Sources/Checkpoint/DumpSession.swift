@@ -19,6 +19,8 @@ struct DumpSession {
     private var hasBegunWriting = false
     /// The tree runs again already, and twins stand for it.
     private var hasThawed = false
+    /// How long threads had waited before the freeze.
+    private var waits = ObservedWaits()
 
     init(_ options: DumpOptions, _ logger: Logger) {
         self.options = options
@@ -41,6 +43,8 @@ struct DumpSession {
         // Started while the tree runs: most trees belong to one user.
         let domains = LandlockDomains(treeFrom: options.pid)
         clock.mark("survey", logger)
+        waits = ObservedWaits(running.processes)
+        clock.mark("waits", logger)
         let still = try StillTree(options, deadline, running.known, strangers: running.strangers)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
@@ -150,10 +154,11 @@ struct DumpSession {
                 continue
             }
             let captured = try ProcessCapture(
-                process: process, surveyed: surveyed, memories: memories, deadline: deadline
+                process: process, surveyed: surveyed, memories: memories, waits: waits, deadline: deadline
             ).run(&images.seccompFilters, &twins, domains)
             statistics.roundTrips += UInt64(captured.roundTrips)
             keyrings.add(captured, surveyed.object)
+            captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
             try images.write(captured, surveyed, ids, memoryOf: memories.owner(of: surveyed.pid))
         }
         (images.descriptions.losses + domains.doubts + keyrings.texts).forEach { logger.warning("\($0)") }

@@ -1,9 +1,11 @@
 internal import Diagnostics
+internal import Images
 internal import Linux
 internal import Logging
 internal import Memory
 internal import Objects
 internal import SystemPackage
+internal import Tracing
 
 /// Settings that the images have no place for, and that a restored process does without: small enough not to refuse
 /// the dump for them, and never passed over in silence.
@@ -13,11 +15,46 @@ enum Losses {
         for loss in find(process) { logger.warning("\(process.object.description): \(loss)") }
     }
 
+    /// In milliseconds; nil for none. What a process that has ended has used cannot be used up once more.
+    private static func usedTime(_ stat: TaskStat) -> UInt64? {
+        let children = UInt64(max(stat.childrenUserTime, 0)) &+ UInt64(max(stat.childrenSystemTime, 0))
+        let ticks = stat.userTime &+ stat.systemTime &+ children
+        // USER_HZ is 100 on all architectures that Apus knows.
+        return ticks == 0 ? nil : ticks &* 10
+    }
+
+    /// Overruns of POSIX timers (timer_getoverrun(2)), which the kernel counts for itself and takes from nobody.
+    ///
+    /// - Parameter pending: what waits for the process or one of its threads, each a siginfo_t.
+    static func overruns(of timers: [PosixTimerEntry], pending: [[UInt8]]) -> [String] {
+        var found: [String] = []
+        for timer in timers where timer.overrun > 0 {
+            found.append(
+                "the \(timer.overrun) overruns of its POSIX timer \(timer.itID) (timer_getoverrun(2)) are not carried")
+        }
+        let (fromTimer, number, code): (Int32, Int, Int) = (-2, 16, 8)  // SI_TIMER, si_tid, si_code
+        let waiting = Set(
+            pending.filter { $0.count >= 20 && $0.littleEndian(Int32.self, at: code) == fromTimer }
+                .map { $0.littleEndian(UInt32.self, at: number) })
+        for timer in timers where waiting.contains(timer.itID) && (timer.isec != 0 || timer.insec != 0) {
+            found.append(
+                "the signal of its POSIX timer \(timer.itID) waits unread: how often it has gone off since is not carried"
+            )
+        }
+        return found
+    }
+
     private static func find(_ process: SurveyedProcess) -> [String] {
         var found: [String] = []
         if process.isZombie {
             let dumpedCore = process.stat.exitCode & 0x7f != 0 && process.stat.exitCode & 0x80 != 0
-            return dumpedCore ? ["that its end has left a core dump (WCOREDUMP) is not carried"] : []
+            if dumpedCore { found.append("that its end has left a core dump (WCOREDUMP) is not carried") }
+            if let time = usedTime(process.stat) {
+                found.append(
+                    "the \(time) ms of processor time that it and its children have used, which its parent would be told"
+                        + " (wait4(2)), are not carried")
+            }
+            return found
         }
         found += process.descriptors.compactMap(InetSocket.loss(of:))
         let unknown = Set(process.areas.flatMap { area, _ in area.details?.unknownFlags ?? [] }).sorted()

@@ -26,8 +26,10 @@ struct CapturedProcess {
     /// The kinds of keyrings that its threads have of their own.
     var keyrings: [String] = []
     var session: Keyrings.Session?
-    /// What is left of sleeps, by thread.
-    var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
+    /// What is left of waits, by thread.
+    var waits: [(tid: Int32, wait: InterruptedWait)] = []
+    /// What images have no place for and a restored process does without.
+    var losses: [String] = []
 }
 
 /// Takes one frozen process under control, asks it what it alone can tell, and lets it go again, frozen as before.
@@ -36,6 +38,22 @@ struct ProcessCapture {
     let surveyed: SurveyedProcess
     let memories: CommonMemory
     let deadline: Deadline
+    /// How long threads have waited in their system calls, by thread, where that is known.
+    private let waited: [Int32: UInt64]
+
+    /// - Parameter waits: as they were before the freeze.
+    init(
+        process: FrozenProcess, surveyed: SurveyedProcess, memories: CommonMemory, waits: ObservedWaits,
+        deadline: Deadline
+    ) {
+        self.process = process
+        self.surveyed = surveyed
+        self.memories = memories
+        self.deadline = deadline
+        var waited: [Int32: UInt64] = [:]
+        for thread in process.threads { waited[thread.tid] = waits.waited(thread) }
+        self.waited = waited
+    }
 
     /// - Parameters:
     ///   - filters: where seccomp filters are recorded.
@@ -166,7 +184,7 @@ struct ProcessCapture {
             cores.append((process.pid, core))
         }
         var threadSettings: [(tid: Int32, settings: ThreadSettings)] = []
-        var sleeps: [(tid: Int32, sleep: InterruptedSleep)] = []
+        var waits: [(tid: Int32, wait: InterruptedWait)] = []
         for (index, thread) in process.threads.enumerated() {
             let capture = ThreadCapture(
                 thread: thread, process: surveyed.name, memory: control.memory, attributes: answers.threads[index],
@@ -176,14 +194,16 @@ struct ProcessCapture {
             if control.isCompat { try complete(&core, answers, of: thread.tid) }
             cores.append((thread.tid, core))
             if !settings.isUsual { threadSettings.append((thread.tid, settings)) }
-            if let sleep = capture.sleep { sleeps.append((thread.tid, sleep)) }
+            if let wait = capture.wait(waited[thread.tid]) { waits.append((thread.tid, wait)) }
         }
         var settings = answers.peculiarities.settings
         settings.look(at: ProcessDirectory(process.eye), leadsSession: surveyed.stat.session == process.pid)
+        let pending = cores.flatMap { $0.core.threadCore.signalsP.signals.map { Array($0.bytes) } } + shared
         return CapturedProcess(
             pid: process.pid, cores: cores, attributes: answers.attributes, settings: settings,
             threadSettings: threadSettings, roundTrips: control.roundTrips,
-            keyrings: Set(answers.threads.flatMap(\.keyrings)).sorted(), session: answers.session, sleeps: sleeps)
+            keyrings: Set(answers.threads.flatMap(\.keyrings)).sorted(), session: answers.session, waits: waits,
+            losses: Losses.overruns(of: answers.timers.posix, pending: pending))
     }
 
     private func status(of thread: Tracee) throws(Problem) -> TaskStatus {

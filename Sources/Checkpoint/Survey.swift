@@ -37,13 +37,13 @@ struct Survey {
     /// Processes come and go, and a look at one that is just ending or calling execve(2) shows things that are not so:
     /// what a second look does not show again was nothing. Whatever is missed here is found on the frozen tree.
     ///
-    /// - Returns: the obstacles, and what need not be looked at again on the frozen tree.
+    /// - Returns: the obstacles, what need not be looked at again on the frozen tree, and what was seen.
     static func running(
         from root: Int32, _ options: DumpOptions
-    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings, strangers: Set<Int32>) {
+    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings, strangers: Set<Int32>, processes: [SurveyedProcess]) {
         let first = try Survey(runningFrom: root, options)
         let known = options.finally == .run ? KnownMappings(first.processes) : KnownMappings()
-        if first.obstacles.isEmpty { return ([], known, first.strangers) }
+        if first.obstacles.isEmpty { return ([], known, first.strangers, first.processes) }
         var obstacles = first.obstacles
         var pause = Self.pause
         while true {
@@ -51,7 +51,7 @@ struct Survey {
             obstacles.removeAll { !again.contains($0) }
             // What is under way for a moment is waited for, a while longer than a moment.
             let isPassing = !obstacles.isEmpty && obstacles.allSatisfy { $0.code == .underWay }
-            if !isPassing || pause > Self.longestPause { return (obstacles, known, first.strangers) }
+            if !isPassing || pause > Self.longestPause { return (obstacles, known, first.strangers, first.processes) }
             usleep(pause)
             pause *= 2
         }

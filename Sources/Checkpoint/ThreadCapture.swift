@@ -48,16 +48,23 @@ struct ThreadCapture {
 
     /// The system call that the freeze has interrupted, also one that it was not the first to interrupt; nil where that
     /// cannot be told.
-    private var call: UInt64? {
-        let code = try? memory.read(RemoteAddress(thread.registers.rip &- 7), count: 7)
-        return InterruptedCall.call(thread.registers, code: code ?? [])
+    private var call: UInt64? { InterruptedCall.call(thread.registers, code: code) }
+
+    /// The instructions that made it, as far as they tell which it was.
+    private var code: [UInt8] {
+        (try? memory.read(RemoteAddress(thread.registers.rip &- 7), count: 7)) ?? []
     }
 
-    /// What is left of a sleep.
-    var sleep: InterruptedSleep? {
+    /// What is left of a wait.
+    ///
+    /// - Parameter waited: for how long it had lasted, in nanoseconds, where that is known.
+    func wait(_ waited: UInt64?) -> InterruptedWait? {
         // Those of 32-bit programs have other numbers, and other times.
-        if thread.registers.isCompat { return nil }
-        return call.flatMap { InterruptedSleep(thread.registers, call: $0, memory) }
+        guard !thread.registers.isCompat, let call else { return nil }
+        // The restored thread is in restart_syscall(2). Where the code would not tell a later dump which call that is,
+        // the wait rather begins anew.
+        let isTold = InterruptedCall.recordedCall(in: code) == call
+        return InterruptedWait(thread.registers, call: call, waited: isTold ? waited : nil, memory)
     }
 
     private func unreadable(_ error: Errno, _ attempted: String) -> Problem {

@@ -40,15 +40,12 @@ extension Planner {
         queue(task.task.signalsS, toProcess: task.pid, in: &finish)
         if task.threads.indices.contains(speaker) { queue(task.threads[speaker], in: &finish, pid: task.pid) }
         plan.tasks[index].finish = placed(finish)
-        noteSleeps(index)
+        noteWaits(index)
 
         var cleanup = Batch()
         cleanup.call(Int(SYS_close), .signed(plan.tasks[index].channel))
         composeSignalLimit(task, in: &cleanup)
-        // It stops itself as the last thing, whether Apus lives to see it or not.
-        if plan.tasks[index].staysStopped {
-            cleanup.call(Int(SYS_kill), .signed(task.pid), .int(Int(SIGSTOP)), for: "stop")
-        }
+        if plan.tasks[index].staysStopped { composeStop(index, in: &cleanup) }
         plan.tasks[index].cleanup = placed(cleanup)
     }
 }

@@ -149,8 +149,8 @@ public struct RestorePlan: Sendable {
         /// How it leaves.
         public var frame: RemoteAddress
         public var leave: RemoteAddress
-        /// What is left of the sleep that it was in.
-        public var sleep: InterruptedSleep?
+        /// What is left of the wait that it was in.
+        public var wait: InterruptedWait?
     }
 
     /// A batch and its place in the mailbox.

@@ -13,24 +13,28 @@ extension TreeBuilder {
     /// with several threads have been made by now, and wait.
     func suspendSeccomp() throws(Problem) {
         for task in plan.tasks where task.isUnderSeccomp && task.state != .dead {
-            guided.append(
-                try GuidedLeave(pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: true))
+            let guide = try GuidedLeave(
+                pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: true)
+            guide.staysStopped = task.staysStopped
+            guided.append(guide)
         }
     }
 
     /// Prepares the release of tasks that do not leave alone.
     func hold() throws(Problem) {
         for task in plan.tasks where task.staysStopped && !task.isUnderSeccomp {
-            guided.append(
-                try GuidedLeave(pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: false))
+            let guide = try GuidedLeave(
+                pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: false)
+            guide.staysStopped = true
+            guided.append(guide)
         }
         for task in plan.tasks where task.state != .dead {
-            let sleepers = task.lastingThreads.filter { $0.sleep != nil }
-            if sleepers.isEmpty { continue }
-            let guide = try GuidedLeave(pid: task.pid, threads: sleepers.map(\.tid), suspendsSeccomp: false)
-            for sleeper in sleepers {
-                guard let sleep = sleeper.sleep else { continue }
-                guide.sleeps[sleeper.tid] = .init(left: sleep.left, clock: sleep.clock, room: sleeper.frame)
+            let waiting = task.lastingThreads.filter { $0.wait != nil }
+            if waiting.isEmpty { continue }
+            let guide = try GuidedLeave(pid: task.pid, threads: waiting.map(\.tid), suspendsSeccomp: false)
+            for thread in waiting {
+                guard let wait = thread.wait else { continue }
+                guide.waits[thread.tid] = .init(left: wait.left, room: thread.frame)
             }
             guided.append(guide)
         }

@@ -10,8 +10,12 @@ internal import SystemPackage
 public final class GuidedLeave {
     let pid: Int32
     private let threads: [Int32]
-    /// What is left of sleeps to go on with, by thread.
-    public var sleeps: [Int32: RestOfSleep] = [:]
+    /// What is left of waits to go on with, by thread.
+    public var waits: [Int32: RestOfWait] = [:]
+
+    /// The process stops itself on the way, and is to stay so.
+    public var staysStopped = false
+    private var hasStopped = false
 
     /// How long threads that only have to make a few system calls are waited for, in nanoseconds.
     private static let patience: UInt64 = 10_000_000_000
@@ -73,8 +77,10 @@ public final class GuidedLeave {
         let limit = Deadline(nanoseconds: Self.patience)
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
         for tid in threads { lead(tid, limit) }
-        for tid in threads { if let sleep = sleeps[tid] { fallAsleep(tid, sleep, limit) } }
+        for tid in threads { if let wait = waits[tid] { goOnWaiting(tid, wait, limit) } }
         Steps.take()
+        // The kernel takes no notice of SIGTSTP and its like where a process group has turned out to be orphaned.
+        if staysStopped, !hasStopped { try? Processes.kill(pid, signal: SIGSTOP) }
         // A process that stopped itself on the way is still in that group stop, and falls back into it now.
         for tid in threads { try? Ptrace.detach(tid) }
     }
@@ -92,11 +98,12 @@ public final class GuidedLeave {
                 let number = (try? Ptrace.registers(tid))?.orig_rax
                 isLeaving = number == UInt64(SYS_rt_sigreturn) || number == 173
             case .signal(let signal):
-                // The SIGSTOP that the task sent itself, to be stopped also if Apus had died by now. It takes effect;
+                // The signal that the task sent itself, to be stopped also if Apus had died by now. It takes effect;
                 // ptrace moves the thread all the same.
                 try? Ptrace.resume(tid, .toSystemCall, signal: signal)
                 continue
-            case .stopped, .event: break
+            case .stopped(let group): if group != nil { hasStopped = true }
+            case .event: break
             }
             try? Ptrace.resume(tid, .toSystemCall)
         }

@@ -62,6 +62,12 @@ public enum InterruptedCall {
     /// - Returns: nil where it cannot be told.
     public static func call(_ registers: user_regs_struct, code: [UInt8]) -> UInt64? {
         guard registers.orig_rax == restartSyscall(registers) else { return registers.orig_rax }
+        return recordedCall(in: code)
+    }
+
+    /// The call that is made by an instruction before which another puts its number into a register, where the kernel
+    /// keeps a record of it when it is interrupted.
+    public static func recordedCall(in code: [UInt8]) -> UInt64? {
         guard code.count == 7, code[0] == 0xb8, code[5] == 0x0f, code[6] == 0x05 else { return nil }
         let number = UInt64(code.littleEndian(UInt32.self, at: 1))
         return recorded.contains(number) ? number : nil

@@ -84,10 +84,24 @@ struct KillAtEveryStepTests {
         }
     }
 
-    @Test(arguments: ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sharedvm"])
-    func aRestore(_ name: String) throws {
+    private static let restored =
+        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sharedvm"].map { Subject(name: $0) } + [
+            // A second thread of a stopped process is not itself again before it goes on, if Apus is killed on its way.
+            Subject(name: "stops", arguments: ["single"]),
+            // Threads that are led into the rest of a wait: those in poll and nanosleep.
+            Subject(
+                name: "waits",
+                arguments: [
+                    "read", "ppoll", "select", "clock_nanosleep", "sigtimedwait", "sigsuspend", "futex", "wait4",
+                    "write",
+                    "epoll_wait", "pause", "eventfd", "msgrcv", "semtimedop", "recv", "recv with SO_RCVTIMEO", "accept",
+                ]),
+        ]
+
+    @Test(arguments: restored)
+    func aRestore(_ subject: Subject) throws {
         try withWorld { world in
-            let running = try RunningSubject(Subject(name: name), in: world)
+            let running = try RunningSubject(subject, in: world)
             let before = running.snapshot
             try world.requireDump(running.pid, to: "images")
             let trials = Trials(world: world)

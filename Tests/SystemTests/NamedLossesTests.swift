@@ -72,6 +72,21 @@ struct NamedLossesTests {
             #expect(warnings.contains { $0.contains("IOCB_CMD_POLL") }, "\(warnings)")
             try world.requireRestore("images")
             #expect(running.check() == [])
+            #expect(running.check() == [])
+        }
+    }
+
+    /// What the parent of a process that has ended would be told of its time, and the overruns of timers.
+    @Test(arguments: [
+        ("spent", "processor time"), ("overruns", "overruns of its POSIX timer 0"), ("unread", "waits unread"),
+    ])
+    func whatCannotBeMade(_ kind: String, _ said: String) throws {
+        try withWorld { world in
+            let pid = try world.start([Place.subject("lossy"), kind], output: "lossy.out")
+            #expect(eventually { lines(world.path("lossy.out")) == ["ready"] })
+            try world.requireDump(pid, to: "images", ["--leave-running"])
+            let warnings = lines(world.path("images/dump.log")).filter { $0.lowercased().contains("warn") }
+            #expect(warnings.contains { $0.contains(said) }, "not named: \(warnings)")
         }
     }
 

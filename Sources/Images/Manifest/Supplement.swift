@@ -19,7 +19,7 @@ public struct Supplement: Sendable, Equatable {
         case eventfd
         /// By the id of a timerfd: `deadline`, of an absolute time, in nanoseconds of its clock.
         case timerfd
-        /// By the id of a thread that slept: `left`, in nanoseconds, of its `clock`.
+        /// By the id of a thread that waited with a time limit: `left` of it, in nanoseconds, of its `clock`.
         case sleep
         /// By the id of an epoll set: an array of what it watches, in the order of the message, each with the number
         /// `fd` under which the set knows it, and the `type` and `id` of the description.

@@ -114,6 +114,27 @@ extension Processes {
         }
     }
 
+    /// sched_setaffinity(2) of the calling thread.
+    ///
+    /// - Throws: EINVAL where it may run on none of these processors.
+    public static func setAffinity(_ mask: [UInt8]) throws(Errno) {
+        _ = try withAddress(ofBytes: mask) { outcome(of: Int(SYS_sched_setaffinity), 0, $1, $0) }.get()
+    }
+
+    /// What the clock of a processor shows by which its scheduler notes when threads run: never more than it does, and
+    /// hardly less. The calling thread goes there for it.
+    ///
+    /// - Returns: nil where the kernel does not show it, or the thread may not run there.
+    public static func schedulerTime(onProcessor processor: Int32) -> UInt64? {
+        guard 0 <= processor, processor < 1 << 16 else { return nil }
+        var mask = [UInt8](repeating: 0, count: Int(processor) / 8 + 1)
+        mask[Int(processor) / 8] = 1 << UInt8(processor % 8)
+        guard (try? setAffinity(mask)) != nil else { return nil }
+        // The scheduler notes the time when it is asked whose turn it is.
+        _ = try? call(Int(SYS_sched_yield))
+        return try? ProcessDirectory(path: "/proc/thread-self").schedulerRecord().lastRun
+    }
+
     /// getpriority(2) of one thread: nice, -20 to 19.
     public static func nice(of thread: Int32) throws(Errno) -> Int32 {
         // The system call itself answers 20 - nice, so as not to answer a negative number.

@@ -36,6 +36,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "tree"),
         Subject(name: "daemons"),
         Subject(name: "zombies"),
+        Subject(name: "stops"),
         Subject(name: "sharing"),
         Subject(name: "sharedvm"),
         Subject(name: "pipes"),

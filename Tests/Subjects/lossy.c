@@ -1,0 +1,47 @@
+/*
+ * lossy.c KIND: has something that no images carry. spent: a child that has ended and used processor time; overruns: a timer
+ * that has overrun; unread: a timer that goes on while its signal waits.
+ */
+#include "subject.h"
+
+static void use_time(void)
+{
+	struct timespec now;
+
+	do
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	while (now.tv_sec == 0 && now.tv_nsec < 60000000);
+}
+
+int main(int argc, char **argv)
+{
+	sigset_t set = set_of(SIGRTMIN, 0);
+	siginfo_t info;
+	timer_t timer;
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
+	/* Long enough that it does not go off once more after its signal was read. */
+	struct itimerspec often = { .it_value = { .tv_nsec = 1 }, .it_interval = { .tv_nsec = 1000000 } };
+
+	NEED(argc == 2);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (!strcmp(argv[1], "spent")) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			use_time();
+			_exit(0);
+		}
+		NEED(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+	} else {
+		NEED(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 && timer_settime(timer, 0, &often, NULL) == 0);
+		usleep(20000);
+		if (!strcmp(argv[1], "overruns")) {
+			NEED(sigwaitinfo(&set, &info) == SIGRTMIN && timer_getoverrun(timer) > 0);
+			/* A timer of which no signal waits. */
+			NEED(sigaction(SIGRTMIN, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL) == 0);
+		}
+	}
+	say("ready");
+	for (;;)
+		pause();
+}
