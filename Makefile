@@ -1,5 +1,6 @@
 # make demo       build, then see a counting script carried over, in this terminal
 # make test       everything: unit tests and system tests (root)
+# make vm-test    system tests in a virtual machine with another kernel (FILTER=Suite, VM='--kernel 6.12 ...')
 # make help       the other targets
 SHELL = /bin/bash
 SWIFT ?= swift
@@ -16,7 +17,7 @@ APUS = .build/apus
 # Generated code is not formatted.
 OURS = $(shell git ls-files -co --exclude-standard '*.swift' 2>/dev/null | grep -v '^Sources/ImageMessages/')
 
-.PHONY: all help deps build debug subjects test demo bench lint format install install-criu-link uninstall clean
+.PHONY: all help deps build debug subjects test vm-test demo bench lint format install install-criu-link uninstall clean
 
 all: build
 
@@ -45,6 +46,9 @@ subjects: deps
 
 test:
 	@SWIFT="$(SWIFT)" scripts/test.sh
+
+vm-test:
+	@scripts/vm-test.sh $(VM)
 
 demo: build
 	@scripts/demo.sh "$(CURDIR)/$(APUS)"

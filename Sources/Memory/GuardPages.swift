@@ -18,7 +18,8 @@ public enum GuardPages {
         guard let first = own.first, let last = own.last else { return [] }
         do throws(Errno) {
             let map = try PageMap(of: pid)
-            guard map.canTellGuards else { return [] }
+            // Kernels without PAGEMAP_SCAN have no guards, and walking over all addresses word by word would never end.
+            guard map.canScan && map.canTellGuards else { return [] }
             // One walk for all mappings: the kernel passes over what is not mapped.
             let query = PageMap.Query(all: .guarded, reported: .guarded)
             try map.scan(first.lowerBound..<last.upperBound, query) { run in found.append(run.range) }
