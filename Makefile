@@ -1,5 +1,6 @@
 # make demo       build, then see a counting script carried over, in this terminal
 # make test       everything: unit tests and system tests (root)
+# make vm-test    system tests in a virtual machine with another kernel (FILTER=Suite, VM='--kernel 6.12 ...')
 # make help       the other targets
 SHELL = /bin/bash
 SWIFT ?= swift
@@ -12,17 +13,18 @@ FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 # One self-contained file: it starts in about a millisecond and runs where no Swift is installed.
 RELEASE = -c release --static-swift-stdlib -Xswiftc -static-executable
-APUS = .build/apus
+# Not APUS: that names the program under test, in the environment, and is to reach the scripts.
+BUILT = .build/apus
 # Generated code is not formatted.
 OURS = $(shell git ls-files -co --exclude-standard '*.swift' 2>/dev/null | grep -v '^Sources/ImageMessages/')
 
-.PHONY: all help deps build debug subjects test demo bench lint format install install-criu-link uninstall clean
+.PHONY: all help deps build debug subjects test vm-test demo bench lint format install install-criu-link uninstall clean
 
 all: build
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
-	@echo 'make build      the static executable $(APUS)'
+	@echo 'make build      the static executable $(BUILT)'
 	@echo 'make bench      how long dump and restore take, beside what the machine can do (BENCH=--quick)'
 	@echo 'make lint       check the format of the sources; make format puts it right'
 	@echo 'make install    PREFIX=$(PREFIX), DESTDIR; make uninstall takes it away again'
@@ -35,10 +37,10 @@ deps:
 
 build: deps
 	$(SWIFT) build $(RELEASE) --product apus
-	@install -m 0755 "$$($(SWIFT) build $(RELEASE) --show-bin-path)/apus" $(APUS).new
-	@strip $(APUS).new
-	@mv $(APUS).new $(APUS)
-	@ls -l $(APUS) | awk '{ printf "built %s, %.1f MB\n", $$NF, $$5 / 1e6 }'
+	@install -m 0755 "$$($(SWIFT) build $(RELEASE) --show-bin-path)/apus" $(BUILT).new
+	@strip $(BUILT).new
+	@mv $(BUILT).new $(BUILT)
+	@ls -l $(BUILT) | awk '{ printf "built %s, %.1f MB\n", $$NF, $$5 / 1e6 }'
 
 subjects: deps
 	@$(MAKE) --no-print-directory -C Tests/Subjects
@@ -46,11 +48,14 @@ subjects: deps
 test:
 	@SWIFT="$(SWIFT)" scripts/test.sh
 
+vm-test:
+	@scripts/vm-test.sh $(VM)
+
 demo: build
-	@scripts/demo.sh "$(CURDIR)/$(APUS)"
+	@scripts/demo.sh "$(CURDIR)/$(BUILT)"
 
 bench: build
-	@python3 Benchmarks/bench.py "$(CURDIR)/$(APUS)" --output .build $(BENCH)
+	@python3 Benchmarks/bench.py "$(CURDIR)/$(BUILT)" --output .build $(BENCH)
 
 lint:
 	@$(SWIFT) format lint --strict --parallel $(OURS) && echo 'lint: $(words $(OURS)) files are well formatted'
@@ -59,9 +64,9 @@ format:
 	@$(SWIFT) format format --in-place --parallel $(OURS)
 
 install:
-	@test -x $(APUS) || { echo 'nothing to install yet: run make build first' >&2; exit 1; }
+	@test -x $(BUILT) || { echo 'nothing to install yet: run make build first' >&2; exit 1; }
 	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(BASHDIR)" "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)"
-	install -m 0755 $(APUS) "$(DESTDIR)$(BINDIR)/apus"
+	install -m 0755 $(BUILT) "$(DESTDIR)$(BINDIR)/apus"
 	install -m 0644 $(wildcard man/*.1) "$(DESTDIR)$(MANDIR)/man1/"
 	install -m 0644 completions/apus.bash "$(DESTDIR)$(BASHDIR)/apus"
 	install -m 0644 completions/_apus "$(DESTDIR)$(ZSHDIR)/_apus"

@@ -59,4 +59,18 @@ struct ThreeRoundsTests {
             }
         }
     }
+
+    /// As on a kernel before 6.7, where the states of the pages are read word by word.
+    @Test(arguments: Subject.few)
+    func withoutPagemapScan(_ subject: Subject) throws {
+        try withWorld { world in
+            let running = try RunningSubject(subject, in: world)
+            let before = running.snapshot
+            let dump = try world.dump(running.pid, to: "images", environment: ["APUS_TEST_NO_PAGEMAP_SCAN": "1"])
+            try #require(dump.status == 0, "dump: \(dump)\n\(world.log("images", "dump"))")
+            try world.requireRestore("images")
+            #expect(running.changes(since: before) == [])
+            #expect(running.check() == [])
+        }
+    }
 }

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 public import SystemPackage
 
 /// The states of a process's pages, from `/proc/PID/pagemap`.
@@ -25,13 +26,16 @@ public struct PageMap: ~Copyable {
     /// Opens the map of a process, which needs the right to trace it.
     ///
     /// - Parameter useScan: false takes the older way even where there is PAGEMAP_SCAN.
-    public init(of pid: Int32, useScan: Bool = true) throws(Errno) {
+    public init(of pid: Int32, useScan: Bool = PageMap.scansIfPossible) throws(Errno) {
         file = try Files.open(ProcessDirectory(pid).path.appending("pagemap"), .readOnly)
         self.pid = pid
         canScan = useScan && Self.supportsScan(file.raw, [])
         canTellGuards = !canScan || Self.supportsScan(file.raw, .guarded)
         zeroFrame = canScan ? nil : try? Self.zeroPageFrame()
     }
+
+    /// With `APUS_TEST_NO_PAGEMAP_SCAN` in the environment tests go the way of older kernels.
+    public static let scansIfPossible: Bool = unsafe getenv("APUS_TEST_NO_PAGEMAP_SCAN") == nil
 
     /// Whether PAGEMAP_SCAN works on this descriptor and knows the categories: an empty range is scanned.
     static func supportsScan(_ descriptor: Int32, _ categories: PageCategories) -> Bool {
@@ -73,7 +77,8 @@ public struct PageMap: ~Copyable {
 
     /// Reports the runs of selected pages in the range, in the order of their addresses.
     ///
-    /// Without PAGEMAP_SCAN, `written`, `writeProtectable` and `huge` cannot be told, and `zero` can only by one who
+    /// Without PAGEMAP_SCAN every page of the range costs the reading of a word, mapped or not: ask for what is mapped only.
+    /// And `written`, `writeProtectable` and `huge` cannot be told, and `zero` can only by one who
     /// sees page frame numbers (CAP_SYS_ADMIN): see `canTellZeros`.
     ///
     /// - Throws: ENOTSUP where the query asks for a category that cannot be told; ESRCH when the process is gone; and

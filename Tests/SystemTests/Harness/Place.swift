@@ -16,6 +16,12 @@ enum Place {
         return built.first(where: exists) ?? built[0]
     }()
 
+    /// How much longer than usual everything may take: on an emulated processor, see scripts/vm-test.sh.
+    static let patience: Double = {
+        guard let given = unsafe getenv("APUS_TEST_PATIENCE") else { return 1 }
+        return unsafe max(Double(String(cString: given)) ?? 1, 1)
+    }()
+
     static let fixtures = project + "/Tests/Fixtures"
 
     /// A program of Tests/Subjects.

@@ -41,14 +41,14 @@ final class Running {
 
     /// Waits for its end; what is not over in time is killed.
     func wait(seconds: Double) -> Finished {
-        let limit = now() + seconds
+        let limit = now() + seconds * Place.patience
         while ended == nil {
             if reap(WNOHANG) { break }
             if now() > limit {
                 kill(pid, SIGKILL)
                 _ = reap(0)
                 ended?.status = Finished.timeIsUp
-                ended?.errors += "\nkilled after \(seconds) s: \(name)\n"
+                ended?.errors += "\nkilled after \(seconds * Place.patience) s: \(name)\n"
             }
             usleep(300)
         }
@@ -83,7 +83,7 @@ func now() -> Double {
 
 /// Tries until `condition` holds; false when the time is up first.
 func eventually(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
-    let limit = now() + seconds
+    let limit = now() + seconds * Place.patience
     while try !condition() {
         if now() > limit { return false }
         usleep(2000)

@@ -132,7 +132,7 @@ struct RunningSubject {
     var snapshot: ProcessSnapshot { ProcessSnapshot(of: world, root: pid, terminal: subject.terminal) }
 
     /// In microseconds: what was said is in the file a moment before the position of the output has moved on.
-    private static let settling: UInt32 = 5_000
+    private static let settling = UInt32(5_000 * Place.patience)
 
     private static func verdicts(_ lines: [String]) -> Int { lines.count { $0 == "OK" || $0 == "BAD" } }
 }

@@ -16,8 +16,9 @@ extension World {
         _ pid: Int32, to images: String, _ options: [String] = [], environment: [String: String] = [:]
     ) throws(Failed) -> Finished {
         _ = unsafe mkdir(path(images), 0o755)
-        return try apus(
-            ["dump", "-t", "\(pid)", "-D", path(images), "-v4", "-o", "dump.log"] + options, environment: environment)
+        var arguments = ["dump", "-t", "\(pid)", "-D", path(images), "-v4", "-o", "dump.log"]
+        if Place.patience > 1 { arguments += ["--timeout", "\(Int(10 * Place.patience))"] }
+        return try apus(arguments + options, environment: environment)
     }
 
     /// Restores from the directory `images` of the folder, detached.
