@@ -15,7 +15,8 @@ public enum GuardPages {
     ///
     /// - Parameter useScan: false for what happens on a kernel without PAGEMAP_SCAN.
     public static func find(
-        _ pid: Int32, _ areas: [(area: MappedArea, kind: AreaKind)], useScan: Bool = true
+        _ pid: Int32, _ areas: [(area: MappedArea, kind: AreaKind)],
+        useScan: Bool = PageMap.scansIfPossible
     ) throws(Problem) -> [Range<UInt64>] {
         var found: [Range<UInt64>] = []
         let own = areas.filter { canHaveSome($0.kind) }.map(\.area.range)
