@@ -40,7 +40,9 @@ struct Survey {
     /// - Returns: the obstacles, what need not be looked at again on the frozen tree, and what was seen.
     static func running(
         from root: Int32, _ options: DumpOptions
-    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings, strangers: Set<Int32>, processes: [SurveyedProcess]) {
+    ) throws(Problem) -> (
+        obstacles: [Problem], known: KnownMappings, strangers: Set<Int32>, processes: [SurveyedProcess]
+    ) {
         let first = try Survey(runningFrom: root, options)
         let known = options.finally == .run ? KnownMappings(first.processes) : KnownMappings()
         if first.obstacles.isEmpty { return ([], known, first.strangers, first.processes) }

@@ -85,7 +85,8 @@ struct KillAtEveryStepTests {
     }
 
     private static let restored =
-        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sharedvm"].map { Subject(name: $0) } + [
+        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sharedvm"].map { Subject(name: $0) }
+        + [
             // A second thread of a stopped process is not itself again before it goes on, if Apus is killed on its way.
             Subject(name: "stops", arguments: ["single"]),
             // Threads that are led into the rest of a wait: those in poll and nanosleep.
