@@ -12,7 +12,7 @@ extension DumpImages {
         for (index, surveyed) in tree.processes.enumerated() {
             let (runs, id) = (tree.runs[index], takePagesID())
             try directory.makePagesFile(id, size: runs.storedSize)
-            try writeMap(of: surveyed, id, runs, in: directory)
+            try writeMap(id: UInt64(surveyed.pid), id, runs, in: directory)
             counters.written += runs.storedSize / Pagemap.pageSize
             tree.add(
                 .init(
@@ -52,16 +52,19 @@ extension DumpImages {
             if file == nil && farther.isEmpty { continue }
             if file == nil { usesNone = true }
             let runs = (file?.group.pieces.map(\.run) ?? []) + farther.map(\.run)
-            try writeMap(of: process, file?.id ?? unused, runs.sorted { $0.address < $1.address }, in: place)
+            try writeMap(
+                id: UInt64(process.pid), file?.id ?? unused, runs.sorted { $0.address < $1.address }, in: place)
         }
         // A reader opens the pages file even where no run is in it.
         if usesNone { try place.makePagesFile(unused, size: 0) }
     }
 
-    private func writeMap(
-        of process: SurveyedProcess, _ pagesID: UInt32, _ runs: [StoredRun], in place: ImageDirectory
+    /// Writes a page map.
+    func writeMap(
+        _ kind: ImageKind<PagemapEntry> = .pagemap, id: UInt64, _ pagesID: UInt32, _ runs: [StoredRun],
+        in place: ImageDirectory
     ) throws(Problem) {
-        var map = try PagemapWriter(id: UInt64(process.pid), pagesID: pagesID, in: place)
+        var map = try PagemapWriter(kind, id: id, pagesID: pagesID, in: place)
         for run in runs {
             try map.add(address: run.address, pages: run.size / Pagemap.pageSize, flags: run.flags)
         }

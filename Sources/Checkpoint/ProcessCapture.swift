@@ -114,7 +114,8 @@ struct ProcessCapture {
         for (thread, attributes) in zip(process.threads, answers.threads) {
             let capture = ThreadCapture(
                 thread: thread, process: surveyed.name, memory: control.memory, attributes: attributes,
-                actions: answers.actions)
+                actions: answers.actions,
+                seen: thread.tid == surveyed.pid ? (surveyed.status, surveyed.stat) : nil)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
             if control.isCompat { try complete(&core, answers, of: thread.tid) }

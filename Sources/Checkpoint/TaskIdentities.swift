@@ -10,7 +10,6 @@ struct TaskIdentities {
     private var memory = SharingIDs(.memory, first: 2)
     private var descriptors = SharingIDs(.descriptors, first: 2)
     private var fileSystem = SharingIDs(.fileSystemContext, first: 2)
-    private var handlers = SharingIDs(.signalHandlers, first: 2)
 
     /// Those of Apus' own: all the namespaces that a tree shares with it.
     static var own: TaskKobjIdsEntry {
@@ -28,20 +27,14 @@ struct TaskIdentities {
     mutating func ids(of process: FrozenProcess, _ surveyed: SurveyedProcess) throws(Problem) -> TaskKobjIdsEntry {
         do {
             var ids = Self.own
-            var shared: [String] = []
-            let answers = [
-                ("its memory", try memory.id(of: process.eye)),
-                ("its descriptors", try descriptors.id(of: process.eye)),
-                ("its working directory", try fileSystem.id(of: process.eye)),
-                ("its signal handlers", try handlers.id(of: process.eye)),
-            ]
             // Descriptors and directories may be shared; whether Apus can make that again is judged with the whole tree.
-            for (name, answer) in [answers[0], answers[3]] where answer.isShared { shared.append(name) }
-            if !shared.isEmpty {
-                throw refusal(surveyed, "it shares \(shared.joined(separator: ", ")) with another process")
-            }
-            (ids.vmID, ids.filesID) = (answers[0].1.id, answers[1].1.id)
-            (ids.fsID, ids.sighandID) = (answers[2].1.id, answers[3].1.id)
+            let answer = try memory.id(of: process.eye)
+            if answer.isShared { throw refusal(surveyed, "it shares its memory with another process") }
+            ids.vmID = answer.id
+            ids.filesID = try descriptors.id(of: process.eye).id
+            ids.fsID = try fileSystem.id(of: process.eye).id
+            // Who shares signal handlers shares memory (CLONE_SIGHAND of clone(2)), so nobody does.
+            ids.sighandID = answer.id
             for thread in process.threads.dropFirst() {
                 let sharesAll =
                     try Processes.compare(process.eye, thread.tid, .descriptors) == .same

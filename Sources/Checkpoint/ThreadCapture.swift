@@ -13,6 +13,8 @@ struct ThreadCapture {
     let memory: ProcessMemory
     let attributes: ThreadAttributes
     let actions: SignalActions
+    /// What the survey of the still tree has read of this very thread already; nil for all but one of a process.
+    let seen: (status: TaskStatus, stat: TaskStat)?
 
     /// The core image, of the leader without its task-wide part, and what has no place in it.
     ///
@@ -70,8 +72,7 @@ struct ThreadCapture {
         _ pending: [[UInt8]], _ rseq: RseqEntry?, _ filters: inout SeccompFilters, _ settings: inout ThreadSettings
     ) throws -> ThreadCoreEntry {
         let directory = ProcessDirectory(thread.pid, thread: thread.tid)
-        let status = try directory.status()
-        let stat = try directory.stat()
+        let (status, stat) = try seen ?? (directory.status(), directory.stat())
         let scheduling = try Processes.scheduling(of: thread.tid)
         settings.look(at: thread.tid, scheduling, flags: stat.flags)
         let robust = try Processes.robustList(of: thread.tid)

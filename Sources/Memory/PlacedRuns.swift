@@ -30,7 +30,7 @@ extension [StoredRun] {
 }
 
 /// A pages file that was made, and is filled in any order.
-public final class PagesDescriptor {
+public final class PagesDescriptor: PageSink {
     private let file: OwnedDescriptor
 
     /// Opens one that was made before.
@@ -48,30 +48,29 @@ public final class PagesDescriptor {
         }
     }
 
-    /// Writes bytes at a place of the file.
+    /// Writes bytes at a place of the file, and has the kernel begin to bring them to the disk: the commit waits for all of
+    /// them, and need not wait for those that are there by then.
     ///
     /// - Throws: `image-unwritable`.
     @unsafe public func write(_ bytes: UnsafeRawBufferPointer, at position: UInt64) throws(Problem) {
-        try unsafe Self.write(bytes, to: file.raw, at: position)
-    }
-
-    @unsafe static func write(
-        _ bytes: UnsafeRawBufferPointer, to file: Int32, at position: UInt64
-    ) throws(Problem) {
         do throws(Errno) {
-            try unsafe Files.write(file, from: bytes, at: position)
+            try unsafe Files.write(file.raw, from: bytes, at: position)
         } catch {
             throw Problem(
                 .pagesUnwritable, "the memory cannot be written to the images",
                 cause: .init(error, attempted: "pwrite(\(bytes.count) bytes)"),
                 remedy: "Make room on the disk, or name a directory on another one with --images-dir")
         }
+        if bytes.count >= Self.worthSending {
+            // A wish: whether the bytes arrive is what the commit asks for.
+            try? Files.beginWriting(file.raw, at: position, count: UInt64(bytes.count))
+        }
     }
+
+    /// Below that many bytes the disk is not asked to begin.
+    private static let worthSending = 1 << 20
 }
 
 extension Problem.Code {
     static let pagesUnwritable: Self = "image-unwritable"
 }
-
-@available(*, unavailable)
-extension PagesDescriptor: Sendable {}
