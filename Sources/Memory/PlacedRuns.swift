@@ -48,8 +48,8 @@ public final class PagesDescriptor: PageSink {
         }
     }
 
-    /// Writes bytes at a place of the file, and has the kernel begin to bring them to the disk: the commit waits for all of
-    /// them, and need not wait for those that are there by then.
+    /// Writes bytes at a place of the file. The disk is left to the kernel and to the commit: to begin with it after each
+    /// piece (sync_file_range(2)) made the writer wait for it, and the whole no faster.
     ///
     /// - Throws: `image-unwritable`.
     @unsafe public func write(_ bytes: UnsafeRawBufferPointer, at position: UInt64) throws(Problem) {
@@ -61,14 +61,7 @@ public final class PagesDescriptor: PageSink {
                 cause: .init(error, attempted: "pwrite(\(bytes.count) bytes)"),
                 remedy: "Make room on the disk, or name a directory on another one with --images-dir")
         }
-        if bytes.count >= Self.worthSending {
-            // A wish: whether the bytes arrive is what the commit asks for.
-            try? Files.beginWriting(file.raw, at: position, count: UInt64(bytes.count))
-        }
     }
-
-    /// Below that many bytes the disk is not asked to begin.
-    private static let worthSending = 1 << 20
 }
 
 extension Problem.Code {

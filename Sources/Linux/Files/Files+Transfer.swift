@@ -131,12 +131,6 @@ extension Files {
         return done
     }
 
-    /// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: begins to bring a part of a file to the disk, without waiting for it.
-    public static func beginWriting(_ descriptor: Int32, at offset: UInt64, count: UInt64) throws(Errno) {
-        let write: UInt = 2
-        try call(Int(SYS_sync_file_range), UInt(signed: descriptor), UInt(offset), UInt(count), write)
-    }
-
     /// lseek(2).
     ///
     /// - Parameter whence: SEEK_SET 0, SEEK_CUR 1, SEEK_END 2, SEEK_DATA 3, SEEK_HOLE 4.
