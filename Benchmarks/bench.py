@@ -4,15 +4,16 @@
     bench.py APUS [--quick] [--directory DIR] [--output DIR] [--runs N]
 
 Programs of growing size are dumped and restored: in memory, in processes, in threads, in mappings. For each the whole
-time is measured here, from the start of Apus to its end, and the time for which the program stood still is what Apus
-says itself (--display-stats). Beside the memory stands what the machine needs at least, measured in the same run: to
-write so much to a new file of the same file system and wait for the disk, to read it into new memory, to copy it, to
-fork a process that has it. A table goes to the standard output; OUTPUT gets bench.svg, bench.md and bench.json.
+time is measured here, from the start of Apus to its end; the time for which the program stood still, and the phases, are
+what Apus says itself (--display-stats, -v4). Beside each stands what the machine needs at least (limits.c), measured in
+turns with it: to write so much to a new file of the same file system and wait for the disk, to read it into new memory, to
+fork so many processes. Tables go to the standard output; OUTPUT gets bench.svg, bench.md and bench.json.
 """
 import argparse
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -103,45 +104,59 @@ class Bench:
         spent = (time.monotonic() - began) * 1e3
         if done.returncode != 0:
             raise Failure(f"apus {arguments[0]}: {done.stderr.strip() or done.stdout.strip()}")
-        told = {}
-        for line in (done.stdout + done.stderr).splitlines():
-            name, _, value = line.partition(": ")
-            words = value.split()
-            if words and words[0].isdigit():
-                told[name.strip()] = int(words[0]) / (1e3 if words[1:] == ["us"] else 1)
-        return spent, told
+        text = done.stdout + done.stderr
+        frozen = re.search(r"^\s*Frozen time: (\d+) us", text, re.MULTILINE)
+        phases = {name: int(time) / 1e3 for name, time in re.findall(r"phase ([a-z ]+): (\d+) us", text)}
+        return spent, int(frozen[1]) / 1e3 if frozen else 0, phases
 
     def dump(self, *options):
+        self.clear()
+        return self.run(
+            "dump", "-t", str(self.root), "-D", self.images, "-v4", "--display-stats", "--timeout", TIMEOUT, *options)
+
+    def clear(self):
         shutil.rmtree(self.images, ignore_errors=True)
         os.mkdir(self.images, 0o700)
-        return self.run(
-            "dump", "-t", str(self.root), "-D", self.images, "--display-stats", "--timeout", TIMEOUT, *options)
 
     def restore(self):
-        return self.run("restore", "-D", self.images, "-d", "--display-stats")
+        return self.run("restore", "-D", self.images, "-d", "-v4")
 
     # Measurements
 
     def measure(self, kind, number, runs=None):
-        """Dumps and restores one program; medians in milliseconds."""
-        rows = []
+        """Dumps and restores one program, in turns with the limits; medians in milliseconds."""
+        rows, phases, limits = [], [], []
+        mebibytes = number if kind == "memory" else 64
         self.start(kind, number)
         try:
             for _ in range(runs or self.runs):
                 row = {}
-                spent, told = self.dump("--leave-running")
-                row["left running"], row["frozen, left running"] = spent, told.get("Frozen time", 0)
-                spent, told = self.dump()
-                row["dump"], row["frozen"] = spent, told.get("Frozen time", 0)
+                self.clear()
+                self.warm(mebibytes)
+                row["left running"], row["frozen, left running"], live = self.dump("--leave-running")
+                self.clear()
+                self.warm(mebibytes)
+                row["dump"], row["frozen"], dead = self.dump()
                 row["image MiB"] = self.size_of_images()
                 self.reap()
-                row["restore"], _ = self.restore()
+                self.warm(mebibytes)
+                row["restore"], _, again = self.restore()
                 rows.append(row)
+                phases.append({"left running": live, "dump": dead, "restore": again})
+                if kind in LIMITS:
+                    limits.append(self.limits(kind, number))
         finally:
             self.end()
-        result = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+        result = medians(rows)
         result["number"] = number
+        result["phases"] = {what: medians([phase[what] for phase in phases]) for what in phases[0]}
+        if limits:
+            result["limits"] = medians(limits)
         return result
+
+    def warm(self, mebibytes):
+        """A virtual machine gives back what is free, and what it gets again later costs ten times a page fault."""
+        subprocess.run([self.limits_program, "warm", str(mebibytes)], check=True)
 
     def size_of_images(self):
         total = 0
@@ -149,17 +164,22 @@ class Bench:
             total += sum(os.lstat(os.path.join(place, name)).st_blocks * 512 for name in names)
         return total / 2**20
 
-    def limits(self, mebibytes, runs=None):
-        rows = []
-        for _ in range(runs or self.runs):
-            done = subprocess.run(
-                [self.limits_program, str(mebibytes), os.path.join(self.folder, "limit")], check=True, text=True,
-                stdout=subprocess.PIPE)
-            rows.append({name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())})
-        return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+    def limits(self, kind, number):
+        arguments = [kind, str(number)]
+        if kind == "memory":
+            self.clear()
+            self.warm(2 * number)
+            arguments.append(os.path.join(self.images, "limit"))
+        done = subprocess.run([self.limits_program, *arguments], check=True, text=True, stdout=subprocess.PIPE)
+        return {name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
 
     def start_up(self):
         return statistics.median(self.run("--version")[0] for _ in range(20))
+
+
+def medians(rows):
+    """Of rows of numbers, by name."""
+    return {key: statistics.median(row[key] for row in rows if key in row) for key in rows[0]}
 
 
 class MoreMappings:
@@ -224,16 +244,25 @@ def collect(bench, quick):
             print(f"{number} {UNITS[kind]} ...", file=sys.stderr, flush=True)
             try:
                 with MoreMappings(number + 1000 if kind == "mappings" else 0):
-                    row = bench.measure(kind, number)
-                if kind == "memory":
-                    row["limits"] = bench.limits(number)
-                rows.append(row)
+                    rows.append(bench.measure(kind, number))
             except Failure as failure:
                 results["left out"].append(f"{number} {UNITS[kind]}: {failure}")
     return results
 
 
 COLUMNS = ["dump", "frozen", "left running", "frozen, left running", "restore"]
+# What a dump and a restore are held against; the rest is shown.
+LIMITS = {
+    "memory": ("write", "read", ["fork", "copy", "touch"]),
+    "processes": ("look", "make", []),
+    "threads": ("look", "make", []),
+    "mappings": ("look", "make", []),
+}
+
+
+def markdown(heads, rows):
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---:|" * len(heads)]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
 def table(results):
@@ -241,24 +270,39 @@ def table(results):
     for kind, rows in results["series"].items():
         if not rows:
             continue
-        is_memory = kind == "memory"
         heads = [UNITS[kind], *COLUMNS, "image MiB"]
-        if is_memory:
-            heads += ["write (limit)", "dump / limit", "read (limit)", "restore / limit", "fork (limit)"]
-        lines.append("| " + " | ".join(heads) + " |")
-        lines.append("|" + "---:|" * len(heads))
+        written, read, others = LIMITS.get(kind, (None, None, []))
+        if written:
+            heads += [f"limit: {written}", "dump / limit", f"limit: {read}", "restore / limit"]
+            heads += [f"limit: {other}" for other in others]
+        body = []
         for row in rows:
             cells = [f"{row['number']:,}"] + [f"{row[column]:,.1f}" for column in [*COLUMNS, "image MiB"]]
-            if is_memory:
+            if written:
                 limits = row["limits"]
                 cells += [
-                    f"{limits['write']:,.1f}", f"{row['dump'] / limits['write']:.2f}", f"{limits['read']:,.1f}",
-                    f"{row['restore'] / limits['read']:.2f}", f"{limits['fork']:,.1f}"]
-            lines.append("| " + " | ".join(cells) + " |")
-        lines.append("")
+                    f"{limits[written]:,.1f}", f"{row['dump'] / limits[written]:.2f}", f"{limits[read]:,.1f}",
+                    f"{row['restore'] / limits[read]:.2f}"]
+                cells += [f"{limits[other]:,.1f}" for other in others]
+            body.append(cells)
+        lines += markdown(heads, body)
+    lines += phase_table(results)
     if results["left out"]:
         lines += ["Left out:", ""] + [f"- {reason}" for reason in results["left out"]]
     return "\n".join(lines) + "\n"
+
+
+def phase_table(results):
+    """The phases of the largest of each kind."""
+    lines = []
+    for kind, rows in results["series"].items():
+        if not rows:
+            continue
+        row = rows[-1]
+        names = [(what, name) for what, phases in row["phases"].items() for name in phases]
+        body = [[what, name, f"{row['phases'][what][name]:,.1f}"] for what, name in names]
+        lines += [f"Phases of {row['number']:,} {UNITS[kind]}:", ""] + markdown(["", "phase", "ms"], body)
+    return lines
 
 
 def panels(results):
@@ -268,9 +312,9 @@ def panels(results):
         if len(rows) < 2:
             continue
         lines = {name: [(row["number"], row[name]) for row in rows] for name in COLUMNS}
-        if kind == "memory":
-            for name, limit in (("limit: write", "write"), ("limit: read", "read"), ("limit: fork", "fork")):
-                lines[name] = [(row["number"], row["limits"][limit]) for row in rows]
+        written, read, others = LIMITS.get(kind, (None, None, []))
+        for limit in [written, read, *others[:1]] if written else []:
+            lines[f"limit: {limit}"] = [(row["number"], row["limits"][limit]) for row in rows]
         found.append((kind, UNITS[kind], lines))
     return found
 

@@ -3,7 +3,11 @@ import math
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, MARGIN = 460, 340, 56
-COLORS = ["#1f5fa8", "#7fb2e5", "#a8441f", "#e59a7f", "#2b7a3d", "#555555", "#888888", "#bbbbbb"]
+COLORS = {
+    "dump": "#1f5fa8", "frozen": "#7fb2e5", "left running": "#a8441f", "frozen, left running": "#e59a7f",
+    "restore": "#2b7a3d",
+}
+LIMITS = ["#333333", "#777777", "#aaaaaa"]
 
 
 def _decades(values):
@@ -18,7 +22,13 @@ def _number(value):
     return f"{value:g}"
 
 
-def _panel(title, unit, lines, left, top):
+def _color(name, names):
+    if name in COLORS:
+        return COLORS[name]
+    return LIMITS[[other for other in names if other not in COLORS].index(name) % len(LIMITS)]
+
+
+def _panel(title, unit, lines, names, left, top):
     points = [(x, max(y, 0.01)) for line in lines.values() for x, y in line]
     x_low, x_high = _decades([x for x, _ in points])
     y_low, y_high = _decades([y for _, y in points])
@@ -41,8 +51,8 @@ def _panel(title, unit, lines, left, top):
     middle = left + WIDTH / 2
     parts.append(f'<text x="{middle}" y="{top + HEIGHT - 20}" class="below">{escape(unit)}</text>')
     parts.append(f'<text x="{left + 8}" y="{top + MARGIN - 10}" class="unit">ms</text>')
-    for number, (name, line) in enumerate(lines.items()):
-        color = COLORS[number % len(COLORS)]
+    for name, line in lines.items():
+        color = _color(name, names)
         dashes = ' stroke-dasharray="5 4"' if name.startswith("limit") else ""
         path = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in line)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{dashes}/>')
@@ -72,10 +82,10 @@ def charts(title, panels):
         f'<text x="{MARGIN}" y="26" class="title">{escape(title)}</text>',
     ]
     for number, (name, unit, lines) in enumerate(panels):
-        parts += _panel(name, unit, lines, (number % 2) * WIDTH, 40 + number // 2 * HEIGHT)
+        parts += _panel(name, unit, lines, names, (number % 2) * WIDTH, 40 + number // 2 * HEIGHT)
     for number, name in enumerate(names):
         x, y = MARGIN + number % 4 * 210, 40 + rows * HEIGHT + 16 + number // 4 * 26
-        color = COLORS[number % len(COLORS)]
+        color = _color(name, names)
         dashes = ' stroke-dasharray="5 4"' if name.startswith("limit") else ""
         parts.append(f'<line x1="{x}" y1="{y - 4}" x2="{x + 26}" y2="{y - 4}" stroke="{color}" stroke-width="3"{dashes}/>')
         parts.append(f'<text x="{x + 32}" y="{y}">{escape(name)}</text>')

@@ -59,17 +59,25 @@ extension DumpImages {
         if usesNone { try place.makePagesFile(unused, size: 0) }
     }
 
-    /// Processes with the same memory have the same page map, which names the same pages file.
+    /// Writes the page map of a process. Processes with the same memory have the same, which names the same pages file.
     private func writeMap(
         of process: SurveyedProcess, _ pagesID: UInt32, _ runs: [StoredRun], in place: ImageDirectory
     ) throws(Problem) {
         for pid in [process.pid] + (memorySharers[process.pid] ?? []) {
-            var map = try PagemapWriter(id: UInt64(pid), pagesID: pagesID, in: place)
-            for run in runs {
-                try map.add(address: run.address, pages: run.size / Pagemap.pageSize, flags: run.flags)
-            }
-            try map.finish()
+            try writeMap(id: UInt64(pid), pagesID, runs, in: place)
         }
+    }
+
+    /// Writes a page map.
+    func writeMap(
+        _ kind: ImageKind<PagemapEntry> = .pagemap, id: UInt64, _ pagesID: UInt32, _ runs: [StoredRun],
+        in place: ImageDirectory
+    ) throws(Problem) {
+        var map = try PagemapWriter(kind, id: id, pagesID: pagesID, in: place)
+        for run in runs {
+            try map.add(address: run.address, pages: run.size / Pagemap.pageSize, flags: run.flags)
+        }
+        try map.finish()
     }
 
     /// Moves pages.

@@ -167,12 +167,14 @@ struct DumpImages {
         let segments = descriptions.systemV?.items.map { ($0.entry.desc.id, $0.entry.size, $0.place) } ?? []
         for (id, size, place) in descriptions.sharedMemory.items.map({ ($0.shmid, $0.size, $0.place) }) + segments {
             let source = try SharedPages(place, size: size)
-            var sink = try ImagePages(
-                .shmemPagemap, id: UInt64(id), pagesID: takePagesID(), in: directory, counters)
-            try PageTransfer.move(from: source, to: &sink) { done, total in
+            let (runs, pagesID) = (try source.runs(), takePagesID())
+            try directory.makePagesFile(pagesID, size: runs.storedSize)
+            try writeMap(.shmemPagemap, id: UInt64(id), pagesID, runs, in: directory)
+            counters.written += runs.storedSize / Pagemap.pageSize
+            let file = try PagesDescriptor(opening: pagesID, in: directory)
+            try PageTransfer.move(runs.placed(), from: source, to: file) { done, total in
                 progress.update("writing shared memory", done: done, of: total, unit: .bytes)
             }
-            try sink.finish()
         }
     }
 

@@ -29,19 +29,21 @@ struct KnownMappings: Sendable {
         }
     }
 
-    /// The mappings of a frozen process.
-    mutating func areas(of pid: Int32) throws(ProcfsError) -> [MappedArea] {
+    /// The mappings of a process, and whether their attributes were taken from before the freeze.
+    func areas(of pid: Int32) throws(ProcfsError) -> (areas: [MappedArea], areAssumed: Bool) {
         let directory = ProcessDirectory(pid)
         if let before = before[pid] {
             // VmLck is in KiB.
             let locked = (try directory.status().lockedSize ?? 0) << 10
             if let areas = Self.merged(try directory.maps(), before), Self.lockedSize(areas) == locked {
-                assumed[pid] = areas
-                return areas
+                return (areas, true)
             }
         }
-        return try directory.smaps()
+        return (try directory.smaps(), false)
     }
+
+    /// Remembers what has yet to be confirmed.
+    mutating func assume(_ areas: [MappedArea], of pid: Int32) { assumed[pid] = areas }
 
     /// The mappings of now with the attributes of before; nil where they are not the same.
     static func merged(_ now: [MappedArea], _ before: [MappedArea]) -> [MappedArea]? {

@@ -188,7 +188,8 @@ struct ProcessCapture {
         for (index, thread) in process.threads.enumerated() {
             let capture = ThreadCapture(
                 thread: thread, process: surveyed.name, memory: control.memory, attributes: answers.threads[index],
-                status: answers.status[index], actions: answers.actions)
+                status: answers.status[index], actions: answers.actions,
+                seen: thread.tid == surveyed.pid ? surveyed.stat : nil)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
             if control.isCompat { try complete(&core, answers, of: thread.tid) }
@@ -207,6 +208,8 @@ struct ProcessCapture {
     }
 
     private func status(of thread: Tracee) throws(Problem) -> TaskStatus {
+        // The survey of the still tree has read that of one of them already.
+        if thread.tid == surveyed.pid { return surveyed.status }
         do throws(ProcfsError) { return try ProcessDirectory(thread.pid, thread: thread.tid).status() } catch {
             throw unreadable(error.errno ?? .ioError, "read of \(error.file)")
         }

@@ -20,14 +20,6 @@ struct Survey {
     private(set) var known = KnownMappings()
     /// Processes outside of the tree that have nothing in common with it.
     private(set) var strangers: Set<Int32> = []
-    private var mappedFiles: [FileIdentity: NamedFile] = [:]
-
-    private struct FileIdentity: Hashable {
-        let device: DeviceNumber
-        let inode: UInt64
-        let path: [UInt8]
-        let isShared: Bool
-    }
 
     /// The clocks as the tree sees them.
     var clocks: TreeClocks { TreeClocks(ofTreeFrom: options.pid) }
@@ -66,12 +58,13 @@ struct Survey {
         self.options = options
         isRunning = true
         try RootObstacles.check(root)
-        var pending = [root]
+        var (pending, pids) = ([root], [Int32]())
         while let pid = pending.popLast() {
             try RootObstacles.checkMember(pid, of: root)
-            guard add(pid) else { continue }
+            pids.append(pid)
             pending += ((try? Procfs.live.children(of: pid)) ?? []).reversed()
         }
+        look(at: pids)
         guard processes.first?.pid == root else {
             if let obstacle = obstacles.first { throw obstacle }
             throw Problem(
@@ -88,8 +81,10 @@ struct Survey {
         self.options = options
         self.known = known
         self.strangers = strangers
-        for pid in pids where !add(pid) {
-            if let obstacle = obstacles.last { throw obstacle }
+        look(at: pids)
+        let seen = Set(processes.map(\.pid))
+        if let pid = pids.first(where: { !seen.contains($0) }) {
+            if let obstacle = obstacles.first(where: { $0.object.pid == pid }) { throw obstacle }
             throw Problem(
                 .noSuchProcess, "it ended while it was being dumped", object: .init(pid: pid),
                 remedy: "Look in the kernel log whether it was killed, and start it anew")
@@ -97,124 +92,22 @@ struct Survey {
         conclude()
     }
 
-    /// - Returns: false where the process has gone meanwhile.
-    private mutating func add(_ pid: Int32) -> Bool {
-        do throws(ProcfsError) {
-            let stat = try ProcessDirectory(pid).stat()
-            if stat.state.hasEnded {
-                if let living = try EndedLeader.survivor(of: pid) {
-                    processes.append(try process(pid, living.stat, eye: living.tid))
-                } else {
-                    processes.append(try zombie(pid, stat))
-                }
-            } else {
-                processes.append(try process(pid, stat, eye: pid))
-            }
-            return true
-        } catch {
-            if error.isGone {
-                // What could not be read of it was on its way out.
-                obstacles.removeAll { $0.object.pid == pid }
-                return false
-            }
-            obstacles.append(
-                Problem(
-                    .objectUnreadable, "its state cannot be read (\(error.description))", object: .init(pid: pid),
-                    cause: error.errno.map { .init($0, attempted: "read of \(error.file)") },
-                    remedy: "Run Apus as root, with /proc mounted"))
-            return false
+    /// Looks at processes, several at a time.
+    private mutating func look(at pids: [Int32]) {
+        let look = ProcessLook(known, ghostLimit: options.ghostLimit)
+        for seen in Workers.map(pids.count, { look.process(pids[$0]) }) {
+            if let process = seen.process { processes.append(process) }
+            if seen.isAssumed, let process = seen.process { known.assume(process.areas.map(\.area), of: process.pid) }
+            obstacles += seen.obstacles
         }
-    }
-
-    private func zombie(_ pid: Int32, _ stat: TaskStat) throws(ProcfsError) -> SurveyedProcess {
-        SurveyedProcess(
-            pid: pid, eye: pid, stat: stat, status: try ProcessDirectory(pid).status(), threads: [], areas: [],
-            files: [:],
-            descriptors: [], places: nil, timers: [])
-    }
-
-    /// - Parameter eye: one of its threads that lives.
-    private mutating func process(
-        _ pid: Int32, _ stat: TaskStat, eye: Int32
-    ) throws(ProcfsError) -> SurveyedProcess {
-        let directory = ProcessDirectory(eye)
-        let name = String(decoding: stat.name, as: UTF8.self)
-        var areas: [(area: MappedArea, kind: AreaKind)] = []
-        var files: [UInt64: NamedFile] = [:]
-        for area in try known.areas(of: eye) {
-            do throws(Problem) {
-                let kind = try area.kind(of: eye, process: name)
-                areas.append((area, kind))
-                if kind == .privateFile || kind == .sharedFile {
-                    files[area.range.lowerBound] = try file(of: area, eye, name)
-                }
-            } catch {
-                // One reason that holds for all mappings, or for all of one file, is told once.
-                let isKnown = obstacles.contains {
-                    $0.code == error.code && $0.summary == error.summary && $0.object.pid == error.object.pid
-                        && ($0.object.path == error.object.path || error.cause?.errno == .notPermitted)
-                }
-                if !isKnown { obstacles.append(error) }
-            }
-        }
-        var descriptors: [SeenDescriptor] = []
-        for number in try directory.descriptors() {
-            do throws(ProcfsError) {
-                descriptors.append(try SeenDescriptor(number, of: eye, process: name))
-            } catch {
-                // Closed since the list was read; a frozen process closes nothing.
-                if error.isGone && (try? directory.stat()) != nil { continue }
-                throw error
-            }
-        }
-        let places = SurveyedProcess.Places(
-            executable: try named("exe", directory), workingDirectory: try named("cwd", directory),
-            root: try named("root", directory))
-        return SurveyedProcess(
-            pid: pid, eye: eye, stat: stat, status: try directory.status(), threads: try directory.threads(),
-            areas: areas,
-            files: files, descriptors: descriptors, places: places, timers: try directory.timers())
-    }
-
-    private func named(_ link: FilePath.Component, _ directory: ProcessDirectory) throws(ProcfsError) -> NamedFile {
-        let path = directory.path.appending(link)
-        let text = try directory.link(link)
-        do throws(Errno) {
-            return NamedFile(shownAs: FilePath(bytes: text), try Files.status(of: path), at: path)
-        } catch {
-            throw ProcfsError(file: path, reason: .unreadable(error))
-        }
-    }
-
-    /// The file behind a mapping.
-    private mutating func file(of area: MappedArea, _ pid: Int32, _ process: String) throws(Problem) -> NamedFile {
-        let text = area.shownPath
-        let identity = FileIdentity(device: area.device, inode: area.inode, path: text, isShared: area.isShared)
-        if let known = mappedFiles[identity] { return known }
-        let path = FilePath(bytes: text)
-        let object = Problem.Object(pid: pid, process: process, path: path.string, address: area.range.lowerBound)
-        let status: FileStatus
-        do throws(Errno) {
-            status = try Files.status(of: SurveyedProcess.place(of: area, in: pid))
-        } catch {
-            throw Problem(
-                .objectUnreadable, "the mapped file cannot be looked at", object: object,
-                cause: .init(error, attempted: "stat(\"\(SurveyedProcess.place(of: area, in: pid))\")"),
-                remedy: "Run Apus as root (CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE)")
-        }
-        let file = NamedFile(shownAs: path, status, at: SurveyedProcess.place(of: area, in: pid))
-        if let problem = file.obstacle(object, isShared: area.isShared, ghostLimit: options.ghostLimit) {
-            throw problem
-        }
-        mappedFiles[identity] = file
-        return file
     }
 
     /// What the processes and what they hold have against being carried.
     private mutating func conclude() {
         var circumstances = self.circumstances
         let clocks = self.clocks
-        for process in processes { obstacles += ProcessObstacles.find(process, circumstances, clocks) }
+        let (processes, before) = (self.processes, circumstances)
+        obstacles += Workers.map(processes.count) { ProcessObstacles.find(processes[$0], before, clocks) }.joined()
         obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
         let outside = OutsideSharers(processes, known: strangers)
         obstacles += outside.found

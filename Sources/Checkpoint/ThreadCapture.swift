@@ -14,6 +14,8 @@ struct ThreadCapture {
     let attributes: ThreadAttributes
     let status: TaskStatus
     let actions: SignalActions
+    /// What the survey of the still tree has read of this very thread already; nil for all but one of a process.
+    let seen: TaskStat?
 
     /// The core image, of the leader without its task-wide part, and what has no place in it.
     ///
@@ -78,7 +80,7 @@ struct ThreadCapture {
         _ pending: [[UInt8]], _ rseq: RseqEntry?, _ filters: inout SeccompFilters, _ settings: inout ThreadSettings
     ) throws -> ThreadCoreEntry {
         let directory = ProcessDirectory(thread.pid, thread: thread.tid)
-        let stat = try directory.stat()
+        let stat = try seen ?? directory.stat()
         let scheduling = try Processes.scheduling(of: thread.tid)
         settings.look(at: thread.tid, scheduling, flags: stat.flags)
         let robust = try Processes.robustList(of: thread.tid)

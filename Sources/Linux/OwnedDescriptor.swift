@@ -2,7 +2,7 @@ internal import CLinux
 public import SystemPackage
 
 /// A file descriptor that exactly one place owns: closed when that place lets go of it, never twice, never leaked.
-public struct OwnedDescriptor: ~Copyable {
+public struct OwnedDescriptor: ~Copyable, Sendable {
     /// The number, for calls while this value lives.
     public let raw: Int32
 

@@ -26,11 +26,8 @@ public protocol PageSource {
     @unsafe func read(_ pieces: [StoredRun], into buffer: UnsafeMutableRawBufferPointer) throws(Problem)
 }
 
-/// Where pages go.
-public protocol PageSink: ~Copyable {
-    /// Announces a run, whose bytes come with the next calls of `take`, in the order of the runs.
-    mutating func add(_ run: StoredRun) throws(Problem)
-
-    /// Takes bytes of the runs.
-    @unsafe mutating func take(_ bytes: UnsafeRawBufferPointer) throws(Problem)
+/// Where pages go. Another thread than the one that reads them may bring them.
+public protocol PageSink: Sendable {
+    /// Writes bytes at their place.
+    @unsafe func write(_ bytes: UnsafeRawBufferPointer, at position: UInt64) throws(Problem)
 }

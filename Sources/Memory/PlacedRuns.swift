@@ -30,7 +30,7 @@ extension [StoredRun] {
 }
 
 /// A pages file that was made, and is filled in any order.
-public final class PagesDescriptor {
+public final class PagesDescriptor: PageSink {
     private let file: OwnedDescriptor
 
     /// Opens one that was made before.
@@ -48,22 +48,17 @@ public final class PagesDescriptor {
         }
     }
 
-    /// Writes bytes at a place of the file.
+    /// Writes bytes at a place of the file. The disk is left to the kernel and to the commit: to begin with it after each
+    /// piece (sync_file_range(2)) made the writer wait for it, and the whole no faster.
     ///
     /// - Throws: `image-unwritable`.
     @unsafe public func write(_ bytes: UnsafeRawBufferPointer, at position: UInt64) throws(Problem) {
-        try unsafe Self.write(bytes, to: file.raw, at: position)
-    }
-
-    @unsafe static func write(
-        _ bytes: UnsafeRawBufferPointer, to file: Int32, at position: UInt64
-    ) throws(Problem) {
         do throws(Errno) {
-            try unsafe Files.write(file, from: bytes, at: position)
+            try unsafe Files.write(file.raw, from: bytes, at: position)
         } catch {
             throw Problem(
                 .pagesUnwritable, "the memory cannot be written to the images",
-                object: .init(path: Self.name(of: file)),
+                object: .init(path: Self.name(of: file.raw)),
                 cause: .init(error, attempted: "pwrite(\(bytes.count) bytes)"),
                 remedy: "Make room on the disk, or name a directory on another one with --images-dir")
         }
@@ -78,6 +73,3 @@ public final class PagesDescriptor {
 extension Problem.Code {
     static let pagesUnwritable: Self = "image-unwritable"
 }
-
-@available(*, unavailable)
-extension PagesDescriptor: Sendable {}

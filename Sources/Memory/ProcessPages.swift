@@ -78,8 +78,10 @@ public struct ProcessPages: PageSource {
                 if area.details?.flags.contains(.droppable) ?? false { continue }
                 // What is locked into memory must be there from the first moment.
                 let isLocked = area.details?.flags.contains(.locked) ?? false
+                let isHuge = area.details?.flags.contains(.hugeTLB) ?? false
                 next = Group(
-                    range: area.range, flags: isLocked ? .isPresent : [.isPresent, .isLazy], backing: .privateMemory)
+                    range: area.range, flags: isLocked ? .isPresent : [.isPresent, .isLazy],
+                    backing: isHuge ? .privateMemory : .privateAnonymous)
             }
             counters.scanned += (next.size) / Pagemap.pageSize
             if let last = groups.last, last.range.upperBound == area.range.lowerBound, last.flags == next.flags,

@@ -101,6 +101,15 @@ private struct Subject: ~Copyable {
         #expect(!pages.contains { $0.contains(0) })
     }
 
+    /// What was only read is the page of zeros, which is not stored.
+    @Test(arguments: ways) func privateMappingOfNothing(_ useScan: Bool) throws {
+        let subject = try Subject(pages: 8, flags: MAP_PRIVATE | MAP_ANONYMOUS)
+        for page in [1, 2, 6] as [UInt64] { try subject.write(page) }
+        for page in [0, 4] as [UInt64] { try subject.read(page) }
+        let map = try PageMap(of: Processes.current, useScan: useScan)
+        #expect(subject.pages(try map.populated(subject.range, .privateAnonymous)) == [1...2, 6...6])
+    }
+
     /// More runs than one request reports, and more pages than one read takes.
     @Test(arguments: ways) func manyRuns(_ useScan: Bool) throws {
         let subject = try Subject(pages: 70_000, flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)

@@ -29,11 +29,20 @@ public struct ImageWriter: ~Copyable {
     public init(creating name: String, in directory: borrowing ImageDirectory) throws(Problem) {
         path = directory.path.appending(name)
         do throws(Errno) {
-            try Posix.remove(name, in: directory.descriptor)
-            let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
-            descriptor = try Posix.open(name, in: directory.descriptor, flags: flags, mode: 0o600)
+            descriptor = try Self.make(name, in: directory.descriptor)
         } catch {
             throw .unwritable(path, error, attempted: "openat(\"\(name)\", O_CREAT | O_EXCL)")
+        }
+    }
+
+    private static func make(_ name: String, in directory: Int32) throws(Errno) -> Int32 {
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
+        do throws(Errno) {
+            return try Posix.open(name, in: directory, flags: flags, mode: 0o600)
+        } catch .fileExists {
+            // Seldom: the directory has been cleared.
+            try Posix.remove(name, in: directory)
+            return try Posix.open(name, in: directory, flags: flags, mode: 0o600)
         }
     }
 

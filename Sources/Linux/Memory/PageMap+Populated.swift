@@ -3,6 +3,9 @@ public import SystemPackage
 extension PageMap {
     /// What kind of memory a range holds, which decides which of its pages have content of their own.
     public enum Backing: Sendable, Hashable {
+        /// A private mapping of nothing: pages present or swapped out, but for the page of zeros. Whether a page is one
+        /// of a file is not asked: for that the kernel looks at each page, not at the tables alone (8 ms for each GiB).
+        case privateAnonymous
         /// A private mapping, of a file or of nothing: pages written by the process, present or swapped out. Pages of
         /// the file that were only read, and the page of zeros, can be had again without being stored.
         case privateMemory
@@ -31,7 +34,7 @@ extension PageMap {
         var without: PageCategories = canTellGuards ? .guarded : []
         switch backing {
         case .privateMemory: without.formUnion([.file, .zero])
-        case .privateOfVolatileFile: without.formUnion(.zero)
+        case .privateAnonymous, .privateOfVolatileFile: without.formUnion(.zero)
         case .sharedAnonymous: break
         }
         if !canTellZeros { without.remove(.zero) }
