@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Linux
 import SystemPackage
@@ -23,6 +24,15 @@ final class Child {
         let error = unsafe posix_spawn(&pid, arguments[0], nil, &attributes, &pointers, environ)
         if error != 0 { throw Errno(rawValue: error) }
         self.pid = pid
+    }
+
+    /// Waits, 10 s at most, until it sleeps: from then on its memory stays as it is.
+    func fallAsleep() throws {
+        for _ in 0..<1000 {
+            if case .call(Int64(SYS_clock_nanosleep), _, _, _)? = try? Procfs.live.process(pid).blockedCall() { return }
+            usleep(10_000)
+        }
+        throw Errno.timedOut
     }
 
     /// Ends it now, and says how it ended.

@@ -134,6 +134,7 @@ private struct Subject: ~Copyable {
 
     @Test func anotherProcess() throws {
         let child = try Child(["/bin/sleep", "100"])
+        try child.fallAsleep()
         let stack = try #require(try Procfs.live.process(child.pid).maps().first { $0.name == .stack })
         let both = try [true, false].map { useScan in
             try PageMap(of: child.pid, useScan: useScan).populated(stack.range, .privateMemory).map(\.range)
