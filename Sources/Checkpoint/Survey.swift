@@ -27,7 +27,7 @@ struct Survey {
     /// What stands in the way of dumping a tree that runs on meanwhile.
     ///
     /// Processes come and go, and a look at one that is just ending or calling execve(2) shows things that are not so:
-    /// what a second look does not show again was nothing. Whatever is missed here is found on the frozen tree.
+    /// what is not seen again each time was nothing. Whatever is missed here is found on the frozen tree.
     ///
     /// - Returns: the obstacles, what need not be looked at again on the frozen tree, and what was seen.
     static func running(
@@ -43,16 +43,18 @@ struct Survey {
         while true {
             let again = try Survey(runningFrom: root, options).obstacles
             obstacles.removeAll { !again.contains($0) }
-            // What is under way for a moment is waited for, a while longer than a moment.
-            let isPassing = !obstacles.isEmpty && obstacles.allSatisfy { $0.code == .underWay }
-            if !isPassing || pause > Self.longestPause { return (obstacles, known, first.strangers, first.processes) }
+            // A shell that forks all the time shows ends of pipes as long as a child is on its way to the list of children;
+            // what is under way for a moment is waited for, a while longer than a moment.
+            let isPassing = obstacles.allSatisfy { $0.code == .underWay }
+            let longest = isPassing ? Self.longestPause : Self.briefPause
+            if obstacles.isEmpty || pause > longest { return (obstacles, known, first.strangers, first.processes) }
             usleep(pause)
             pause *= 2
         }
     }
 
     /// In microseconds.
-    private static let (pause, longestPause): (UInt32, UInt32) = (5_000, 80_000)
+    private static let (pause, briefPause, longestPause): (UInt32, UInt32, UInt32) = (5_000, 10_000, 80_000)
 
     private init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
         self.options = options
