@@ -13,6 +13,7 @@ enum ProcessObstacles {
         found += namespaces(of: process, clocks)
         found += files(places, process.object, circumstances)
         if let problem = ForeignProgram.obstacle(to: process) { found.append(problem) }
+        if let problem = VdsoObstacle.find(process) { found.append(problem) }
         found += TimerObstacles.find(process, circumstances)
         if process.status.isDumpingCore == true {
             found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))

@@ -34,7 +34,11 @@ public struct MemoryFile: Resource {
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
-            if site.memoryFiles[inode.inodeID] == nil { site.memoryFiles[inode.inodeID] = SharedFile(try make()) }
+            if site.memoryFiles[inode.inodeID] == nil {
+                let made = SharedFile(try make())
+                site.memoryFiles[inode.inodeID] = made
+                if isSealedLate { site.lateSeals.append((made, inode.seals)) }
+            }
             guard let file = site.memoryFiles[inode.inodeID] else { throw .badFileDescriptor }
             let descriptor = try Files.open(FilePath("/proc/self/fd/\(file.descriptor.raw)"), flags)
             if position != 0 { _ = try Files.seek(descriptor.raw, to: Int64(bitPattern: position)) }
@@ -45,6 +49,10 @@ public struct MemoryFile: Resource {
                 remedy: "Run Apus as root, see that /proc is mounted and that there is enough memory")
         }
     }
+
+    /// F_SEAL_FUTURE_WRITE (fcntl(2)) spares the shared mappings that were there before it, so the tree makes its own
+    /// first. F_SEAL_SEAL may be among the seals, so they all wait.
+    private var isSealedLate: Bool { !isAnonymous && inode.seals & APUS_F_SEAL_FUTURE_WRITE != 0 }
 
     /// Makes the file with its content; what forbids changes comes last.
     private func make() throws(Errno) -> OwnedDescriptor {
@@ -65,7 +73,7 @@ public struct MemoryFile: Resource {
         }
         if inode.hasMode { try call(Int(SYS_fchmod), UInt(file.raw), UInt(inode.mode & 0o7777)) }
         try call(Int(SYS_fchown), UInt(file.raw), UInt(inode.uid), UInt(inode.gid))
-        if inode.seals != sealed, inode.seals != 0 { try Files.addSeals(file.raw, inode.seals) }
+        if inode.seals != sealed, inode.seals != 0, !isSealedLate { try Files.addSeals(file.raw, inode.seals) }
         return file
     }
 }

@@ -32,6 +32,8 @@ public final class RestoreSite {
     /// Both ends of each named pipe, until all of its descriptions are open.
     var namedPipes: [UInt32: SharedFile] = [:]
     var memoryFiles: [UInt64: SharedFile] = [:]
+    /// Seals that forbid mappings which the tree has yet to make.
+    var lateSeals: [(file: SharedFile, seals: UInt32)] = []
     /// Files without a name, by their id in the images.
     var deletedFiles: [UInt32: SharedFile] = [:]
     var segments = SegmentsAtWork()
@@ -51,6 +53,7 @@ public final class RestoreSite {
     public func beginAnew() {
         pipes = [:]
         memoryFiles = [:]
+        lateSeals = []
         deletedFiles = [:]
         segments.leave()
         namedPipes = [:]
@@ -65,11 +68,18 @@ public final class RestoreSite {
     }
 
     /// Does what needs all descriptions and all processes to be there already: fills the queues of sockets, connects
-    /// some, and gives them their options.
+    /// some, and gives them their options. Files in memory get the seals that had to wait.
     ///
     /// - Parameter descriptors: Apus' descriptors of the descriptions, by the ids of the images.
     public func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
         try unixSockets.complete(descriptors)
+        for late in lateSeals {
+            do throws(Errno) { try Files.addSeals(late.file.descriptor.raw, late.seals) } catch {
+                throw Problem(
+                    .fileUnopenable, "a memfd cannot be sealed", cause: .init(error, attempted: "fcntl(F_ADD_SEALS)"),
+                    remedy: "This kernel is too old for its seals: restore where `uname -r` is as at the dump")
+            }
+        }
         // From here on clients are told that they are connected.
         for one in listening {
             do throws(Errno) {

@@ -13,7 +13,8 @@ static struct area {
 	char flags[512];
 } areas[16];
 static int count, has_guards, has_seals;
-static char *guarded, *file, *locked, *sealed, *grows, *zeroes, *code;
+static char *guarded, *file, *locked, *sealed, *grows, *zeroes, *code, *early, *reader;
+static int late = -1;
 static pid_t children[2];
 static const int future[2] = { MCL_FUTURE, MCL_FUTURE | MCL_ONFAULT };
 
@@ -73,6 +74,31 @@ static void set_up_guards(const char *path)
 	close(fd);
 }
 
+/* F_SEAL_FUTURE_WRITE forbids mappings that can be written to, but for those that are there. */
+static void set_up_sealed_file(void)
+{
+	late = memfd_create("sealed late", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	NEED(late >= 0 && ftruncate(late, 2 * PAGE) == 0);
+	early = add("mapped before the seal", 2, PROT_READ | PROT_WRITE, MAP_SHARED, late);
+	fill(early, PAGE, 7);
+	NEED(fcntl(late, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0);
+	/* Its flags are not compared: mapped from a file that is open for reading alone it lacks one without meaning, "sh". */
+	reader = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, late, 0);
+	NEED(reader != MAP_FAILED);
+}
+
+static void check_sealed_file(void)
+{
+	int seals = F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+
+	CHECK(fcntl(late, F_GET_SEALS) == seals, "sealed late: seals %#x", fcntl(late, F_GET_SEALS));
+	CHECK(filled(early, PAGE, 7) && filled(reader, PAGE, 7), "sealed late: content");
+	early[PAGE] = (char)round_number;
+	CHECK(reader[PAGE] == (char)round_number, "sealed late: the two mappings are not one");
+	CHECK(mprotect(reader, PAGE, PROT_READ | PROT_WRITE) == -1, "sealed late: the reader can be made a writer");
+	CHECK(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, late, 0) == MAP_FAILED, "sealed late: it can be mapped anew");
+}
+
 static void set_up(const char *path)
 {
 	static const unsigned char returns42[] = { 0xb8, 42, 0, 0, 0, 0xc3 };
@@ -80,6 +106,7 @@ static void set_up(const char *path)
 	int fd;
 
 	set_up_guards(path);
+	set_up_sealed_file();
 	locked = add("locked on fault", 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	fill(locked, PAGE, 3);
 	NEED(syscall(SYS_mlock2, locked, 8 * PAGE, MLOCK_ONFAULT) == 0);
@@ -145,6 +172,7 @@ static void check(void)
 		CHECK(!strcmp(flags, areas[i].flags), "%s: flags were [%s], are [%s]", areas[i].name, areas[i].flags, flags);
 	}
 	check_guards();
+	check_sealed_file();
 	CHECK(filled(locked, PAGE, 3) && locked[PAGE] == 0, "locked on fault");
 	CHECK(filled(sealed, 4 * PAGE, 4), "sealed");
 	CHECK(!has_seals || (munmap(sealed, PAGE) == -1 && errno == EPERM), "the seal is broken");

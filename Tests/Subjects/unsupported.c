@@ -22,6 +22,21 @@ static void *restricted_thread(void *started)
 	return NULL;
 }
 
+/* The program takes its vdso away. */
+static int unmap_vdso(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long start = 0, end = 0;
+	char line[512];
+	int found = 0;
+
+	while (maps && !found && fgets(line, sizeof(line), maps))
+		found = strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", &start, &end) == 2;
+	if (maps)
+		fclose(maps);
+	return found ? munmap((void *)start, end - start) : -1;
+}
+
 static int wait_for_ever(void *unused)
 {
 	(void)unused;
@@ -149,6 +164,9 @@ static void set_up(const char *kind, const char *folder)
 		NEED(pthread_create(&handle, NULL, restricted_thread, (void *)&started) == 0);
 		while (!started)
 			usleep(1000);
+	} else if (!strcmp(kind, "no-vdso")) {
+		fd = open("/dev/null", O_RDWR);
+		NEED(unmap_vdso() == 0);
 	} else if (!strcmp(kind, "namespace")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unshare(CLONE_NEWUTS) == 0);

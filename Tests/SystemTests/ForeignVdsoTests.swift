@@ -123,6 +123,18 @@ struct ForeignVdsoTests {
         }
     }
 
+    /// A program has moved its vdso: it finds it where it has moved it to, round after round.
+    @Test func aVdsoThatTheProgramHasMoved() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "moved-vdso"), in: world)
+            for round in 1...3 {
+                try world.requireDump(running.pid, to: "images-\(round)")
+                try world.requireRestore("images-\(round)")
+                #expect(running.check() == [], "round \(round)")
+            }
+        }
+    }
+
     /// The bytes between which all exported functions lie, by the section headers.
     private func code(_ image: [UInt8]) -> (Int, Int)? {
         func number(_ place: Int, _ size: Int) -> Int {

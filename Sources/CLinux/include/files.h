@@ -100,3 +100,4 @@ static const int APUS_F_SETPIPE_SZ = 1031;
 static const int APUS_F_GETPIPE_SZ = 1032;
 static const int APUS_F_ADD_SEALS = 1033;
 static const int APUS_F_GET_SEALS = 1034;
+static const unsigned int APUS_F_SEAL_FUTURE_WRITE = 0x10;
