@@ -26,7 +26,11 @@ struct MapList {
                 current = next
             } else if line.hasPrefix("VmFlags:") {
                 // Whether pages were written since a mark was set is not a property of the mapping.
-                current?.flags = line.dropFirst(8).split(separator: " ").filter { $0 != "sd" }.joined(separator: " ")
+                var flags = line.dropFirst(8).split(separator: " ").filter { $0 != "sd" }
+                // What nobody can write to any more because of a seal is mapped again as what was opened for reading: the
+                // kernel calls only the one of them shared, and nothing follows from it.
+                if current?.head.contains(" /memfd:") == true, !flags.contains("mw") { flags.removeAll { $0 == "sh" } }
+                current?.flags = flags.joined(separator: " ")
             }
         }
         add(current)
