@@ -29,10 +29,12 @@ extension TreeBuilder {
             guided.append(guide)
         }
         for task in plan.tasks where task.state != .dead {
-            let waiting = task.lastingThreads.filter { $0.wait != nil }
-            if waiting.isEmpty { continue }
-            let guide = try GuidedLeave(pid: task.pid, threads: waiting.map(\.tid), suspendsSeccomp: false)
-            for thread in waiting {
+            let threads = task.lastingThreads
+            guard threads.contains(where: { $0.wait != nil }) else { continue }
+            // All of them: a thread that is held has left its wait on the channel, and looks at that number once more. By
+            // then a thread that had run on could have closed it, and opened a file of the program's in its place.
+            let guide = try GuidedLeave(pid: task.pid, threads: threads.map(\.tid), suspendsSeccomp: false)
+            for thread in threads {
                 guard let wait = thread.wait else { continue }
                 guide.waits[thread.tid] = .init(left: wait.left, room: thread.frame)
             }

@@ -63,6 +63,7 @@ public final class Tracee {
             case .stopped(let group):
                 groupStop = group
                 registers = try Ptrace.registers(tid)
+                try endTemporaryMask()
                 if let excused = InterruptedCall.excusingTheStop(registers) {
                     registers = excused
                     try Ptrace.setRegisters(tid, registers)
@@ -71,7 +72,6 @@ public final class Tracee {
                     registers.rip = abort
                     try Ptrace.setRegisters(tid, registers)
                 }
-                signalMask = try Ptrace.signalMask(tid)
                 state = .stopped
             case .signal(let signal):
                 // PTRACE_INTERRUPT is still pending: the thread stops again before it runs an instruction of the
@@ -81,6 +81,18 @@ public final class Tracee {
             }
         }
         return true
+    }
+
+    /// Notes the thread's mask, and gives it that mask: in sigsuspend(2), ppoll(2) and their like it had another one until
+    /// the kernel would have made the call return.
+    ///
+    /// A signal that only such a call lets in has to find the thread in the call, which it ends. Were Apus killed after it has
+    /// changed the registers and before it has changed the mask, the signal would be handled first and the call made again
+    /// afterwards, in which the program would sleep through what it was to be woken by. PTRACE_SETSIGMASK ends the call's
+    /// claim on the mask; the call sets its mask anew when it is made again.
+    private func endTemporaryMask() throws(Errno) {
+        signalMask = try Ptrace.signalMask(tid)
+        try Ptrace.setSignalMask(tid, signalMask)
     }
 
     /// Lets the settled thread go on for a moment; it settles anew after `stopAgain`.

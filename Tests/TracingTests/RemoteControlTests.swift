@@ -34,6 +34,32 @@ struct RemoteControlTests {
         try child.waitUntil { $0.sleeps() }
     }
 
+    /// In sigsuspend(2) a thread has another mask. While it is frozen it has its own: a signal that only the call lets in
+    /// waits for the call to be made again, also when Apus dies having changed nothing but the registers.
+    @Test func aTemporaryMaskEndsWithTheFreeze() throws {
+        let child = try Child([
+            "/usr/bin/python3", "-c",
+            """
+            import ctypes, signal
+            signal.signal(signal.SIGUSR1, lambda *_: None)
+            signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1, signal.SIGUSR2})
+            ctypes.CDLL(None).sigsuspend(bytes(128))
+            """,
+        ])
+        let call = "/proc/\(child.pid)/syscall"
+        let number = Data("\(SYS_rt_sigsuspend) ".utf8)
+        try child.waitUntil { _ in FileManager.default.contents(atPath: call)?.starts(with: number) == true }
+        let status = { try String(contentsOfFile: "/proc/\(child.pid)/status", encoding: .utf8) }
+        #expect(try status().contains("SigBlk:\t0000000000000000\n"))
+        let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+        #expect(tree.root.threads.first?.signalMask == 0xa00)
+        #expect(try status().contains("SigBlk:\t0000000000000a00\n"))
+        kill(child.pid, SIGUSR1)
+        tree.thaw()
+        // It goes on, is woken, and comes to its end.
+        try child.waitUntil { _ in (try? status())?.contains("State:\tZ") == true }
+    }
+
     /// A tree larger than any that is sane is let go of, all of it.
     @Test func aTreeThatIsTooLargeRunsOn() throws {
         let child = try Child(["/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done; wait"])
