@@ -1,5 +1,6 @@
 #!/bin/bash
-# Gets what scripts/vm.sh needs: an emulator and the kernel of Debian, unpacked into .build/vm/VERSION and not installed.
+# Gets what scripts/vm.sh needs: an emulator and the kernel of Debian, unpacked into .build/vm/VERSION and not installed;
+# and CRIU, which CriuInteropTests compares with in that machine.
 # deps-vm.sh [PACKAGE]: another kernel than that of Debian's linux-image-amd64, such as linux-image-6.12-amd64.
 set -eu
 cd "$(dirname "$0")/.."
@@ -26,6 +27,13 @@ if [ -n "$missing" ]; then
 	echo "installing:$missing"
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+fi
+# Without it these tests are skipped. Not every release of Debian has it.
+if ! command -v criu >/dev/null && [ "$(id -u)" = 0 ]; then
+	echo 'installing for CriuInteropTests: criu'
+	apt-get update -qq || true
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends criu ||
+		echo 'criu could not be installed; its tests are skipped' >&2
 fi
 
 # linux-image-amd64 is but a name for the newest.

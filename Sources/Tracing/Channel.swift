@@ -20,16 +20,20 @@ public struct Channel: ~Copyable {
 
     /// Takes a copy of a descriptor of a process (pidfd_getfd(2)).
     ///
-    /// - Parameter pid: the process, or one of its threads where the first has ended.
-    init(takingFrom pid: Int32, _ descriptor: Int32) throws(Problem) {
+    /// - Parameters:
+    ///   - thread: one of its threads, whose table of descriptors it is.
+    ///   - pid: the process.
+    init(takingFrom thread: Int32, of pid: Int32, _ descriptor: Int32) throws(Problem) {
         do throws(Errno) {
-            let process = try Processes.open(thread: pid)
+            let process = try Processes.open(thread: thread, of: pid)
             end = try Processes.descriptor(descriptor, of: process.raw)
         } catch {
             throw Problem(
                 .remoteCallFailed, "its end of the channel cannot be taken", object: .init(pid: pid, fd: descriptor),
                 cause: .init(error, attempted: "pidfd_getfd"),
-                remedy: "The kernel must be 5.6 or later, and Apus needs CAP_SYS_PTRACE over the process")
+                remedy:
+                    "The kernel must be 5.6 or later, 6.9 for a process whose first thread has ended, and Apus needs"
+                    + " CAP_SYS_PTRACE over the process")
         }
     }
 

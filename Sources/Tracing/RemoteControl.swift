@@ -186,7 +186,7 @@ public final class RemoteControl {
         }
         let pair = try read(descriptors, count: 8)
         theirs = [pair.littleEndian(UInt32.self, at: 0), pair.littleEndian(UInt32.self, at: 4)]
-        channel = try Channel(takingFrom: leader.tid, pair.littleEndian(Int32.self, at: 4))
+        channel = try Channel(takingFrom: leader.tid, of: process.pid, pair.littleEndian(Int32.self, at: 4))
     }
 
     /// What has to be undone in the process if Apus dies during a single call.

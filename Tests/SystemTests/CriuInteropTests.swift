@@ -17,21 +17,24 @@ struct CriuInteropTests {
         ]
     }
 
-    /// What CRIU 3.17 loses between its own dump and its own restore too, by how the subjects complain of it.
-    static let lostByCriu = [
-        "attributes": ["huge pages are no longer disabled", "new privileges are possible", "coredump_filter"],
-        "credentials": ["credentials of 5 were", "service: ambient capability", "service: 2 failures"],
-        "files": ["directory: flags 0x8000, not 0x18000"],
-        "timers": ["interval timer 1: 0 s left"],
-        "memory": ["zero in children: flags were"],
-    ]
-    /// Its waits are ended, or never answered, after a dump and a restore by CRIU 3.17 alone.
-    static let beyondCriu: Set<String> = ["waits"]
+    /// One subject on its way from tool to tool.
+    struct Journey: CustomTestStringConvertible {
+        let direction: Direction
+        let subject: Subject
+        var testDescription: String { "\(subject.name), \(direction.testDescription)" }
+        var outcome: CriuOutcome { .of(subject, dumpedBy: direction.dumper) }
 
-    static let subjects = Subject.all.filter { !beyondCriu.contains($0.name) }
+        static let all = Direction.both.flatMap { direction in
+            Subject.all.map { Journey(direction: direction, subject: $0) }
+        }
+        static let carried = all.filter { if case .carried = $0.outcome { true } else { false } }
+        static let refused = all.filter { if case .refused = $0.outcome { true } else { false } }
+    }
 
-    @Test(arguments: Direction.both, subjects)
-    func checksItself(_ direction: Direction, _ subject: Subject) throws {
+    @Test(arguments: Journey.carried)
+    func checksItself(_ journey: Journey) throws {
+        let (direction, subject) = (journey.direction, journey.subject)
+        guard case .carried(let lost) = journey.outcome else { return }
         try withWorld { world in
             let running = try RunningSubject(subject, in: world)
             try world.requireDump(by: direction.dumper, running.pid, to: "images", running.dumpOptions)
@@ -44,8 +47,22 @@ struct CriuInteropTests {
             } else {
                 try world.requireRestore(by: direction.restorer, "images", running.dumpOptions)
             }
-            let lost = Self.lostByCriu[subject.name] ?? []
             #expect(running.check().filter { line in !lost.contains { line.hasPrefix("FAIL \($0)") } } == [])
+        }
+    }
+
+    /// What CRIU cannot have it refuses, for the reason that docs/compatibility.md tells: not for another one.
+    @Test(arguments: Journey.refused)
+    func isRefused(_ journey: Journey) throws {
+        guard case .refused(let reason) = journey.outcome else { return }
+        try withWorld { world in
+            let running = try RunningSubject(journey.subject, in: world)
+            let failure = #expect(throws: Failed.self) {
+                try world.requireDump(by: journey.direction.dumper, running.pid, to: "images", running.dumpOptions)
+                try world.requireRestore(by: journey.direction.restorer, "images", running.dumpOptions)
+            }
+            let said = failure.map { "\($0)" } ?? "nothing"
+            #expect(said.contains("by criu") && said.contains(reason), "\(said)")
         }
     }
 

@@ -43,6 +43,17 @@ public enum Processes {
         }
     }
 
+    /// The same of a thread of a process. Before Linux 6.9, which cannot hold another than the first, of the process: it has
+    /// the same descriptors, as long as its first thread lives.
+    public static func open(thread: Int32, of process: Int32) throws(Errno) -> OwnedDescriptor {
+        do throws(Errno) {
+            return try open(thread: thread)
+        } catch {
+            guard error == .invalidArgument, thread != process else { throw error }
+            return try open(process)
+        }
+    }
+
     /// pidfd_getfd(2), since Linux 5.6: another descriptor here of the description that `descriptor` is in the process.
     public static func descriptor(_ descriptor: Int32, of pidfd: Int32) throws(Errno) -> OwnedDescriptor {
         let number = try call(Int(SYS_pidfd_getfd), UInt(signed: pidfd), UInt(signed: descriptor), 0)
