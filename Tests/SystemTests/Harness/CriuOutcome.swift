@@ -55,11 +55,16 @@ enum CriuOutcome {
         "locks": .carried(but: ["the child's lock"]),
         "segments": .refused("doesn't live in IPC ns"),
         "sharing": .refused("Can't make FS id"),
+        // CRIU ends its waits, or they are never answered, between its own dump and its own restore too.
+        "waits": .impossible,
         "unixsockets": .refused("Control messages in queue"),
         "stops": .refused("unsupported stop signal"),
     ].merging(thirtyTwoBits) { first, _ in first }
 
     /// CRIU loses them to SIGKILL in the emulated machine, with its own images too.
     private static let thirtyTwoBits: [String: CriuOutcome] = Dictionary(
-        uniqueKeysWithValues: Subject.compat.map { ($0.name, .refused("unexpected state: 9")) })
+        uniqueKeysWithValues: Subject.compat.map {
+            // The dump of so many waits takes longer than the tests wait in that machine.
+            ($0.name, $0.name == "waits-32" ? .impossible : .refused("unexpected state: 9"))
+        })
 }
