@@ -98,6 +98,11 @@ first_root
 command_script "$@" >"$run/exchange/command"
 echo "$files/modules" >"$run/exchange/modules"
 
+if [ -n "$numa" ]; then
+	# The nodes are of one size, and each of whole huge pages.
+	node_memory=$(($(numfmt --from=iec "$memory") / numa / 2097152 * 2))
+	memory=$((node_memory * numa))M
+fi
 arguments=(-nodefaults -nographic -no-reboot -accel tcg,thread=multi -cpu "$cpu" -m "$memory" -smp "$smp" -nic none)
 share() { # TAG FOLDER OPTIONS
 	arguments+=(-fsdev "local,id=$1,path=$2,security_model=passthrough,multidevs=remap$3")
@@ -110,10 +115,8 @@ for index in ${shares[@]+"${!shares[@]}"}; do
 	echo "share$index ${shares[$index]}" >>"$run/exchange/shares"
 done
 if [ -n "$numa" ]; then
-	total=$(($(numfmt --from=iec "$memory") / numa / 2097152 * 2))
-	arguments[9]=$((total * numa))M
 	for ((node = 0; node < numa; node++)); do
-		arguments+=(-object "memory-backend-ram,id=memory$node,size=${total}M")
+		arguments+=(-object "memory-backend-ram,id=memory$node,size=${node_memory}M")
 		processors=''
 		for ((number = node; number < smp; number += numa)); do processors+=",cpus=$number"; done
 		arguments+=(-numa "node,nodeid=$node,memdev=memory$node$processors")

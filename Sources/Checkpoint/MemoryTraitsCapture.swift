@@ -11,11 +11,15 @@ enum MemoryTraitsCapture {
         var traits = MemoryTraits()
         traits.futureLocks = captured.futureLocks
         traits.policies = captured.policies.found
+        traits.keys = captured.protectionKeys
         for (area, _) in surveyed.areas {
             let flags = area.details?.flags ?? []
             if flags.contains(.lockOnFault) { traits.lockedOnFault.append(area.range) }
             if flags.contains(.droppable) { traits.droppable.append(area.range) }
             if flags.contains(.sealed), !area.name.isKernelProvided { traits.sealed.append(area.range) }
+            if let key = area.details?.protectionKey, MemoryTraits.possibleKeys.contains(Int(key)) {
+                traits.keyed.append(.init(range: area.range, key: Int(key)))
+            }
             switch area.name {
             case .anonymous(let name), .sharedAnonymous(let name):
                 traits.names.append(.init(range: area.range, name: name))

@@ -22,6 +22,8 @@ struct CapturedProcess {
     var deadRings: Set<UInt64> = []
     /// On which nodes of the host its memory is.
     var policies = MemoryPolicies()
+    /// The protection keys that it has allocated.
+    var protectionKeys: [Int] = []
     let roundTrips: Int
     /// The kinds of keyrings that its threads have of their own.
     var keyrings: [String] = []
@@ -65,6 +67,7 @@ struct ProcessCapture {
     ) throws(Problem) -> CapturedProcess {
         try refuseDispatch()
         try suspendFilters()
+        try ProtectionKeys.refuseDenied(process, surveyed)
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
         let control = try RemoteControl(
             process, sharingMemoryWith: memories.others(process.pid),
@@ -87,6 +90,7 @@ struct ProcessCapture {
             captured.futureLocks = futureLocks
             captured.deadRings = answers.deadRings
             captured.policies = answers.policies
+            captured.protectionKeys = answers.protectionKeys
             return captured
         } catch {
             // Closing the channel is the way out where this fails too.
@@ -108,6 +112,7 @@ struct ProcessCapture {
         var session: Keyrings.Session?
         var deadRings: Set<UInt64> = []
         var policies = MemoryPolicies()
+        var protectionKeys: [Int] = []
     }
 
     /// One batch for all that concerns the process and its leader; one for each other thread.
@@ -122,6 +127,7 @@ struct ProcessCapture {
         let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
         let rings = AsyncRing.Questions(
             surveyed.areas.filter { $0.kind == .asyncIO }.map(\.area.range.lowerBound), &batch)
+        let keys = ProtectionKeys(surveyed, &batch)
         var asked = surveyed.areas[...]
         let policies = MemoryPolicies.Modes(&asked, &batch)
         // The last of the batch: a kernel that refuses the child ends it there.
@@ -131,7 +137,8 @@ struct ProcessCapture {
         var answers = Answers(
             actions: actions.answer(result), timers: timers.answer(result), attributes: attributes.answer(result),
             peculiarities: peculiarities.answer(result), threads: [leader.answer(result)],
-            status: [status], compat: compat.map { [$0.answer(result)] } ?? [], deadRings: rings.dead(result))
+            status: [status], compat: compat.map { [$0.answer(result)] } ?? [], deadRings: rings.dead(result),
+            protectionKeys: keys.answer(result))
         if let session, result.failedCall == nil {
             answers.session = session.question.answer(try control.collect(ofChild: session.calls))
         }

@@ -134,10 +134,6 @@ struct MemoryRefusal {
         if let (_, refusal) = named.first(where: { text.starts(with: $0.0.utf8) }) { return refusal }
         guard let details = area.details else { return nil }
         if let (_, refusal) = flagged.first(where: { !details.flags.isDisjoint(with: $0.0) }) { return refusal }
-        if let key = details.protectionKey, key != 0 {
-            return MemoryRefusal(
-                what: "memory with a protection key (pkeys)", remedy: "Run the program without protection keys")
-        }
         return nil
     }
 

@@ -6,6 +6,8 @@ internal import Tracing
 /// the message of the images.
 public enum ExtendedState {
     private static let headerOffset = 512
+    /// What a thread may do with keys when a program begins: with none but that of ordinary memory, key 0, anything.
+    private static let usualRights: UInt32 = 0x5555_5554
 
     /// The message for an area in the standard format.
     public static func message(_ area: [UInt8], layout: ExtendedStateLayout = .current) -> UserX86FpregsEntry {
@@ -56,6 +58,7 @@ public enum ExtendedState {
         put(entry.xmmSpace.prefix(64), into: &area, at: 160)
         guard entry.hasXsave else {
             put([3 as UInt64], into: &area, at: headerOffset)
+            denyKeys(in: &area, layout)
             return area
         }
         let xsave = entry.xsave
@@ -71,6 +74,7 @@ public enum ExtendedState {
             case .protectionKeys: put(xsave.pkru, into: &area, within: place)
             }
         }
+        if xsave.pkru.isEmpty { denyKeys(in: &area, layout) }
         return area
     }
 
@@ -78,8 +82,28 @@ public enum ExtendedState {
     public static func missingFeatures(_ entry: UserX86FpregsEntry, layout: ExtendedStateLayout = .current) -> UInt64 {
         guard entry.hasXsave else { return 0 }
         var carried: UInt64 = 3
-        for component in ExtendedStateLayout.Component.allCases { carried |= 1 << UInt64(component.rawValue) }
+        for component in ExtendedStateLayout.Component.allCases {
+            // What every thread begins with is lost on no processor.
+            if component == .protectionKeys, entry.xsave.pkru.first ?? 0 == usualRights { continue }
+            carried |= 1 << UInt64(component.rawValue)
+        }
         return entry.xsave.xstateBv & carried & ~layout.features
+    }
+
+    /// The rights of a thread (PKRU): two bits for each key, the lower of which forbids any access and the higher to write.
+    public static func keyRights(_ entry: UserX86FpregsEntry) -> UInt32 {
+        let isInUse = entry.xsave.xstateBv & 1 << UInt64(ExtendedStateLayout.Component.protectionKeys.rawValue) != 0
+        return isInUse ? entry.xsave.pkru.first ?? usualRights : entry.xsave.pkru.isEmpty ? usualRights : 0
+    }
+
+    /// A thread of a processor without keys begins here as any does: registers that are not in use count as 0, which would
+    /// give it the right to everything.
+    private static func denyKeys(in area: inout [UInt8], _ layout: ExtendedStateLayout) {
+        let component = ExtendedStateLayout.Component.protectionKeys
+        guard let place = layout.places[component] else { return }
+        put([usualRights], into: &area, at: place.lowerBound)
+        let used = area.littleEndian(UInt64.self, at: headerOffset) | 1 << UInt64(component.rawValue)
+        put([used], into: &area, at: headerOffset)
     }
 
     private static func words<T: FixedWidthInteger>(_ area: [UInt8], _ place: Range<Int>) -> [T] {

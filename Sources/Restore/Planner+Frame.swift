@@ -29,11 +29,23 @@ extension Planner {
         }
         let sp = info.gpregs.sp
         let stack = core.sas
-        let hasAlternate = core.hasSas && stack.ssFlags & 2 == 0 && stack.ssSize > 0
+        let rights = ExtendedState.keyRights(info.fpregs)
+        let room = UInt64(area.count + 1024)
+        let hasAlternate =
+            core.hasSas && stack.ssFlags & 2 == 0 && stack.ssSize > 0
+            && !ways[index].isDenied(stack.ssSp..<max(stack.ssSp, stack.ssSp &+ stack.ssSize), rights)
         let isOnAlternate = hasAlternate && sp > stack.ssSp && sp <= stack.ssSp + stack.ssSize
         let top =
-            hasAlternate && !isOnAlternate && stack.ssSize >= UInt64(area.count + 1024)
+            hasAlternate && !isOnAlternate && stack.ssSize >= room
             ? stack.ssSp + stack.ssSize : sp - SignalFrame.redZone
+        if ways[index].isDenied(top &- room..<max(top, top &- room), rights) {
+            return problems.append(
+                Problem(
+                    .imageUnsuitable,
+                    "thread \(thread.tid) may not use its own stack, by its rights to protection keys (pkeys)",
+                    object: .init(pid: task.pid, process: task.task.commText, address: sp),
+                    remedy: "Dump it at another moment: it would not survive a signal either"))
+        }
         if isCompat(task) { return composeCompatFrame(index, number, top: top, area: area, in: &batch) }
         let mask = core.hasBlkSigset ? core.blkSigset : task.task.blkSigset
         let frame = SignalFrame(
@@ -83,9 +95,12 @@ struct WaysOut {
     private var writable: [Range<UInt64>] = []
     /// The code by which threads leave, in the vdso; nil where there is none.
     let leave: RemoteAddress?
+    /// Memory with protection keys.
+    private let keyed: [MemoryTraits.Keyed]
 
-    init(_ task: TaskImages, leave: RemoteAddress?) {
+    init(_ task: TaskImages, leave: RemoteAddress?, keyed: [MemoryTraits.Keyed]) {
         self.leave = leave
+        self.keyed = keyed
         for vma in task.memory?.vmas ?? [] {
             if vma.prot & UInt32(PROT_WRITE) != 0 {
                 if let last = writable.last, last.upperBound == vma.start {
@@ -95,6 +110,12 @@ struct WaysOut {
                 }
             }
         }
+    }
+
+    /// Whether a thread with these rights to protection keys may not read all of a range. The kernel reads a part of a signal
+    /// frame after it has given the thread its rights.
+    func isDenied(_ range: Range<UInt64>, _ rights: UInt32) -> Bool {
+        keyed.contains { $0.range.overlaps(range) && rights >> UInt32(2 * $0.key) & 1 != 0 }
     }
 
     func isWritable(_ range: Range<UInt64>) -> Bool {

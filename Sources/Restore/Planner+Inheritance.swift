@@ -42,9 +42,11 @@ extension Planner {
         guard let added = inheritance?.added[index] else { return }
         let task = images.tasks.indices.contains(index) ? images.tasks[index] : images.tasks[0]
         for mapped in added.maps { _ = map(mapped.vma, writable: true, of: task, in: &batch) }
+        let placed = composeInheritedPolicies(added.maps.map(\.range), of: index, in: &batch)
         for content in added.reads {
             read(content.segment, from: content.range.lowerBound, to: content.range.upperBound, in: &batch)
         }
+        dropPolicies(placed, in: &batch)
     }
 
     /// What a task has when it comes to its own memory; what is not its own of that goes.

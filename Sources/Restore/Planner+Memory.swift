@@ -63,17 +63,20 @@ extension Planner {
         drop(inherited.surplus(over: segments), in: &batch)
         fill(inherited.missing(of: segments), vmas.filter { !$0.kind.contains(.asyncIORing) }, in: &batch)
         composeRings(vmas, segments, of: task, in: &batch)
-        for index in opened {
+        composeKeys(traits, vmas, of: task, in: &batch)
+        let apart = Set(traits.keyed.filter { traits.keys.contains($0.key) }.map(\.range.lowerBound))
+        for index in opened where !apart.contains(vmas[index].start) {
             let vma = vmas[index]
             batch.call(
                 Int(SYS_mprotect), .value(vma.start), .value(vma.end - vma.start), .value(UInt64(vma.prot)),
                 for: "protect \(range(vma))")
         }
+        composeKeyed(traits, vmas, in: &batch)
         composeGuards(traits, in: &batch)
         let onFault = Set(traits.lockedOnFault.map(\.lowerBound))
         for vma in vmas {
             advise(vma, in: &batch)
-            lock(vma, onFault: onFault.contains(vma.start), traits.guards, in: &batch)
+            lock(vma, onFault: onFault.contains(vma.start), traits, in: &batch)
         }
         placeVdso(memory, of: task, in: &batch)
         describe(memory, of: task, in: &batch)
@@ -127,12 +130,14 @@ extension Planner {
             flags |= UInt32(MAP_ANONYMOUS)
         }
         let opens = writable && vma.prot & UInt32(PROT_WRITE) == 0
-        let protection = vma.prot | (opens ? UInt32(PROT_READ | PROT_WRITE) : 0)
+        // The kernel gives memory that can only be executed a key of its own: not before the others have theirs.
+        let waits = !opens && host.hasProtectionKeys && vma.prot == UInt32(PROT_EXEC)
+        let protection = waits ? 0 : vma.prot | (opens ? UInt32(PROT_READ | PROT_WRITE) : 0)
         batch.call(
             Int(SYS_mmap), .value(vma.start), .value(vma.end - vma.start), .value(UInt64(protection)),
             .value(UInt64(flags | Self.noReplace)), .signed(descriptor), .value(vma.pgoff),
             expecting: Int64(vma.start)...Int64(vma.start), for: purpose)
-        return opens
+        return opens || waits
     }
 
     /// How far into a shared memory object any task maps it.
@@ -150,13 +155,16 @@ extension Planner {
         }
     }
 
-    private func lock(_ vma: VmaEntry, onFault: Bool, _ guards: [Range<UInt64>], in batch: inout Batch) {
+    private func lock(_ vma: VmaEntry, onFault: Bool, _ traits: MemoryTraits, in batch: inout Batch) {
         guard vma.flags & UInt32(MAP_LOCKED) != 0 else { return }
-        // The lock holds, but bringing in the pages of a guard fails, and is reported.
-        let hasGuards = guards.contains { $0.lowerBound < vma.end && $0.upperBound > vma.start }
+        // The lock holds, but bringing in the pages of a guard fails, and is reported; so it is with memory that can only be
+        // executed, where its key forbids to read it.
+        let isUnreadable =
+            traits.guards.contains { $0.lowerBound < vma.end && $0.upperBound > vma.start }
+            || host.hasProtectionKeys && vma.prot == UInt32(PROT_EXEC)
         batch.call(
             Int(SYS_mlock2), .value(vma.start), .value(vma.end - vma.start), onFault ? 1 : 0,
-            expecting: hasGuards ? Batch.anything : Batch.success, for: "lock \(range(vma))")
+            expecting: isUnreadable ? Batch.anything : Batch.success, for: "lock \(range(vma))")
     }
 
     func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {

@@ -41,6 +41,55 @@ extension Planner {
         }
     }
 
+    /// Gives memory that tasks inherit a policy before its pages are there, which stay on the node that they come to. Where
+    /// the task that reads them has none for it, or is none of the tree, that of another counts.
+    ///
+    /// - Returns: what has one, until the pages are there.
+    mutating func composeInheritedPolicies(
+        _ ranges: [Range<UInt64>], of index: Int, in batch: inout Batch
+    ) -> [Range<UInt64>] {
+        var given: [Range<UInt64>] = []
+        if policiesByTask == nil { policiesByTask = images.tasks.map(policies) }
+        guard let policiesByTask, policiesByTask.contains(where: { !$0.isEmpty }) else { return [] }
+        let order = [index] + policiesByTask.indices.filter { $0 != index }
+        for range in ranges {
+            for one in order where policiesByTask.indices.contains(one) {
+                let here = policiesByTask[one].filter { $0.range.overlaps(range) }
+                if here.isEmpty { continue }
+                for placed in here {
+                    let part = placed.range.clamped(to: range)
+                    guard let policy = placed.policy.reduced(to: host.memoryNodes) else { continue }
+                    let mask = batch.buffer(policy.mask)
+                    given.append(part)
+                    batch.call(
+                        Int(SYS_mbind), .value(part.lowerBound), .value(UInt64(part.count)),
+                        .value(UInt64(policy.mode)),
+                        .address(mask), .int(Self.bits), 0, expecting: Batch.anything,
+                        for:
+                            "set the policy of the memory at \(String(part.lowerBound, radix: 16)) for all who inherit it"
+                    )
+                }
+                break
+            }
+        }
+        return given
+    }
+
+    /// Takes the policies again, without moving pages: each task has those of its own.
+    func dropPolicies(_ ranges: [Range<UInt64>], in batch: inout Batch) {
+        for range in ranges {
+            batch.call(
+                Int(SYS_mbind), .value(range.lowerBound), .value(UInt64(range.count)), 0, 0, 0, 0,
+                expecting: Batch.anything,
+                for: "drop the policy of the memory at \(String(range.lowerBound, radix: 16))")
+        }
+    }
+
+    private func policies(of task: TaskImages) -> [MemoryTraits.Placed] {
+        guard let json = images.supplement[.memory, task.pid], json["policies"] != nil else { return [] }
+        return MemoryTraits(json)?.policies ?? []
+    }
+
     private mutating func reduced(_ wanted: MemoryPolicy, of whose: String) -> MemoryPolicy? {
         let policy = wanted.reduced(to: host.memoryNodes)
         if wanted.isWhole(on: host.memoryNodes) { return policy }

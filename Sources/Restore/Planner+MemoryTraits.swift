@@ -11,7 +11,9 @@ extension Planner {
     mutating func memoryTraits(of task: TaskImages) -> MemoryTraits {
         guard let json = images.supplement[.memory, task.pid] else { return MemoryTraits() }
         let vmas = task.memory?.vmas ?? []
-        guard let traits = MemoryTraits(json), traits.ranges.allSatisfy({ Planner.isCovered($0, by: vmas) }) else {
+        guard let traits = MemoryTraits(json), traits.ranges.allSatisfy({ Planner.isCovered($0, by: vmas) }),
+            Planner.areWhole(traits.keyed, in: vmas)
+        else {
             problems.append(
                 Problem(
                     .imageUnsuitable, "what the supplement of the images says about its memory makes no sense",
@@ -20,6 +22,13 @@ extension Planner {
             return MemoryTraits()
         }
         return traits
+    }
+
+    /// Two parts of a mapping cannot have different keys.
+    private static func areWhole(_ keyed: [MemoryTraits.Keyed], in vmas: [VmaEntry]) -> Bool {
+        if keyed.isEmpty { return true }
+        let ends = Dictionary(vmas.map { ($0.start, $0.end) }) { first, _ in first }
+        return keyed.allSatisfy { ends[$0.range.lowerBound] == $0.range.upperBound }
     }
 
     private static func isCovered(_ range: Range<UInt64>, by vmas: [VmaEntry]) -> Bool {

@@ -15,7 +15,7 @@ extension Planner {
         arrangeSharing()
         for process in family.processes.indices { begin(process) }
         joinCounts()
-        ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0)) }
+        ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0), keyed: keyed(of: $0)) }
         findInheritance()
         for process in family.processes.indices { composeFamily(process) }
         for index in images.tasks.indices { composeTask(index) }
@@ -129,6 +129,7 @@ extension Planner {
         let process = family.processes[index]
         let pid = plan.tasks[index].pid
         var batch = Batch()
+        if index == family.first { openKeys(in: &batch) }
         composeInheritance(index, in: &batch)
         for child in process.early { clone(child, in: &batch) }
         if process.beginsSession { batch.call(Int(SYS_setsid), for: "begin session \(pid)") }

@@ -49,6 +49,8 @@ public struct Planner {
     /// The stored pages of the tasks looked at so far, and what tasks inherit of each other's.
     var segmentsByPid: [Int32: [PageLayers.Segment]] = [:]
     var inheritance: Inheritance?
+    /// By task: the policies of its mappings, once somebody has asked for them.
+    var policiesByTask: [[MemoryTraits.Placed]]?
     private var nextDescriptor: Int32
     private var mailboxEnd = 64
 

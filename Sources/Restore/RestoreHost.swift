@@ -28,6 +28,8 @@ public struct RestoreHost: Sendable {
     public var possibleProcessors = 8
     /// The nodes that have memory; none where the kernel knows of no nodes.
     public var memoryNodes: [Int] = [0]
+    /// The processor and the kernel have protection keys.
+    public var hasProtectionKeys = false
     /// The user of the login that Apus belongs to; the highest number for none (pam_loginuid(8)).
     public var loginUser: UInt32 = .max
     /// The security module of this host, what it has Apus run as, and the profiles of AppArmor that are loaded.
@@ -92,6 +94,9 @@ public struct RestoreHost: Sendable {
         if let possible = ProcessorMask.possible {
             host.possibleProcessors = possible.reduce(0) { $0 + $1.nonzeroBitCount }
         }
+        let key = apus_syscall(Int(SYS_pkey_alloc), 0, 0, 0, 0, 0, 0)
+        host.hasProtectionKeys = key > 0
+        if key > 0 { _ = apus_syscall(Int(SYS_pkey_free), UInt(key), 0, 0, 0, 0, 0) }
         host.memoryNodes = ProcessorMask.nodesWithMemory
         host.loginUser = (try? own.loginUser()) ?? .max
         host.securityModule = SecurityModule.ofHost

@@ -15,10 +15,12 @@ struct MemoryTraitsTests {
         traits.droppable = [0x5000..<0x9000]
         traits.names = [.init(range: 0x5000..<0x6000, name: [0xff, 0x20, 0x41])]
         traits.futureLocks = 6
+        traits.keys = [1, 15]
+        traits.keyed = [.init(range: 0x9000..<0xa000, key: 15), .init(range: 0xa000..<0xb000, key: 2)]
         let text = traits.json.text(indented: false)
         let parsed = try #require(JSON(parsing: Array(text.utf8)))
         #expect(MemoryTraits(parsed) == traits)
-        #expect(traits.ranges.count == 6)
+        #expect(traits.ranges.count == 8)
     }
 
     @Test(
@@ -26,6 +28,8 @@ struct MemoryTraitsTests {
         arguments: [
             #"{"guards":[[4096]]}"#, #"{"guards":[[8192,4096]]}"#, #"{"guards":[[1,4096]]}"#, #"{"sealed":["x"]}"#,
             #"{"unheardOf":1}"#, #"{"futureLocks":"all"}"#, #"{"names":[{"range":[0,4096]}]}"#, "[]",
+            #"{"keys":[0]}"#, #"{"keys":[16]}"#, #"{"keys":[2,1]}"#, #"{"keyed":[{"range":[4096,8192]}]}"#,
+            #"{"keyed":[{"range":[4096,8192],"key":16}]}"#,
         ])
     func nonsense(text: String) throws {
         #expect(MemoryTraits(try #require(JSON(parsing: Array(text.utf8)))) == nil)

@@ -18,6 +18,25 @@ public struct MemoryTraits: Sendable, Equatable {
     /// What mlockall(2) has said about future mappings: MCL_FUTURE and MCL_ONFAULT, or 0.
     public var futureLocks: UInt32 = 0
 
+    /// The protection keys that the program has allocated (pkeys(7)), rising.
+    public var keys: [Int] = []
+    /// Mappings with a protection key.
+    public var keyed: [Keyed] = []
+
+    /// What pkey_alloc(2) can give: key 0 is everybody's.
+    public static let possibleKeys = 1..<16
+
+    /// A mapping with a protection key.
+    public struct Keyed: Sendable, Equatable {
+        public var range: Range<UInt64>
+        public var key: Int
+
+        public init(range: Range<UInt64>, key: Int) {
+            self.range = range
+            self.key = key
+        }
+    }
+
     /// A mapping with a name.
     public struct Named: Sendable, Equatable {
         public var range: Range<UInt64>
@@ -46,7 +65,7 @@ public struct MemoryTraits: Sendable, Equatable {
 
     /// Everything that is said of a range.
     public var ranges: [Range<UInt64>] {
-        guards + lockedOnFault + sealed + droppable + names.map(\.range) + policies.map(\.range)
+        guards + lockedOnFault + sealed + droppable + names.map(\.range) + policies.map(\.range) + keyed.map(\.range)
     }
 
     private static var lists: [(name: String, ranges: WritableKeyPath<MemoryTraits, [Range<UInt64>]>)] {
@@ -73,6 +92,13 @@ public struct MemoryTraits: Sendable, Equatable {
                 JSON.object([.init("range", Self.json(placed.range))] + placed.policy.members)
             }
             members.append(.init("policies", .array(values)))
+        }
+        if !keys.isEmpty { members.append(.init("keys", .array(keys.map { JSON.number($0) }))) }
+        if !keyed.isEmpty {
+            let values = keyed.map {
+                JSON.object([.init("range", Self.json($0.range)), .init("key", .number($0.key))])
+            }
+            members.append(.init("keyed", .array(values)))
         }
         if futureLocks != 0 { members.append(.init("futureLocks", .number(futureLocks))) }
         return .object(members)
@@ -103,6 +129,19 @@ public struct MemoryTraits: Sendable, Equatable {
                     }
                     policies.append(.init(range: range, policy: policy))
                 }
+            } else if member.name == "keys" {
+                for value in member.value.elements ?? [] {
+                    guard let key = Self.key(value), key > keys.last ?? 0 else { return nil }
+                    keys.append(key)
+                }
+            } else if member.name == "keyed" {
+                for value in member.value.elements ?? [] {
+                    guard let range = value["range"].flatMap(Self.range), let key = value["key"].flatMap(Self.key)
+                    else {
+                        return nil
+                    }
+                    keyed.append(.init(range: range, key: key))
+                }
             } else if member.name == "futureLocks", let bits = member.value.bits {
                 futureLocks = UInt32(truncatingIfNeeded: bits)
             } else {
@@ -118,6 +157,10 @@ public struct MemoryTraits: Sendable, Equatable {
             found.append(range)
         }
         return found
+    }
+
+    private static func key(_ json: JSON) -> Int? {
+        json.bits.flatMap { Int(exactly: $0) }.flatMap { possibleKeys.contains($0) ? $0 : nil }
     }
 
     private static func range(_ json: JSON) -> Range<UInt64>? {

@@ -16,7 +16,14 @@ struct Subject: CustomTestStringConvertible {
     var testDescription: String { name }
 
     /// All that a dump and a restore have to carry. A new kind of state gets its line here.
-    static let all = wide + compat
+    static let all = chosen(wide + compat)
+
+    /// Only those that APUS_TEST_SUBJECTS names, where it is set: with spaces between them.
+    private static func chosen(_ subjects: [Subject]) -> [Subject] {
+        guard let given = unsafe getenv("APUS_TEST_SUBJECTS") else { return subjects }
+        let names = unsafe String(cString: given).split(separator: " ").map(String.init)
+        return subjects.filter { names.contains($0.name) }
+    }
 
     /// The same for 32-bit programs, where the compiler could make some and the kernel runs them.
     static let compat: [Subject] = {
@@ -24,6 +31,12 @@ struct Subject: CustomTestStringConvertible {
         guard exists(Place.subject(names[0])), (try? Command([Place.subject("counter-32"), "quit"]).start()) != nil
         else { return [] }
         return names.map { Subject(name: $0, renewsChildren: $0 == "waits-32") }
+    }()
+
+    /// How many nodes with memory the host has: as many as it numbers, from 0 (numa(7)).
+    private static let nodes: Int = {
+        let listed = text("/sys/devices/system/node/has_memory").split { !$0.isNumber }
+        return (listed.last.flatMap { Int($0) } ?? 0) + 1
     }()
 
     private static let wide = [
@@ -49,7 +62,8 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "deleted", arguments: ["FOLDER"]),
         Subject(name: "segments"),
         Subject(name: "aio"),
-        Subject(name: "numa"),
+        Subject(name: "numa", arguments: ["\(nodes)"]),
+        Subject(name: "pkeys"),
         Subject(name: "mappings", arguments: ["FOLDER/mapped"]),
         Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
         Subject(name: "settings"),
