@@ -27,7 +27,7 @@ struct KillAtEveryStepTests {
     /// those that the small subjects of the same kind take too. There every so many, and the last ones, which commit.
     private static func walked(_ steps: Int, _ subject: Subject) -> [Int] {
         guard subject.arguments == ["33"], steps > 24 else { return Array(1...steps) }
-        return (1...steps).filter { $0 % (steps / 16) == 1 || $0 > steps - 4 }
+        return (1...steps).filter { $0 % max(2, steps / 16) == 1 || $0 > steps - 4 }
     }
 
     /// With `--leave-running` the target lives whatever happens.
