@@ -23,10 +23,11 @@ struct KillAtEveryStepTests {
             Subject(name: "sharedvm", arguments: ["33"]),
         ]
 
-    /// Which steps a dump is killed at: all of them, but for large memory, where each dump takes long and most steps are
-    /// those that the small subjects of the same kind take too. There every so many, and the last ones, which commit.
+    /// Which steps a dump is killed at: all of them, but for several processes with large memory, where each dump takes long
+    /// and most steps are those that the small subject of the same kind takes too. There every so many, and the last ones,
+    /// which commit.
     private static func walked(_ steps: Int, _ subject: Subject) -> [Int] {
-        guard subject.arguments == ["33"], steps > 24 else { return Array(1...steps) }
+        guard subject.arguments == ["33"], steps > 64 else { return Array(1...steps) }
         return (1...steps).filter { $0 % (steps / 16) == 1 || $0 > steps - 4 }
     }
 
