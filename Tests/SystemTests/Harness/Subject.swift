@@ -18,10 +18,13 @@ struct Subject: CustomTestStringConvertible {
     /// All that a dump and a restore have to carry. A new kind of state gets its line here.
     static let all = chosen(wide + compat)
 
-    /// Only those that APUS_TEST_SUBJECTS names, where it is set: with spaces between them.
+    /// Only those that APUS_TEST_SUBJECTS names, where it is set: with spaces or commas between them. A name that
+    /// is none ends the run: nothing would be tested, and that would look like success.
     private static func chosen(_ subjects: [Subject]) -> [Subject] {
         guard let given = unsafe getenv("APUS_TEST_SUBJECTS") else { return subjects }
-        let names = unsafe String(cString: given).split(separator: " ").map(String.init)
+        let names = unsafe String(cString: given).split { " ,".contains($0) }.map(String.init)
+        let unknown = names.filter { name in !subjects.contains { $0.name == name } }
+        precondition(unknown.isEmpty, "APUS_TEST_SUBJECTS names no subjects: \(unknown)")
         return subjects.filter { names.contains($0.name) }
     }
 
