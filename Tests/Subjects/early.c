@@ -10,14 +10,16 @@
 int main(int argc, char **argv)
 {
 	struct sockaddr_un name = { AF_UNIX, "" };
+	socklen_t length = sizeof(name);
 	long milliseconds = argc == 2 ? atol(argv[1]) : 0;
 	int service;
 
 	NEED(milliseconds > 0);
 	subject_begin();
-	snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "early-%d", getpid());
 	service = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	NEED(bind(service, (void *)&name, sizeof(name)) == 0 && listen(service, 3) == 0);
+	/* A name that the kernel chooses: in another pid namespace another subject may have this pid. */
+	NEED(bind(service, (void *)&name, sizeof(sa_family_t)) == 0 && listen(service, 3) == 0);
+	NEED(getsockname(service, (void *)&name, &length) == 0);
 	say("ready");
 	for (uint32_t round = 1;; round++) {
 		sigset_t set = set_of(SIGUSR1, 0);
@@ -25,7 +27,7 @@ int main(int argc, char **argv)
 		uint32_t said = 0;
 		int there = -1, here = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-		CHECK(connect(here, (void *)&name, sizeof(name)) == 0, "connect: %s", strerror(errno));
+		CHECK(connect(here, (void *)&name, length) == 0, "connect: %s", strerror(errno));
 		CHECK(send(here, &round, sizeof(round), 0) == sizeof(round), "send: %s", strerror(errno));
 		usleep(milliseconds * 1000);
 		there = accept(service, NULL, NULL);
