@@ -68,6 +68,7 @@ struct ProcessCapture {
         try refuseDispatch()
         try suspendFilters()
         try ProtectionKeys.refuseDenied(process, surveyed)
+        try PortPermissions.refuse(process, surveyed)
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
         let control = try RemoteControl(
             process, sharingMemoryWith: memories.others(process.pid),
@@ -194,7 +195,8 @@ struct ProcessCapture {
         var waits: [(tid: Int32, wait: InterruptedWait)] = []
         for (index, thread) in process.threads.enumerated() {
             let capture = ThreadCapture(
-                thread: thread, process: surveyed.name, memory: control.memory, attributes: answers.threads[index],
+                thread: thread, process: surveyed.name, eye: process.eye, memory: control.memory,
+                attributes: answers.threads[index],
                 status: answers.status[index], actions: answers.actions,
                 seen: thread.tid == surveyed.pid ? surveyed.stat : nil)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)

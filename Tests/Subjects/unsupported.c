@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -22,19 +23,35 @@ static void *restricted_thread(void *started)
 	return NULL;
 }
 
-/* The program takes its vdso away. */
-static int unmap_vdso(void)
+static int find_vdso(unsigned long *start, unsigned long *end)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned long start = 0, end = 0;
 	char line[512];
 	int found = 0;
 
 	while (maps && !found && fgets(line, sizeof(line), maps))
-		found = strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", &start, &end) == 2;
+		found = strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", start, end) == 2;
 	if (maps)
 		fclose(maps);
-	return found ? munmap((void *)start, end - start) : -1;
+	return found;
+}
+
+/* The program takes its vdso away. */
+static int unmap_vdso(void)
+{
+	unsigned long start = 0, end = 0;
+
+	return find_vdso(&start, &end) ? munmap((void *)start, end - start) : -1;
+}
+
+static int protect_vdso(void)
+{
+	unsigned long start = 0, end = 0;
+	int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+
+	if (key < 0 || !find_vdso(&start, &end))
+		return -1;
+	return pkey_mprotect((void *)start, end - start, PROT_READ | PROT_EXEC, key);
 }
 
 static int wait_for_ever(void *unused)
@@ -178,6 +195,13 @@ static void set_up(const char *kind, const char *folder)
 		NEED(pthread_create(&handle, NULL, restricted_thread, (void *)&started) == 0);
 		while (!started)
 			usleep(1000);
+	} else if (!strcmp(kind, "ports")) {
+		fd = open("/dev/null", O_RDWR);
+		NEED(ioperm(0x80, 4, 1) == 0);
+	} else if (!strcmp(kind, "vdso-key")) {
+		/* The vdso, or its data, with a protection key of which no thread may read anything. */
+		fd = open("/dev/null", O_RDWR);
+		NEED(protect_vdso() == 0);
 	} else if (!strcmp(kind, "no-vdso")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unmap_vdso() == 0);

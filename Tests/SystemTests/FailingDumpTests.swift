@@ -105,6 +105,33 @@ struct FailingDumpTests {
         }
     }
 
+    /// Apus' code stands there for a moment, and reads there what such a key may deny it.
+    @Test(.enabled(if: hasProtectionKeys, "needs a processor with protection keys"))
+    func aVdsoWithAProtectionKey() throws {
+        try withWorld { world in
+            let running = try RunningSubject(
+                Subject(name: "unsupported", arguments: ["vdso-key", "FOLDER"]), in: world)
+            let images = world.path("images")
+            try world.succeed("mkdir", images)
+            try expectFailure(of: running, images: images, naming: "vdso has protection key")
+        }
+    }
+
+    @Test(.enabled(if: hasPorts, "this kernel gives no I/O ports to programs (ioperm)"))
+    func portsThatAreGivenToTheProgram() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "unsupported", arguments: ["ports", "FOLDER"]), in: world)
+            let images = world.path("images")
+            try world.succeed("mkdir", images)
+            try expectFailure(of: running, images: images, naming: "I/O ports (ioperm(2))")
+        }
+    }
+
+    /// ioperm(2): to give one up needs no right.
+    static let hasPorts = apus_syscall(173, 0x80, 1, 0, 0, 0, 0) == 0
+
+    static let hasProtectionKeys = text("/proc/cpuinfo").contains(" ospke")
+
     /// landlock_create_ruleset(2) tells its version.
     static let hasLandlock = apus_syscall(444, 0, 0, 1, 0, 0, 0) > 0
 
