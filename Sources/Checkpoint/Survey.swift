@@ -115,6 +115,7 @@ struct Survey {
         obstacles += outside.found
         strangers.formUnion(outside.seen)
         obstacles += MemoryObstacles.find(processes, isRunning: isRunning)
+        obstacles += LockObstacles.find(processes, areCarried: options.fileLocks)
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         addSockets(to: &circumstances)

@@ -54,7 +54,7 @@ extension Planner {
         batch.call(
             Int(SYS_close_range), .value(UInt64(first)), .value(UInt64(UInt32.max)), 0, for: "close what is not its own"
         )
-        composeLocks(task, in: &batch)
+        composeLocks(index, in: &batch)
     }
 
     private mutating func noteTerminal(_ entry: FdinfoEntry, _ source: Int32) {

@@ -73,7 +73,7 @@ public struct Planner {
         _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool,
         securityProfile: SecurityProfile? = nil
     ) throws(Problems) -> RestorePlan {
-        try Problems.throwIfAny(Planner.impossibilities(images))
+        try Problems.throwIfAny(Planner.impossibilities(images) + Planner.strayLocks(images))
         var room = RestorePlan.Area.prelude + 0x2000 + estimate(images)
         while true {
             var planner = try Planner(images, layers, host, shellJob, leavesStopped, room: room)

@@ -123,6 +123,7 @@ final class TreeBuilder {
         }
         try finish()
         try completeDescriptions()
+        try breakLeases()
         try setOwners()
         closeService()
     }

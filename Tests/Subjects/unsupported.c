@@ -123,6 +123,20 @@ static void set_up(const char *kind, const char *folder)
 	} else if (!strcmp(kind, "lock")) {
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(flock(fd, LOCK_EX) == 0);
+	} else if (!strncmp(kind, "lease", 5)) {
+		/* With a mapping, or without a name, of the file: these could not be restored. */
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		NEED(ftruncate(fd, 4096) == 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0);
+		if (!strcmp(kind, "lease-mapped"))
+			NEED(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+		if (!strcmp(kind, "lease-nameless"))
+			NEED(unlink(path) == 0);
+	} else if (!strcmp(kind, "lock-mapped")) {
+		/* The mapping keeps the description, and the lock of it, of which no descriptor tells. */
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		NEED(ftruncate(fd, 4096) == 0 && flock(fd, LOCK_EX) == 0);
+		NEED(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED && close(fd) == 0);
+		fd = open("/dev/null", O_RDWR);
 	} else if (!strcmp(kind, "pidfd")) {
 		fd = syscall(SYS_pidfd_open, getpid(), 0);
 	} else if (!strncmp(kind, "orphan-", 7)) {

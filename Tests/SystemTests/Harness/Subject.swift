@@ -61,6 +61,8 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "sockets"),
         Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
         Subject(name: "locks", arguments: ["FOLDER/locks"], options: ["--file-locks"]),
+        Subject(name: "leases", arguments: ["FOLDER/leases"], options: ["--file-locks"]),
+        Subject(name: "lockwaits", arguments: ["FOLDER/lockwaits"], options: ["--file-locks"]),
         Subject(name: "devices"),
         Subject(name: "deleted", arguments: ["FOLDER"]),
         Subject(name: "segments"),
