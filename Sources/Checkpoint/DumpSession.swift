@@ -146,6 +146,7 @@ struct DumpSession {
         let ids = try identities(tree, survey)
         let memories = CommonMemory(tree, ids)
         var keyrings = KeyringLosses()
+        var systemV = SystemVUse(of: survey.processes.map { ($0.pid, $0.threads) })
         for ((process, surveyed), ids) in zip(zip(tree.processes, survey.processes), ids) {
             try Cancellation.check()
             if process !== tree.root { ExitSignal.capture(surveyed.pid, surveyed.stat, into: images.descriptions) }
@@ -154,13 +155,16 @@ struct DumpSession {
                 continue
             }
             let captured = try ProcessCapture(
-                process: process, surveyed: surveyed, memories: memories, waits: waits, deadline: deadline
+                process: process, surveyed: surveyed, memories: memories, waits: waits, sets: systemV.sets,
+                deadline: deadline
             ).run(&images.seccompFilters, &twins, domains)
+            try systemV.add(captured.undo, surveyed.object)
             statistics.roundTrips += UInt64(captured.roundTrips)
             keyrings.add(captured, surveyed.object)
             captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
             try images.write(captured, surveyed, ids, memoryOf: memories.owner(of: surveyed.pid))
         }
+        try images.descriptions.capture(systemV)
         (images.descriptions.losses + domains.doubts + keyrings.texts).forEach { logger.warning("\($0)") }
     }
 

@@ -73,6 +73,7 @@ public final class RestoreSite {
     /// - Parameter descriptors: Apus' descriptors of the descriptions, by the ids of the images.
     public func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
         try unixSockets.complete(descriptors)
+        try segments.limitQueues()
         for late in lateSeals {
             do throws(Errno) { try Files.addSeals(late.file.descriptor.raw, late.seals) } catch {
                 throw Problem(

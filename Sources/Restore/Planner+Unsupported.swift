@@ -25,8 +25,6 @@ extension Planner {
         if !spaces.isEmpty {
             refuse("namespaces of its own (\(spaces.joined(separator: ", ")))", pid: images.root?.pid)
         }
-        if names.contains(where: { $0.hasPrefix("ipcns-msg-") }) { refuse("message queues of System V (msgget)") }
-        if names.contains(where: { $0.hasPrefix("ipcns-sem-") }) { refuse("semaphores of System V (semget)") }
         refuseForeignPrograms()
     }
 

@@ -8,10 +8,11 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-static int fd = -1, talks;
+static int fd = -1, talks, semaphores = -1;
 
 static void *restricted_thread(void *started)
 {
@@ -109,6 +110,23 @@ static void set_up(const char *kind, const char *folder)
 		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 3) == 0);
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && send(fd, "early", 5, 0) == 5);
+	} else if (!strcmp(kind, "semaphore-outside")) {
+		/* Holds a semaphore that a process outside of the tree uses, too. */
+		semaphores = semget(IPC_PRIVATE, 2, 0600);
+		fd = open("/dev/null", O_RDWR);
+		NEED(semctl(semaphores, 0, SETVAL, 1) == 0);
+		NEED(semop(semaphores, &(struct sembuf){ .sem_num = 0, .sem_op = -1, .sem_flg = SEM_UNDO }, 1) == 0);
+		if (fork() == 0) {
+			setsid();
+			if (fork() == 0) {
+				semop(semaphores, &(struct sembuf){ .sem_num = 1, .sem_op = 1 }, 1);
+				wait_for_ever(NULL);
+			}
+			_exit(0);
+		}
+		NEED(wait(NULL) > 0);
+		while (semctl(semaphores, 1, GETVAL) != 1)
+			usleep(1000);
 	} else if (!strcmp(kind, "userfaultfd")) {
 		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	} else if (!strcmp(kind, "linked")) {
@@ -191,6 +209,8 @@ static void set_up(const char *kind, const char *folder)
 static void check(void)
 {
 	CHECK(fcntl(fd, F_GETFD) >= 0, "the object is gone");
+	if (semaphores >= 0)
+		CHECK(semctl(semaphores, 0, GETVAL) == 0 && semctl(semaphores, 1, GETVAL) == 1, "the semaphores have changed");
 	if (talks)
 		CHECK(send(fd, "hello", 5, 0) == 5, "the service is gone: %s", strerror(errno));
 }

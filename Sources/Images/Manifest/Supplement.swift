@@ -36,6 +36,11 @@ public struct Supplement: Sendable, Equatable {
         case socket
         /// By pid: see ``MemoryTraits``.
         case memory
+        /// By the id of a set of System V semaphores: `users`, who operated on each last, 0 for nobody; `undo`, what
+        /// processes do at their end (SEM_UNDO), each with `pid`, the number of the `semaphore`, and what they `add`.
+        case semaphores
+        /// By the id of a queue of System V messages: its last `sender` and its last `receiver`, 0 for nobody.
+        case queue
     }
 
     private var sections: [Section: [String: JSON]] = [:]

@@ -66,6 +66,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "devices"),
         Subject(name: "deleted", arguments: ["FOLDER"]),
         Subject(name: "segments"),
+        Subject(name: "sysv", renewsChildren: true),
         Subject(name: "aio"),
         Subject(name: "numa", arguments: ["\(nodes)"]),
         Subject(name: "pkeys"),
