@@ -143,7 +143,7 @@ extension SocketTable {
                 .unsupported, "the socket belongs to another network namespace than Apus", object: seen.object,
                 remedy: "Run Apus in the network namespace of the process: nsenter -t \(seen.pid) -n apus dump ...")
         }
-        guard let holder = outside[seen.status.inode] else { return nil }
+        guard let holder = outside[seen.status.inode] else { return RefusedSocket.obstacle(to: seen) }
         return Problem(
             .leadsOutside,
             "the socket is also open in \(SocketTable.describe(holder)), which is outside of the tree",

@@ -25,7 +25,6 @@ struct RefusedKind {
         "Close it in the program before the dump, or wait for a version of Apus that carries it"
 
     static let all: [RefusedKind] = [
-        RefusedKind("a socket other than Unix, TCP, UDP and netlink", closing) { $0.status.kind == .socket },
         RefusedKind("a fanotify queue", link: "anon_inode:[fanotify]", closing),
         RefusedKind("a pidfd", link: "anon_inode:[pidfd]", closing),
         RefusedKind("a pidfd", link: "pidfd:", closing),
@@ -68,6 +67,7 @@ struct RefusedKind {
     ]
 
     static func problem(of seen: SeenDescriptor) -> Problem {
+        if seen.status.kind == .socket { return RefusedSocket.problem(of: seen) }
         if let kind = all.first(where: { $0.matches(seen) }) {
             return Problem(.unsupported, "\(kind.name) cannot be carried yet", object: seen.object, remedy: kind.remedy)
         }

@@ -43,6 +43,9 @@ public final class RestoreSite {
     /// Names that were made in the file system, and that go again if the restore fails.
     var madeFiles: [FilePath] = []
 
+    /// What the tree has to do without on this host, in words.
+    public var losses: [String] { unixSockets.losses.sorted() }
+
     public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
         self.images = images
         self.inherited = inherited
@@ -66,6 +69,9 @@ public final class RestoreSite {
         for path in madeFiles { try? Files.remove(path) }
         madeFiles = []
     }
+
+    /// Does what needs all descriptions to be there, and none of the processes.
+    public func connect() throws(Problem) { try unixSockets.connectAll() }
 
     /// Does what needs all descriptions and all processes to be there already: fills the queues of sockets, connects
     /// some, and gives them their options. Files in memory get the seals that had to wait.

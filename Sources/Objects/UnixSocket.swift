@@ -107,6 +107,7 @@ public enum UnixSocket: DescriptionKind {
         add(socket, to: descriptions)
         var supplement = try descriptions.supplement(seen, id, through: own.raw)
         if let listener = table.connecting[report.inode] {
+            supplement.connector = StandIn(process: seen.pid)
             supplement.order = table.unix[listener]?.waiting.firstIndex(of: report.inode)
             descriptions.supplement[.socket, id] = supplement.json
         }

@@ -76,6 +76,7 @@ final class TreeBuilder {
             let descriptor = try opening.resource.open(at: site)
             try TreeBuilder.inherit(descriptor.raw, as: opening.descriptor)
         }
+        try site.connect()
     }
 
     private func openChannels() throws(Problem) {
@@ -136,6 +137,7 @@ final class TreeBuilder {
     private func completeDescriptions() throws(Problem) {
         let known = plan.openings.compactMap { opening in opening.id.map { ($0, opening.descriptor) } }
         try site.complete(Dictionary(known) { first, _ in first })
+        losses += site.losses
     }
 
     /// To whom descriptions send signals: processes, groups and threads exist by now.

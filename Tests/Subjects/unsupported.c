@@ -1,6 +1,7 @@
 /* unsupported.c KIND FOLDER: holds something that cannot be carried; a dump has to refuse it or name the loss. */
 #include "subject.h"
 #include "landlock.h"
+#include <linux/bpf.h>
 #include <linux/userfaultfd.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -127,6 +128,21 @@ static void set_up(const char *kind, const char *folder)
 		NEED(wait(NULL) > 0);
 		while (semctl(semaphores, 1, GETVAL) != 1)
 			usleep(1000);
+	} else if (!strcmp(kind, "vsock")) {
+		fd = socket(40, SOCK_STREAM, 0);
+	} else if (!strcmp(kind, "mptcp")) {
+		fd = socket(AF_INET, SOCK_STREAM, 262);
+	} else if (!strcmp(kind, "xdp")) {
+		fd = socket(44, SOCK_RAW, 0);
+	} else if (!strcmp(kind, "extended-filter")) {
+		/* r0 = -1; exit: all of every packet. */
+		struct bpf_insn program[2] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -1 }, { .code = BPF_JMP | BPF_EXIT } };
+		union bpf_attr load = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER, .insn_cnt = 2 };
+		load.insns = (uintptr_t)program;
+		load.license = (uintptr_t)"GPL";
+		pair[0] = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
+		fd = socket(AF_INET, SOCK_DGRAM, 0);
+		NEED(pair[0] >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &pair[0], sizeof(int)) == 0 && close(pair[0]) == 0);
 	} else if (!strcmp(kind, "userfaultfd")) {
 		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	} else if (!strcmp(kind, "linked")) {

@@ -92,6 +92,22 @@ struct FailingDumpTests {
         }
     }
 
+    /// Sockets of kinds that are not carried are named by what they are.
+    @Test(arguments: [
+        ("vsock", "family 40 (virtual machine and its host (vsock)), type SOCK_STREAM (1) and protocol 0"),
+        ("mptcp", "family 2 (MPTCP), type SOCK_STREAM (1) and protocol 262"),
+        ("xdp", "family 44 (express data path (AF_XDP)), type SOCK_RAW (3)"),
+        ("extended-filter", "SO_ATTACH_BPF"),
+    ])
+    func aSocketThatCannotBeCarried(_ kind: String, _ named: String) throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "unsupported", arguments: [kind, "FOLDER"]), in: world)
+            let images = world.path("images")
+            try world.succeed("mkdir", images)
+            try expectFailure(of: running, images: images, naming: named)
+        }
+    }
+
     /// Restrictions that nobody can read are not lost in silence, also where one thread alone has them.
     @Test(.enabled(if: hasLandlock, "this kernel has no Landlock"), arguments: ["", "-user", "-thread"])
     func aLandlockDomain(_ kind: String) throws {

@@ -32,7 +32,8 @@ public struct Supplement: Sendable, Equatable {
         /// (clone(2)); 0 for none.
         case family
         /// By the id of a socket: `options`, numbers by the number of the option of level SOL_SOCKET; `order`, the place
-        /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits.
+        /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits; `peer` and
+        /// `connector`, who made a connection: `pid`, `uid`, `gid`, `groups`.
         case socket
         /// By pid: see ``MemoryTraits``.
         case memory

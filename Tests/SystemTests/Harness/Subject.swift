@@ -58,6 +58,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "pipes"),
         Subject(name: "files", arguments: ["FOLDER/files"]),
         Subject(name: "unixsockets", arguments: ["FOLDER/sockets"]),
+        Subject(name: "peers", arguments: ["FOLDER/peers"]),
         Subject(name: "sockets"),
         Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
         Subject(name: "locks", arguments: ["FOLDER/locks"], options: ["--file-locks"]),
