@@ -43,9 +43,9 @@ struct DumpSession {
         // Started while the tree runs: most trees belong to one user.
         let domains = LandlockDomains(treeFrom: options.pid)
         clock.mark("survey", logger)
-        waits = ObservedWaits(running.processes)
+        waits = ObservedWaits(running.first.processes)
         clock.mark("waits", logger)
-        let still = try StillTree(options, deadline, running.known, strangers: running.strangers)
+        let still = try StillTree(options, deadline, running.known, strangers: running.first.strangers)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
         if still.retries > 0 {

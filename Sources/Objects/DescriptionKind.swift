@@ -15,10 +15,26 @@ public protocol DescriptionKind: SendableMetatype {
     /// Why this one cannot be carried, where it cannot: asked before the processes are frozen, and again afterwards.
     static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem?
 
+    /// What people call this very one, where the kind holds several sorts of things.
+    static func label(of seen: SeenDescriptor) -> String
+
+    /// What about it can stop a dump and shows only when the tree stands still, as the end of a sentence that begins
+    /// with "whether"; nil where there is nothing.
+    static func doubt(about seen: SeenDescriptor) -> String?
+
+    /// The key by which the restore's caller can provide it (`--external`), where that is a way out.
+    static func externalKey(of seen: SeenDescriptor) -> String?
+
     /// Records the description behind a descriptor of a frozen process.
     ///
     /// - Returns: under which type and id the images have it.
     static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey
+}
+
+extension DescriptionKind {
+    public static func label(of seen: SeenDescriptor) -> String { name }
+    public static func doubt(about seen: SeenDescriptor) -> String? { nil }
+    public static func externalKey(of seen: SeenDescriptor) -> String? { nil }
 }
 
 /// How a descriptor names its description in images.

@@ -20,6 +20,10 @@ public enum InetSocket: DescriptionKind {
             || (socket.type == Sockets.datagram && socket.protocolNumber == udp)
     }
 
+    public static func label(of seen: SeenDescriptor) -> String {
+        seen.socket?.protocolNumber == tcp ? "TCP socket" : "UDP socket"
+    }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let problem = circumstances.sockets.outside(seen) { return problem }
         guard seen.socket?.protocolNumber == tcp else { return nil }

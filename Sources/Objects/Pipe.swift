@@ -25,6 +25,12 @@ public enum Pipe: DescriptionKind {
         return ends
     }
 
+    public static func doubt(about seen: SeenDescriptor) -> String? {
+        seen.info.flags.contains(.direct) ? "packets are queued in the pipe (O_DIRECT)" : nil
+    }
+
+    public static func externalKey(of seen: SeenDescriptor) -> String? { "pipe:[\(seen.status.inode)]" }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         let inode = seen.status.inode
         guard circumstances.pipesLeadingOut.contains(inode) else { return nil }

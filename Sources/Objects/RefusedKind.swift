@@ -67,6 +67,13 @@ struct RefusedKind {
         },
     ]
 
+    /// What people call it, without an article.
+    static func name(of seen: SeenDescriptor) -> String {
+        guard let kind = all.first(where: { $0.matches(seen) }) else { return "unknown kind" }
+        let words = kind.name.split(separator: " ")
+        return ["a", "an"].contains(words[0]) ? words.dropFirst().joined(separator: " ") : kind.name
+    }
+
     static func problem(of seen: SeenDescriptor) -> Problem {
         if let kind = all.first(where: { $0.matches(seen) }) {
             return Problem(.unsupported, "\(kind.name) cannot be carried yet", object: seen.object, remedy: kind.remedy)

@@ -22,6 +22,16 @@ public enum RegularFile: DescriptionKind {
         }
     }
 
+    public static func label(of seen: SeenDescriptor) -> String {
+        if seen.info.flags.contains(.path) { return "path (O_PATH)" }
+        return switch seen.status.kind {
+        case .directory: "directory"
+        case .characterDevice, .blockDevice: "device"
+        case .regular, .symbolicLink, .fifo, .socket, .anonymous, nil:
+            GhostFile.lostName(seen.path, seen.status) == nil ? name : "deleted file"
+        }
+    }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if externalName(seen, circumstances) != nil { return nil }
         let parts = seen.path.components.map(\.string)
@@ -32,14 +42,23 @@ public enum RegularFile: DescriptionKind {
         }
         if let name = GhostFile.lostName(seen.path, seen.status) {
             // A device is whatever leads to its driver, and not content that could be kept.
-            if evasiveName(seen, circumstances) != nil { return nil }
-            return GhostFile.obstacle(
-                name, seen.status, seen.object, isShared: true, limit: circumstances.ghostLimit)
+            return evaded(
+                GhostFile.obstacle(name, seen.status, seen.object, isShared: true, limit: circumstances.ghostLimit),
+                seen, circumstances)
         }
         let obstacle = obstacle(
             to: seen.path, seen.status, seen.object, followLinks: !seen.info.flags.contains(.noFollow))
-        guard obstacle != nil, circumstances.evasiveDevices else { return obstacle }
-        return DeviceNames.another(for: seen.status) == nil ? obstacle : nil
+        return evaded(obstacle, seen, circumstances)
+    }
+
+    /// Another name of a device is a way out, where it is allowed.
+    private static func evaded(
+        _ obstacle: Problem?, _ seen: SeenDescriptor, _ circumstances: Circumstances
+    ) -> Problem? {
+        guard var obstacle, DeviceNames.another(for: seen.status) != nil else { return obstacle }
+        if circumstances.evasiveDevices { return nil }
+        obstacle.remedy += ". Or allow another name of the same device with --evasive-devices"
+        return obstacle
     }
 
     /// Whether a name leads to a file: it must lead there again at the restore.

@@ -9,6 +9,10 @@ public enum UnixSocket: DescriptionKind {
 
     public static func recognises(_ seen: SeenDescriptor) -> Bool { seen.socket?.domain == Sockets.unix }
 
+    public static func doubt(about seen: SeenDescriptor) -> String? {
+        "every descriptor that is under way in a Unix socket (SCM_RIGHTS) is of a kind that can be carried"
+    }
+
     // MARK: What stands in the way
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {

@@ -1,6 +1,18 @@
+internal import Checkpoint
 internal import Compatibility
 
 extension OptionReader {
+    /// The options that decide what stands in the way of a dump.
+    mutating func readObstacleOptions(into options: inout DumpOptions) {
+        options.shellJob = flag("shell-job")
+        options.external = external()
+        options.evasiveDevices = flag("evasive-devices")
+        options.ghostLimit = size("ghost-limit") ?? options.ghostLimit
+        options.fileLocks = flag("file-locks")
+        options.tcpEstablished = flag("tcp-established")
+        options.externalUnixSockets = flag("ext-unix-sk")
+    }
+
     /// The keys of `--external`.
     mutating func external() -> [String] {
         let keys = values("external")

@@ -12,6 +12,7 @@ struct Restore: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineOptions
+    @OptionGroup var obstacles: ObstacleOptions
 
     @Flag(name: [.customShort("d"), .long], help: "Leave once the tree runs, instead of waiting for its root.")
     var restoreDetached = false
