@@ -92,6 +92,9 @@ struct DumpSession {
         let (tree, survey) = (still.tree, still.survey)
         try Problems.throwIfAny(survey.obstacles)
         survey.processes.forEach { Losses.report($0, logger) }
+        survey.uselessKeys.forEach {
+            logger.warning("--external \($0) has no effect: nothing in the tree is called so")
+        }
         var rings = try RingWatch(survey.processes)
         try rings.settle(deadline)
         clock.mark("second survey", logger)

@@ -18,7 +18,7 @@ public enum Explain {
             losses: survey.processes.flatMap { process in
                 Losses.find(process).map { Explanation.Loss(object: process.object, text: $0) }
             },
-            remedy: settlement.remedy)
+            remedy: settlement.remedy, uselessKeys: survey.uselessKeys)
     }
 }
 
@@ -52,7 +52,8 @@ private struct Settlement {
     init(of found: [Problem], _ survey: Survey, _ options: DumpOptions) throws(Problem) {
         var left = found
         var settled: [(problem: Problem, by: Concession)] = []
-        let all = Self.flags + Self.externals(found, survey, options) + Self.limits(found, survey, options)
+        // What takes a hand at the restore as well comes last.
+        let all = Self.flags + Self.limits(found, survey, options) + Self.externals(found, survey, options)
         // Only what a remedy speaks of can help; that it does is then found out.
         for concession in all where left.contains(where: { $0.remedy.contains(concession.option) }) {
             var other = options

@@ -30,6 +30,8 @@ public struct Explanation: Sendable {
     public let losses: [Loss]
     /// The options that together leave nothing in the way; empty where nothing is, or something would remain.
     public let remedy: [String]
+    /// What of `--external` names nothing in the tree.
+    public let uselessKeys: [String]
 
     /// Nothing is known that would stop the dump.
     public var wouldBeDumped: Bool { obstacles.isEmpty }

@@ -146,6 +146,13 @@ struct Survey {
         if !isKnown { obstacles.append(obstacle) }
     }
 
+    /// What of `--external` names nothing in the tree.
+    var uselessKeys: [String] {
+        let keys = Set(
+            processes.flatMap(\.descriptors).compactMap { DescriptionKinds.kind(of: $0)?.externalKey(of: $0) })
+        return options.external.filter { !keys.contains($0) }
+    }
+
     /// What the recognition of descriptors was decided by.
     private(set) var finalCircumstances: Circumstances?
 
@@ -177,13 +184,14 @@ struct Survey {
                 holders[seen.status.inode] = seen
             }
         }
-        let named = Set(processes.flatMap(\.descriptors).filter(NamedPipe.recognises).map(\.link))
-        if isRunning && !named.isEmpty {
-            circumstances.namedPipesLeadingOut = PipeHolders.outside(of: circumstances.pids, amongNamed: named)
-        }
-        // Who else holds a pipe is looked for once, while nothing stands still.
-        if isRunning && !holders.isEmpty {
-            circumstances.pipesLeadingOut = PipeHolders.outside(of: circumstances.pids, among: Set(holders.keys))
+        // Who else holds a pipe is looked for while nothing stands still.
+        if isRunning {
+            let named = Set(processes.flatMap(\.descriptors).filter(NamedPipe.recognises).map(\.link))
+            let outside = PipeHolders.outside(
+                of: circumstances.pids, amongNamed: named.union(holders.values.map(\.link)))
+            circumstances.outsideHolders = outside
+            circumstances.namedPipesLeadingOut = named.filter { outside[$0] != nil }
+            circumstances.pipesLeadingOut = Set(holders.filter { outside[$0.value.link] != nil }.keys)
         }
         for (inode, ends) in circumstances.pipeEnds where ends != [.reading, .writing] {
             guard let seen = holders[inode] else { continue }

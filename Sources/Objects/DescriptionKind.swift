@@ -70,6 +70,8 @@ public struct Circumstances: Sendable {
     public var pipesLeadingOut: Set<UInt64> = []
     /// Named pipes that somebody outside of the tree has open.
     public var namedPipesLeadingOut: Set<[UInt8]> = []
+    /// Which process outside of the tree holds a pipe, by the link of its descriptors; those that were looked for.
+    public var outsideHolders: [[UInt8]: Int32] = [:]
     /// The sockets of the tree, and who is at the other end.
     public var sockets = SocketTable()
     /// Datagram sockets may be connected to one outside of the tree (`--ext-unix-sk`).
@@ -80,6 +82,12 @@ public struct Circumstances: Sendable {
         self.shellJob = shellJob
         self.external = external
         self.fileLocks = fileLocks
+    }
+
+    /// Who holds a pipe outside of the tree, for messages.
+    func holder(of seen: SeenDescriptor) -> String {
+        outsideHolders[seen.link].map { SocketTable.describe($0) + " outside of the tree" }
+            ?? "a process outside of the tree"
     }
 }
 

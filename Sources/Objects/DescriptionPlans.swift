@@ -17,9 +17,10 @@ public enum DescriptionPlans {
         if let deleted = UnnamedFile.find(key, in: images, mappedAs: mappedAs) { return deleted }
         if key.type == .reg, entry.hasReg { return NamedFile(entry.reg, mappedAs: mappedAs) }
         if key.type == .pipe, entry.hasPipe {
-            return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])
+            return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID], images.supplement)
         }
         if key.type == .unixsk, entry.hasUsk {
+            if let outside = OutsideSocket(entry.usk, images.supplement) { return outside }
             return try UnixSocketEnd(entry.usk, in: images.unixSockets, images.supplement)
         }
         if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {

@@ -151,6 +151,12 @@ extension SocketTable {
         return Problem(
             .leadsOutside,
             "the socket is also open in \(SocketTable.describe(holder)), which is outside of the tree",
-            object: seen.object, remedy: "Dump the tree that has both, or close the socket in one of them")
+            object: seen.object,
+            remedy: "Dump the tree that has both, or close the socket in one of them"
+                + (seen.socket?.domain != Sockets.unix
+                    ? ""
+                    : ". "
+                        + LeftOutside.remedy(
+                            dump: "unix[\(seen.status.inode)]", restore: "socket:[\(seen.status.inode)]")))
     }
 }

@@ -34,6 +34,12 @@ public enum RegularFile: DescriptionKind {
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if externalName(seen, circumstances) != nil { return nil }
+        guard var obstacle = obstacleByName(to: seen, circumstances) else { return nil }
+        if let key = externalKey(of: seen) { obstacle.remedy += ". " + LeftOutside.remedy(dump: key) }
+        return obstacle
+    }
+
+    private static func obstacleByName(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         let parts = seen.path.components.map(\.string)
         if parts.count > 1, parts[0] == "proc", let pid = Int32(parts[1]), circumstances.pids.contains(pid) {
             return Problem(
@@ -112,10 +118,14 @@ public enum RegularFile: DescriptionKind {
     }
 
     /// The key with which `--external` names a file: mount and inode in hexadecimal.
-    private static func externalName(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> String? {
-        guard !circumstances.external.isEmpty, let mount = seen.info.mountID else { return nil }
-        let key = "file[\(String(mount, radix: 16)):\(String(seen.status.inode, radix: 16))]"
+    static func externalName(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> String? {
+        guard !circumstances.external.isEmpty, let key = externalKey(of: seen) else { return nil }
         return circumstances.external.contains(key) ? key : nil
+    }
+
+    public static func externalKey(of seen: SeenDescriptor) -> String? {
+        guard let mount = seen.info.mountID else { return nil }
+        return "file[\(String(mount, radix: 16)):\(String(seen.status.inode, radix: 16))]"
     }
 
     /// Another name for a device whose own does not lead to it (`--evasive-devices`).

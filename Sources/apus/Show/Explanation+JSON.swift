@@ -8,6 +8,7 @@ extension Explanation {
             "ok": .bool(wouldBeDumped), "verb": "explain",
             "problems": .array(obstacles.map(\.json)),
             "settled_by": .array(remedy.map { .string($0) }),
+            "without_effect": .array(uselessKeys.map { .string("--external \($0)") }),
             "found_only_at_the_freeze": .array(
                 doubts.map { doubt in
                     ["whether": .string(doubt.text), "objects": .array(doubt.objects.map(\.json))]

@@ -47,7 +47,10 @@ extension Explanation {
         let subject =
             "Process \(root.pid) (\(root.name.printable))"
             + (others == 0 ? "" : others == 1 ? " and the process below it" : " and the \(others) processes below it")
-        if wouldBeDumped { return [style.strong("\(subject) would be dumped.")] }
+        let useless = uselessKeys.map {
+            style.warning("--external \($0) has no effect: nothing in the tree is called so.".printable)
+        }
+        if wouldBeDumped { return [style.strong("\(subject) would be dumped.")] + useless }
         let count = obstacles.count == 1 ? "one obstacle" : "\(obstacles.count) obstacles"
         var lines = [style.alarming("\(subject) would not be dumped: \(count).")]
         if !remedy.isEmpty {
@@ -59,7 +62,7 @@ extension Explanation {
         } else if obstacles.contains(where: { $0.settledBy != nil }) {
             lines.append("Options settle some of them; for the others see the remedies below.")
         }
-        return lines
+        return lines + useless
     }
 
     // MARK: What the tree holds
