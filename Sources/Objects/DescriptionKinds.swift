@@ -26,6 +26,11 @@ public enum DescriptionKinds {
         all.first { $0.recognises(seen) }
     }
 
+    /// What people call a descriptor, also one that Apus does not carry.
+    public static func label(of seen: SeenDescriptor) -> String {
+        kind(of: seen)?.label(of: seen) ?? RefusedKind.name(of: seen)
+    }
+
     /// Why a descriptor cannot be carried, nil where it can.
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let lock = FileLocks.obstacle(to: seen, circumstances) { return lock }

@@ -22,9 +22,10 @@ public enum DescriptionPlans {
             return NamedFile(entry.reg, mappedAs: mappedAs, ofProcess: isMember)
         }
         if key.type == .pipe, entry.hasPipe {
-            return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])
+            return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID], images.supplement)
         }
         if key.type == .unixsk, entry.hasUsk {
+            if let outside = OutsideSocket(entry.usk, images.supplement) { return outside }
             return try UnixSocketEnd(entry.usk, in: images.unixSockets, images.supplement)
         }
         if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {

@@ -60,7 +60,7 @@ public enum GhostFile {
                 "It is an object of a driver, or its file system was unmounted"
                     + " lazily: close it before the dump")
         }
-        let stored = min(status.size, status.blocks * 512)
+        let stored = storedSize(of: status)
         if stored > limit {
             return refusal(
                 "the file has been deleted, and its \(stored) bytes are more than may be kept (\(limit))",
@@ -68,6 +68,9 @@ public enum GhostFile {
         }
         return nil
     }
+
+    /// What is kept of a file, in bytes: its holes take no room.
+    public static func storedSize(of status: FileStatus) -> UInt64 { min(status.size, status.blocks &* 512) }
 
     /// The kernel's own mounts (those of drivers' memory, for one) stand in no list.
     private static func isMounted(_ status: FileStatus) -> Bool {

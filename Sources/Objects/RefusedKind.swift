@@ -59,6 +59,13 @@ struct RefusedKind {
         },
     ]
 
+    /// What people call it, without an article.
+    static func name(of seen: SeenDescriptor) -> String {
+        guard let kind = all.first(where: { $0.matches(seen) }) else { return "unknown kind" }
+        let words = kind.name.split(separator: " ")
+        return ["a", "an"].contains(words[0]) ? words.dropFirst().joined(separator: " ") : kind.name
+    }
+
     static func problem(of seen: SeenDescriptor) -> Problem {
         if seen.status.kind == .socket { return RefusedSocket.problem(of: seen) }
         if let kind = all.first(where: { $0.matches(seen) }) {

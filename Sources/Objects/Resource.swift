@@ -10,6 +10,8 @@ internal import SystemPackage
 public protocol Resource: Sendable, CustomStringConvertible {
     /// What stands in the way of opening it on this host. Nothing is made or changed.
     func obstacles(at site: RestoreSite) -> [Problem]
+    /// By which names a descriptor of Apus' caller can stand in for it (`--inherit-fd`).
+    var keys: [String] { get }
     /// Whether it is to be opened when everything else is open.
     var comesLast: Bool { get }
     /// Whether the processes of the tree have to be there before it can be opened: these then fetch it from Apus
@@ -22,6 +24,7 @@ public protocol Resource: Sendable, CustomStringConvertible {
 extension Resource {
     public var comesLast: Bool { false }
     public var needsProcesses: Bool { false }
+    public var keys: [String] { [] }
 }
 
 /// The place where a tree is being restored: what its resources share while they are opened.
@@ -35,6 +38,7 @@ public final class RestoreSite {
     var pipes: [UInt32: PipeEnds] = [:]
     /// Both ends of each named pipe, until all of its descriptions are open.
     var namedPipes: [UInt32: SharedFile] = [:]
+    var givenPipes = GivenPipes()
     var memoryFiles: [UInt64: SharedFile] = [:]
     /// Seals that forbid mappings which the tree has yet to make.
     var lateSeals: [(file: SharedFile, seals: UInt32)] = []
@@ -61,6 +65,7 @@ public final class RestoreSite {
     /// Forgets what was made for an attempt that was taken back.
     public func beginAnew() {
         pipes = [:]
+        givenPipes.leave()
         memoryFiles = [:]
         lateSeals = []
         deletedFiles = [:]
@@ -87,6 +92,7 @@ public final class RestoreSite {
     public func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
         try unixSockets.complete(descriptors)
         try segments.limitQueues()
+        try givenPipes.fill()
         for late in lateSeals {
             do throws(Errno) { try Files.addSeals(late.file.descriptor.raw, late.seals) } catch {
                 throw Problem(

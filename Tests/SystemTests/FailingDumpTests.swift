@@ -80,7 +80,7 @@ struct FailingDumpTests {
         [
             "socket", "socket-outside", "socket-service", "socket-early", "userfaultfd", "linked", "deleted-directory",
             "lock", "pidfd", "namespace", "namespace-open", "namespace-time", "proc-outside", "proc-descriptor",
-            "no-vdso", "semaphore-outside",
+            "no-vdso", "semaphore-outside", "traced",
         ] + (hasThreadDescriptors ? ["pidfd-thread"] : [])
 
     /// PIDFD_THREAD, since Linux 6.9.

@@ -37,6 +37,8 @@ public struct Supplement: Sendable, Equatable {
         /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits; `peer` and
         /// `connector`, who made a connection: `pid`, `uid`, `gid`, `groups`.
         case socket
+        /// By the key by which the restore's caller provides it (`--inherit-fd`): what was left outside of the dump.
+        case external
         /// By pid: see ``MemoryTraits``.
         case memory
         /// By the id of a set of System V semaphores: `users`, who operated on each last, 0 for nobody; `undo`, what
