@@ -28,6 +28,7 @@ enum Doubts {
         "every thread stops in time",
         "a thread has restricted itself by Landlock, has segments of its own (modify_ldt(2)), or has its system calls"
             + " dispatched to itself (PR_SET_SYSCALL_USER_DISPATCH)",
+        "a semaphore of System V that it holds (SEM_UNDO) is used outside of the tree, too",
         "the images find room on their disk",
     ].map { Explanation.Doubt(text: $0, objects: []) }
 
