@@ -30,6 +30,8 @@ struct CapturedProcess {
     var session: Keyrings.Session?
     /// What is left of waits, by thread.
     var waits: [(tid: Int32, wait: InterruptedWait)] = []
+    /// What it adds to semaphores at its end.
+    var undo: [SemaphoreUndo] = []
     /// What images have no place for and a restored process does without.
     var losses: [String] = []
 }
@@ -39,6 +41,8 @@ struct ProcessCapture {
     let process: FrozenProcess
     let surveyed: SurveyedProcess
     let memories: CommonMemory
+    /// The sets of semaphores that it may have to adjust at its end.
+    let sets: [(id: Int32, count: Int)]
     let deadline: Deadline
     /// How long threads have waited in their system calls, by thread, where that is known.
     private let waited: [Int32: UInt64]
@@ -46,11 +50,12 @@ struct ProcessCapture {
     /// - Parameter waits: as they were before the freeze.
     init(
         process: FrozenProcess, surveyed: SurveyedProcess, memories: CommonMemory, waits: ObservedWaits,
-        deadline: Deadline
+        sets: [(id: Int32, count: Int)], deadline: Deadline
     ) {
         self.process = process
         self.surveyed = surveyed
         self.memories = memories
+        self.sets = sets
         self.deadline = deadline
         var waited: [Int32: UInt64] = [:]
         for thread in process.threads { waited[thread.tid] = waits.waited(thread) }
@@ -92,6 +97,7 @@ struct ProcessCapture {
             captured.deadRings = answers.deadRings
             captured.policies = answers.policies
             captured.protectionKeys = answers.protectionKeys
+            captured.undo = answers.undo
             return captured
         } catch {
             // Closing the channel is the way out where this fails too.
@@ -114,6 +120,7 @@ struct ProcessCapture {
         var deadRings: Set<UInt64> = []
         var policies = MemoryPolicies()
         var protectionKeys: [Int] = []
+        var undo: [SemaphoreUndo] = []
     }
 
     /// One batch for all that concerns the process and its leader; one for each other thread.
@@ -144,6 +151,7 @@ struct ProcessCapture {
             answers.session = session.question.answer(try control.collect(ofChild: session.calls))
         }
         try answers.policies.complete(policies.answer(result), asked, control)
+        answers.undo = try SemaphoreUndo.find(in: sets, of: process.pid, control.run)
         try judge(answers.threads[0].landlock, status, process.threads[0], control, domains)
         for thread in process.threads.dropFirst() {
             let status = try self.status(of: thread)

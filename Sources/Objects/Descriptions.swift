@@ -30,6 +30,8 @@ public final class Descriptions {
     public internal(set) var ghosts = GhostTable()
     /// Segments of System V shared memory; nil where none was come across.
     public internal(set) var systemV: SystemVMemory?
+    /// Semaphores and message queues of System V.
+    public internal(set) var systemVRecords = SystemVRecords()
     /// Sockets, and what is queued in them.
     public internal(set) var sockets = SocketRecords()
     public let circumstances: Circumstances

@@ -1,8 +1,23 @@
 /*
  * lossy.c KIND: has something that no images carry. spent: a child that has ended and used processor time; overruns: a timer
- * that has overrun; unread: a timer that goes on while its signal waits.
+ * that has overrun; unread: a timer that goes on while its signal waits. system-v, system-v-queue: has used the semaphores, the
+ * queue of the subject sysv.
  */
 #include "subject.h"
+#include <sys/msg.h>
+#include <sys/sem.h>
+
+#define KEY 0x41507100
+
+static void use_system_v(int isQueue)
+{
+	struct { long type; } message;
+
+	if (isQueue)
+		NEED(msgrcv(msgget(KEY, 0), &message, 0, 3, IPC_NOWAIT | MSG_NOERROR) >= 0);
+	else
+		NEED(semop(semget(KEY, 5, IPC_CREAT | 0600), &(struct sembuf){ .sem_num = 4, .sem_op = 1 }, 1) == 0);
+}
 
 static void use_time(void)
 {
@@ -32,6 +47,8 @@ int main(int argc, char **argv)
 			_exit(0);
 		}
 		NEED(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+	} else if (!strncmp(argv[1], "system-v", 8)) {
+		use_system_v(argv[1][8] == '-');
 	} else {
 		NEED(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 && timer_settime(timer, 0, &often, NULL) == 0);
 		usleep(20000);
