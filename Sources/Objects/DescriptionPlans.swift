@@ -15,6 +15,10 @@ public enum DescriptionPlans {
                 .objectUnsupported, "the images have no file \(key)", remedy: "Copy the images again, all of them")
         }
         if let deleted = UnnamedFile.find(key, in: images, mappedAs: mappedAs) { return deleted }
+        if key.type == .reg, let queue = images.supplement[.mqueue, key.id] {
+            let all = images.supplement.keys(of: .mqueue).compactMap { images.supplement[.mqueue, $0] }
+            return try PosixQueueFile(entry.reg, queue, among: all)
+        }
         if key.type == .reg, entry.hasReg { return NamedFile(entry.reg, mappedAs: mappedAs) }
         if key.type == .pipe, entry.hasPipe {
             return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])

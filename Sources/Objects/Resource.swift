@@ -37,6 +37,11 @@ public final class RestoreSite {
     /// Files without a name, by their id in the images.
     var deletedFiles: [UInt32: SharedFile] = [:]
     var segments = SegmentsAtWork()
+    /// POSIX message queues by their inodes at the dump, and those whose names go again, or whose messages come back, if the
+    /// restore fails.
+    var posixQueues: [UInt64: SharedQueue] = [:]
+    var madeQueues: Set<[UInt8]> = []
+    var changedQueues: [[UInt8]: [PosixQueues.Message]] = [:]
     var unixSockets = UnixSocketWorkshop()
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
@@ -57,6 +62,7 @@ public final class RestoreSite {
         deletedFiles = [:]
         segments.leave()
         namedPipes = [:]
+        posixQueues = [:]
         unixSockets = UnixSocketWorkshop()
         listening = []
     }

@@ -215,12 +215,16 @@ final class AttachedSegment {
 
 extension RestoreSite {
     /// Takes back what outlives Apus and the tasks.
-    public func withdraw() { segments.withdraw() }
+    public func withdraw() {
+        segments.withdraw()
+        withdrawQueues()
+    }
 
     /// The tree runs: what was made is its own.
     public func commit() {
         segments.made = []
         segments.forgetSystemV()
+        forgetQueues()
     }
 }
 
