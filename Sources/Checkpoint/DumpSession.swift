@@ -43,9 +43,9 @@ struct DumpSession {
         // Started while the tree runs: most trees belong to one user.
         let domains = LandlockDomains(treeFrom: options.pid)
         clock.mark("survey", logger)
-        waits = ObservedWaits(running.processes)
+        waits = ObservedWaits(running.first.processes)
         clock.mark("waits", logger)
-        let still = try StillTree(options, deadline, running.known, strangers: running.strangers)
+        let still = try StillTree(options, deadline, running.known, strangers: running.first.strangers)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
         if still.retries > 0 {
@@ -92,6 +92,9 @@ struct DumpSession {
         let (tree, survey) = (still.tree, still.survey)
         try Problems.throwIfAny(survey.obstacles)
         survey.processes.forEach { Losses.report($0, logger) }
+        survey.uselessKeys.forEach {
+            logger.warning("--external \($0) has no effect: nothing in the tree is called so")
+        }
         var rings = try RingWatch(survey.processes)
         try rings.settle(deadline)
         clock.mark("second survey", logger)

@@ -20,6 +20,10 @@ public enum InetSocket: DescriptionKind {
             || (socket.type == Sockets.datagram && socket.protocolNumber == udp)
     }
 
+    public static func label(of seen: SeenDescriptor) -> String {
+        seen.socket?.protocolNumber == tcp ? "TCP socket" : "UDP socket"
+    }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let problem = circumstances.sockets.outside(seen) { return problem }
         guard seen.socket?.protocolNumber == tcp else { return nil }
@@ -143,10 +147,16 @@ extension SocketTable {
                 .unsupported, "the socket belongs to another network namespace than Apus", object: seen.object,
                 remedy: "Run Apus in the network namespace of the process: nsenter -t \(seen.pid) -n apus dump ...")
         }
-        guard let holder = outside[seen.status.inode] else { return nil }
+        guard let holder = outside[seen.status.inode] else { return RefusedSocket.obstacle(to: seen) }
         return Problem(
             .leadsOutside,
             "the socket is also open in \(SocketTable.describe(holder)), which is outside of the tree",
-            object: seen.object, remedy: "Dump the tree that has both, or close the socket in one of them")
+            object: seen.object,
+            remedy: "Dump the tree that has both, or close the socket in one of them"
+                + (seen.socket?.domain != Sockets.unix
+                    ? ""
+                    : ". "
+                        + LeftOutside.remedy(
+                            dump: "unix[\(seen.status.inode)]", restore: "socket:[\(seen.status.inode)]")))
     }
 }

@@ -25,10 +25,7 @@ struct RefusedKind {
         "Close it in the program before the dump, or wait for a version of Apus that carries it"
 
     static let all: [RefusedKind] = [
-        RefusedKind("a socket other than Unix, TCP, UDP and netlink", closing) { $0.status.kind == .socket },
         RefusedKind("a fanotify queue", link: "anon_inode:[fanotify]", closing),
-        RefusedKind("a pidfd", link: "anon_inode:[pidfd]", closing),
-        RefusedKind("a pidfd", link: "pidfd:", closing),
         RefusedKind(
             "an io_uring", link: "anon_inode:[io_uring]",
             "Run the program with io_uring disabled: what is under way in it cannot be seen"),
@@ -48,11 +45,6 @@ struct RefusedKind {
             "Its content is hidden from the kernel's own eyes, and cannot be carried"),
         RefusedKind(
             "memory of huge pages", link: "/anon_hugepage", "Run the program without explicit huge pages (MAP_HUGETLB)"),
-        RefusedKind("a namespace", closing) { seen in
-            ["mnt:[", "net:[", "pid:[", "uts:[", "ipc:[", "user:[", "cgroup:[", "time:["].contains {
-                seen.linkBegins(with: $0)
-            }
-        },
         RefusedKind("a block device", "Close it before the dump: what the kernel holds of it is not saved") {
             $0.status.kind == .blockDevice
         },
@@ -67,7 +59,15 @@ struct RefusedKind {
         },
     ]
 
+    /// What people call it, without an article.
+    static func name(of seen: SeenDescriptor) -> String {
+        guard let kind = all.first(where: { $0.matches(seen) }) else { return "unknown kind" }
+        let words = kind.name.split(separator: " ")
+        return ["a", "an"].contains(words[0]) ? words.dropFirst().joined(separator: " ") : kind.name
+    }
+
     static func problem(of seen: SeenDescriptor) -> Problem {
+        if seen.status.kind == .socket { return RefusedSocket.problem(of: seen) }
         if let kind = all.first(where: { $0.matches(seen) }) {
             return Problem(.unsupported, "\(kind.name) cannot be carried yet", object: seen.object, remedy: kind.remedy)
         }

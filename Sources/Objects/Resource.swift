@@ -10,14 +10,21 @@ internal import SystemPackage
 public protocol Resource: Sendable, CustomStringConvertible {
     /// What stands in the way of opening it on this host. Nothing is made or changed.
     func obstacles(at site: RestoreSite) -> [Problem]
+    /// By which names a descriptor of Apus' caller can stand in for it (`--inherit-fd`).
+    var keys: [String] { get }
     /// Whether it is to be opened when everything else is open.
     var comesLast: Bool { get }
+    /// Whether the processes of the tree have to be there before it can be opened: these then fetch it from Apus
+    /// (pidfd_getfd(2)), as they cannot inherit it.
+    var needsProcesses: Bool { get }
     /// Opens it.
     func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor
 }
 
 extension Resource {
     public var comesLast: Bool { false }
+    public var needsProcesses: Bool { false }
+    public var keys: [String] { [] }
 }
 
 /// The place where a tree is being restored: what its resources share while they are opened.
@@ -31,11 +38,14 @@ public final class RestoreSite {
     var pipes: [UInt32: PipeEnds] = [:]
     /// Both ends of each named pipe, until all of its descriptions are open.
     var namedPipes: [UInt32: SharedFile] = [:]
+    var givenPipes = GivenPipes()
     var memoryFiles: [UInt64: SharedFile] = [:]
     /// Seals that forbid mappings which the tree has yet to make.
     var lateSeals: [(file: SharedFile, seals: UInt32)] = []
     /// Files without a name, by their id in the images.
     var deletedFiles: [UInt32: SharedFile] = [:]
+    /// Processes that have ended, by the inodes of their pidfds.
+    var endedProcesses: [UInt32: EndedProcess] = [:]
     var segments = SegmentsAtWork()
     /// POSIX message queues by their inodes at the dump, and those whose names go again, or whose messages come back, if the
     /// restore fails.
@@ -48,6 +58,9 @@ public final class RestoreSite {
     /// Names that were made in the file system, and that go again if the restore fails.
     var madeFiles: [FilePath] = []
 
+    /// What the tree has to do without on this host, in words.
+    public var losses: [String] { unixSockets.losses.sorted() }
+
     public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
         self.images = images
         self.inherited = inherited
@@ -57,9 +70,11 @@ public final class RestoreSite {
     /// Forgets what was made for an attempt that was taken back.
     public func beginAnew() {
         pipes = [:]
+        givenPipes.leave()
         memoryFiles = [:]
         lateSeals = []
         deletedFiles = [:]
+        endedProcesses = [:]
         segments.leave()
         namedPipes = [:]
         posixQueues = [:]
@@ -73,6 +88,9 @@ public final class RestoreSite {
         madeFiles = []
     }
 
+    /// Does what needs all descriptions to be there, and none of the processes.
+    public func connect() throws(Problem) { try unixSockets.connectAll() }
+
     /// Does what needs all descriptions and all processes to be there already: fills the queues of sockets, connects
     /// some, and gives them their options. Files in memory get the seals that had to wait.
     ///
@@ -80,6 +98,7 @@ public final class RestoreSite {
     public func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
         try unixSockets.complete(descriptors)
         try segments.limitQueues()
+        try givenPipes.fill()
         for late in lateSeals {
             do throws(Errno) { try Files.addSeals(late.file.descriptor.raw, late.seals) } catch {
                 throw Problem(

@@ -4,8 +4,8 @@ internal import Linux
 internal import SystemPackage
 
 /// What the image format has no place for of sockets, in the section `socket` of the supplement, by the id of the
-/// description: options that are not as a new socket has them, the order in which connections wait, and the names of
-/// those who sent datagrams.
+/// description: options that are not as a new socket has them, the order in which connections wait, the names of
+/// those who sent datagrams, and who made a connection.
 struct SocketSupplement: Equatable {
     /// Options of level SOL_SOCKET, by number.
     var options: [(option: Int32, value: Int32)] = []
@@ -13,9 +13,14 @@ struct SocketSupplement: Equatable {
     var order: Int?
     /// The sender of each datagram that is queued, as the kernel gives the name; nothing where it has none.
     var senders: [[UInt8]] = []
+    /// Of a Unix socket: who made the connection, or made it listen.
+    var peer: StandIn?
+    /// Who made a connection that waits to be accepted, as far as can be told: a process that has the socket.
+    var connector: StandIn?
 
     static func == (one: SocketSupplement, other: SocketSupplement) -> Bool {
         one.order == other.order && one.senders == other.senders
+            && one.peer == other.peer && one.connector == other.connector
             && one.options.elementsEqual(other.options) { $0.option == $1.option && $0.value == $1.value }
     }
 
@@ -36,6 +41,7 @@ struct SocketSupplement: Equatable {
             else { continue }
             options.append((option, value))
         }
+        if identity.domain == Sockets.unix { peer = try Sockets.peerCredentials(of: socket) }
     }
 
     func applyOptions(to socket: Int32) throws(Errno) {
@@ -53,6 +59,8 @@ struct SocketSupplement: Equatable {
         if senders.contains(where: { !$0.isEmpty }) {
             members.append(.init("senders", .array(senders.map { .string(Self.text($0)) })))
         }
+        if let peer { members.append(.init("peer", peer.json)) }
+        if let connector { members.append(.init("connector", connector.json)) }
         return members.isEmpty ? nil : .object(members)
     }
 
@@ -68,6 +76,8 @@ struct SocketSupplement: Equatable {
             }
         }
         order = json["order"]?.bits.map { Int(truncatingIfNeeded: $0) }
+        peer = try Self.process(json["peer"], id)
+        connector = try Self.process(json["connector"], id)
         guard case .array(let names)? = json["senders"] else { return }
         for name in names {
             guard case .string(let text) = name, let bytes = Self.bytes(text), bytes.count <= 108 else {
@@ -75,6 +85,12 @@ struct SocketSupplement: Equatable {
             }
             senders.append(bytes)
         }
+    }
+
+    private static func process(_ json: JSON?, _ id: UInt32) throws(Problem) -> StandIn? {
+        guard let json else { return nil }
+        guard let process = StandIn(json) else { throw invalid(id) }
+        return process
     }
 
     private static func invalid(_ id: UInt32) -> Problem {

@@ -27,7 +27,7 @@ public struct SocketTable: Sendable {
         guard let first = sockets.first else { return }
         held = Set(sockets.map(\.status.inode))
         do throws(Errno) {
-            unix = try UnixSocketReport.all()
+            unix = try Self.unixSockets(among: sockets)
             let own = try Sockets.make(Sockets.unix, Sockets.stream)
             networkCookie = SocketIdentity(own.raw)?.networkCookie
         } catch {
@@ -46,6 +46,18 @@ public struct SocketTable: Sendable {
             wanted.formUnion((report.waiting + [report.peer ?? 0, connecting[report.inode] ?? 0]).map(UInt64.init))
         }
         outside = Self.holders(of: wanted, outside: pids)
+    }
+
+    /// A long answer of the kernel comes in parts, and passes sockets over where others have gone between two of them: it
+    /// is asked again, a few times, while one is missing that is open.
+    private static func unixSockets(among held: [SeenDescriptor]) throws(Errno) -> [UInt32: UnixSocketReport] {
+        let wanted = held.filter { $0.socket?.domain == Sockets.unix }.compactMap { UInt32(exactly: $0.status.inode) }
+        var found: [UInt32: UnixSocketReport] = [:]
+        for _ in 1...5 {
+            found.merge(try UnixSocketReport.all()) { _, new in new }
+            if wanted.allSatisfy({ found[$0] != nil }) { break }
+        }
+        return found
     }
 
     /// Which processes outside of a tree have sockets open.

@@ -218,6 +218,7 @@ extension RestoreSite {
     public func withdraw() {
         segments.withdraw()
         withdrawQueues()
+        givenPipes.withdraw()
     }
 
     /// The tree runs: what was made is its own.
@@ -225,6 +226,7 @@ extension RestoreSite {
         segments.made = []
         segments.forgetSystemV()
         forgetQueues()
+        givenPipes.commit()
     }
 }
 

@@ -8,13 +8,14 @@ public struct UnixSocketEnd: Resource {
     let entry: UnixSkEntry
     let all: UnixSocketImages
     private let role: UnixSocketRole
-    private let supplement: SocketSupplement
+    private let supplement: Supplement
 
     /// - Throws: `object-unsupported` for one that could never have been.
     public init(_ entry: UnixSkEntry, in all: UnixSocketImages, _ supplement: Supplement) throws(Problem) {
         self.entry = entry
         self.all = all
-        self.supplement = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
+        self.supplement = supplement
+        _ = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
         role = try UnixSocketRole(entry, in: all)
     }
 
@@ -78,7 +79,7 @@ public struct UnixSocketEnd: Resource {
     }
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
-        site.unixSockets.supplements[entry.id] = supplement
+        site.unixSockets.supplement = supplement
         return try site.unixSockets.socket(entry, in: all, at: site)
     }
 }

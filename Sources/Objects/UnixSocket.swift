@@ -9,10 +9,15 @@ public enum UnixSocket: DescriptionKind {
 
     public static func recognises(_ seen: SeenDescriptor) -> Bool { seen.socket?.domain == Sockets.unix }
 
+    public static func doubt(about seen: SeenDescriptor) -> String? {
+        "every descriptor that is under way in a Unix socket (SCM_RIGHTS) is of a kind that can be carried"
+    }
+
     // MARK: What stands in the way
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         let table = circumstances.sockets
+        if isLeftOutside(seen, circumstances) { return obstacle(toOutside: seen, circumstances) }
         if let problem = table.outside(seen) { return problem }
         // Closed since: a look at the frozen tree will show all that is left.
         guard let report = table.report(of: seen) else { return nil }
@@ -69,7 +74,8 @@ public enum UnixSocket: DescriptionKind {
         return Problem(
             .leadsOutside, "the socket is connected to one outside of the tree (inode \(peer)\(name)).\(holder)",
             object: seen.object,
-            remedy: "Dump the tree that has both ends, or close the connection before the dump\(datagrams)")
+            remedy: "Dump the tree that has both ends, or close the connection before the dump\(datagrams). "
+                + LeftOutside.remedy(dump: "unix[\(seen.status.inode)]", restore: "socket:[\(seen.status.inode)]"))
     }
 
     // MARK: The dump
@@ -105,8 +111,10 @@ public enum UnixSocket: DescriptionKind {
         socket.nsID = networkNamespace
         try UnixSocketFile(seen, report)?.add(to: &socket)
         add(socket, to: descriptions)
+        if leaveOutside(seen, report.inode, descriptions) { return DescriptionKey(.unixsk, id) }
         var supplement = try descriptions.supplement(seen, id, through: own.raw)
         if let listener = table.connecting[report.inode] {
+            supplement.connector = StandIn(process: seen.pid)
             supplement.order = table.unix[listener]?.waiting.firstIndex(of: report.inode)
             descriptions.supplement[.socket, id] = supplement.json
         }

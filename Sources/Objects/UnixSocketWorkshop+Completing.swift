@@ -17,9 +17,8 @@ extension UnixSocketWorkshop {
         var done: Set<UInt32> = []
         for entry in entries { try connectDatagrams(entry, &done) }
         for entry in entries where isMutual(entry) { try fill(entry, descriptors) }
-        for entry in entries.sorted(by: { order($0) < order($1) }) { try connectWaiting(entry) }
         doomed = [:]
-        for entry in entries where entry.hasShutdown && entry.shutdown != .none && entry.peer != 0 {
+        for entry in entries where entry.hasShutdown && entry.shutdown != .none {
             try attempt(entry, "be shut down") { () throws(Errno) in
                 try Sockets.shutDown(descriptor(entry), Int32(entry.shutdown.rawValue) - 1)
             }
@@ -27,15 +26,13 @@ extension UnixSocketWorkshop {
         for entry in entries {
             try attempt(entry, "be given its options") { () throws(Errno) in
                 try SocketOptions.apply(entry.opts, to: descriptor(entry))
-                try supplements[entry.id]?.applyOptions(to: descriptor(entry))
+                try supplement(of: entry).applyOptions(to: descriptor(entry))
                 let flags = OpenFlags(rawValue: Int32(bitPattern: entry.flags))
                 try Files.setStatusFlags(descriptor(entry), flags.subtracting([.writeOnly, .readWrite]))
             }
         }
         closeRooms()
     }
-
-    private func order(_ entry: UnixSkEntry) -> Int { supplements[entry.id]?.order ?? 0 }
 
     private func isDatagram(_ entry: UnixSkEntry) -> Bool { entry.type == UInt32(bitPattern: Sockets.datagram) }
 
@@ -106,7 +103,7 @@ extension UnixSocketWorkshop {
     /// The sender of a datagram by its name: the socket that has it, or one that has it for a moment.
     private func sender(of index: Int, to entry: UnixSkEntry) throws(Problem) -> Sender? {
         guard isDatagram(entry), !isMutual(entry), pairPartner(entry) == nil, doomed[entry.ino] == nil,
-            let names = supplements[entry.id]?.senders, index < names.count, !names[index].isEmpty
+            case let names = supplement(of: entry).senders, index < names.count, !names[index].isEmpty
         else { return nil }
         if let known = all.sockets.values.first(where: { $0.nameBytes == names[index] && $0.type == entry.type }),
             let socket = made[known.ino]
@@ -136,20 +133,21 @@ extension UnixSocketWorkshop {
             } catch {
                 // The process that sent it is not there any more, neither here nor in the tree.
                 guard error == .noSuchProcess, let credentials = rest.credentials else { throw error }
-                rest.credentials = SocketMessage.Credentials(
-                    pid: Processes.current, uid: credentials.uid, gid: credentials.gid)
-                sent = try sendOnce(rest, through: sender)
+                let gone = StandIn(pid: credentials.pid, uid: credentials.uid, gid: credentials.gid)
+                sent = try sendOnce(rest, through: sender, as: gone)
             }
             rest.payload.removeFirst(min(sent, rest.payload.count))
             rest.descriptors = []
         } while !rest.payload.isEmpty
     }
 
-    private func sendOnce(_ message: SocketMessage, through sender: Sender) throws(Errno) -> Int {
-        guard let receiver = sender.receiver else { return try Sockets.send(sender.descriptor, message) }
+    private func sendOnce(
+        _ message: SocketMessage, through sender: Sender, as one: StandIn? = nil
+    ) throws(Errno) -> Int {
+        guard let receiver = sender.receiver else { return try Sockets.send(sender.descriptor, message, as: one) }
         var sent = 0
         try at(receiver) { () throws(Errno) in
-            sent = try Sockets.send(sender.descriptor, message, to: Self.address(receiver))
+            sent = try Sockets.send(sender.descriptor, message, to: Self.address(receiver), as: one)
         }
         return sent
     }
@@ -179,19 +177,6 @@ extension UnixSocketWorkshop {
         guard entry.peer != 0, pairPartner(entry) == nil, let peer = all.sockets[entry.peer] else { return }
         try attempt(entry, "be connected") { () throws(Errno) in
             try at(peer) { () throws(Errno) in try Sockets.connect(descriptor(entry), Self.address(peer)) }
-        }
-    }
-
-    /// A connection that waits to be accepted.
-    private func connectWaiting(_ entry: UnixSkEntry) throws(Problem) {
-        guard case .connecting(let number) = try UnixSocketRole(entry, in: all), let listener = all.sockets[number]
-        else { return }
-        try attempt(entry, "be connected") { () throws(Errno) in
-            // A full queue would make it wait for ever.
-            try Files.setStatusFlags(descriptor(entry), .nonBlocking)
-            try at(listener) { () throws(Errno) in
-                try Sockets.connect(descriptor(entry), Self.address(listener))
-            }
         }
     }
 }

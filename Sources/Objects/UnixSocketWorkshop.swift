@@ -6,8 +6,13 @@ internal import SystemPackage
 /// Where the Unix sockets of a tree are made again: two ends at a time, and all of them finished at the end.
 final class UnixSocketWorkshop {
     var all = UnixSocketImages()
-    /// What the images have no place for, by id.
-    var supplements: [UInt32: SocketSupplement] = [:]
+    /// What the images have no place for.
+    var supplement = Supplement()
+    private var supplements: [UInt32: SocketSupplement] = [:]
+    /// As whom sockets listen, by inode.
+    var listening: [UInt32: StandIn?] = [:]
+    /// What the tree has to do without on this host, in words.
+    var losses: Set<String> = []
     /// One descriptor of each socket, by inode.
     var made: [UInt32: SharedFile] = [:]
     /// The other ends of those whose other end is closed: closed again when the queues are filled.
@@ -29,6 +34,14 @@ final class UnixSocketWorkshop {
             guard let socket = made[entry.ino] else { throw .badFileDescriptor }
             return try Files.duplicate(socket.descriptor.raw)
         }
+    }
+
+    /// What the images have no place for of a socket. That it makes sense was seen to when the plan was made.
+    func supplement(of entry: UnixSkEntry) -> SocketSupplement {
+        if let known = supplements[entry.id] { return known }
+        let found = (try? SocketSupplement(supplement[.socket, entry.id], id: entry.id)) ?? SocketSupplement()
+        supplements[entry.id] = found
+        return found
     }
 
     func attempt<Value: ~Copyable>(
@@ -53,28 +66,28 @@ final class UnixSocketWorkshop {
         case .alone, .connecting: try makeAlone(entry, at: site)
         case .listening:
             try makeAlone(entry, at: site)
-            try attempt(entry, "listen") { () throws(Errno) in
-                try Sockets.listen(descriptor(entry), backlog: Int32(clamping: entry.backlog))
-            }
+            try listen(entry, as: supplement(of: entry).peer)
         case .pair(let other):
-            let ends = try attempt(entry, "be made") { () throws(Errno) in
-                try Files.socketPair(type: Int32(bitPattern: entry.type))
-            }
-            try keep(ends, entry.ino, other)
+            try keep(try pair(entry), entry.ino, other)
             for one in [entry, all.sockets[other] ?? entry] where one.type == UInt32(bitPattern: Sockets.datagram) {
                 try bind(one, descriptor(one), at: site)
             }
         case .orphan:
             if entry.nameBytes.isEmpty {
-                let ends = try attempt(entry, "be made") { () throws(Errno) in
-                    try Files.socketPair(type: Int32(bitPattern: entry.type))
-                }
-                try keep(ends, entry.ino, nil)
+                try keep(try pair(entry), entry.ino, nil)
             } else {
                 try connect(nil, to: entry, at: site)
             }
         case .accepted(let client): try connect(all.sockets[client], to: entry, at: site)
         case .client(let server): if let server = all.sockets[server] { try connect(entry, to: server, at: site) }
+        }
+    }
+
+    private func pair(_ entry: UnixSkEntry) throws(Problem) -> Files.Pair {
+        try attempt(entry, "be made") { () throws(Errno) in
+            try act(as: supplement(of: entry).peer, for: entry) { (one) throws(Errno) in
+                try Files.socketPair(type: Int32(bitPattern: entry.type), as: one)
+            }
         }
     }
 
@@ -109,10 +122,17 @@ final class UnixSocketWorkshop {
             doomed[server.ino] = SharedFile(socket)
         }
         let connecting = client.map(descriptor) ?? doomed[server.ino]?.descriptor.raw ?? -1
+        let (whoConnected, whoListened) = (supplement(of: server).peer, client.flatMap { supplement(of: $0).peer })
+        let connect = { (address: [UInt8]) throws(Errno) in
+            try self.act(as: whoConnected, for: server) { (one) throws(Errno) in
+                try Sockets.connect(connecting, address, as: one)
+            }
+        }
         if let listener = all.listener(named: server.nameBytes, type: server.type) {
             try make(listener, at: site)
+            try listen(listener, as: whoListened)
             try attempt(server, "be connected") { () throws(Errno) in
-                try at(listener) { () throws(Errno) in try Sockets.connect(connecting, Self.address(listener)) }
+                try at(listener) { () throws(Errno) in try connect(Self.address(listener)) }
                 made[server.ino] = SharedFile(try Sockets.accept(descriptor(listener)))
             }
             return
@@ -123,8 +143,10 @@ final class UnixSocketWorkshop {
             let address = Self.address(server)
             try apart(server) { () throws(Errno) in
                 try Sockets.bind(listener.raw, address)
-                try Sockets.listen(listener.raw, backlog: 1)
-                try Sockets.connect(connecting, address)
+                try act(as: whoListened, for: client ?? server) { (one) throws(Errno) in
+                    try Sockets.listen(listener.raw, backlog: 1, as: one)
+                }
+                try connect(address)
             }
             made[server.ino] = SharedFile(try Sockets.accept(listener.raw))
         }

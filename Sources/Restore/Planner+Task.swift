@@ -31,6 +31,9 @@ extension Planner {
         noteSeccomp(index)
         var finish = Batch()
         composeSettling(index, in: &finish)
+        // A table that others fill is filled by now. Who of those that share it takes a lock, fcntl(F_GETLK) tells.
+        if sharing.descriptors.contains(index) { composeLocks(index, in: &finish) }
+        composeLeases(index, in: &finish)
         composeThreads(index, in: &finish)
         composeTimers(task, in: &finish)
         composeSignatures(of: task.pid, in: &finish)

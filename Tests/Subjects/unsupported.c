@@ -1,6 +1,7 @@
 /* unsupported.c KIND FOLDER: holds something that cannot be carried; a dump has to refuse it or name the loss. */
 #include "subject.h"
 #include "landlock.h"
+#include <linux/bpf.h>
 #include <linux/userfaultfd.h>
 #include <arpa/inet.h>
 #include <mqueue.h>
@@ -9,6 +10,7 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -47,6 +49,17 @@ static int wait_for_ever(void *unused)
 	return 0;
 }
 
+/* Traces its parent, which notices nothing of it. */
+static void trace_parent(pid_t parent, int ready)
+{
+	int status;
+
+	NEED(ptrace(PTRACE_SEIZE, parent, 0, 0) == 0 && write(ready, "r", 1) == 1);
+	while (waitpid(parent, &status, __WALL) == parent && WIFSTOPPED(status))
+		ptrace(PTRACE_CONT, parent, 0, status >> 16 ? 0 : WSTOPSIG(status));
+	_exit(0);
+}
+
 static char first_stack[16384] __attribute__((aligned(16))), second_stack[16384] __attribute__((aligned(16)));
 
 static int leave_orphan(void *shared)
@@ -55,6 +68,14 @@ static int leave_orphan(void *shared)
 
 	syscall(SYS_exit, clone(wait_for_ever, second_stack + sizeof(second_stack), flags, NULL) < 0);
 	return 0;
+}
+
+static void *waiting_thread(void *number)
+{
+	*(volatile pid_t *)number = (pid_t)syscall(SYS_gettid);
+	while (pause())
+		;
+	return NULL;
 }
 
 static void set_up(const char *kind, const char *folder)
@@ -133,6 +154,21 @@ static void set_up(const char *kind, const char *folder)
 		NEED(wait(NULL) > 0);
 		while (semctl(semaphores, 1, GETVAL) != 1)
 			usleep(1000);
+	} else if (!strcmp(kind, "vsock")) {
+		fd = socket(40, SOCK_STREAM, 0);
+	} else if (!strcmp(kind, "mptcp")) {
+		fd = socket(AF_INET, SOCK_STREAM, 262);
+	} else if (!strcmp(kind, "xdp")) {
+		fd = socket(44, SOCK_RAW, 0);
+	} else if (!strcmp(kind, "extended-filter")) {
+		/* r0 = -1; exit: all of every packet. */
+		struct bpf_insn program[2] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -1 }, { .code = BPF_JMP | BPF_EXIT } };
+		union bpf_attr load = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER, .insn_cnt = 2 };
+		load.insns = (uintptr_t)program;
+		load.license = (uintptr_t)"GPL";
+		pair[0] = syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
+		fd = socket(AF_INET, SOCK_DGRAM, 0);
+		NEED(pair[0] >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &pair[0], sizeof(int)) == 0 && close(pair[0]) == 0);
 	} else if (!strcmp(kind, "userfaultfd")) {
 		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	} else if (!strcmp(kind, "linked")) {
@@ -147,8 +183,46 @@ static void set_up(const char *kind, const char *folder)
 	} else if (!strcmp(kind, "lock")) {
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(flock(fd, LOCK_EX) == 0);
+	} else if (!strncmp(kind, "lease", 5)) {
+		/* With a mapping, or without a name, of the file: these could not be restored. */
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		NEED(ftruncate(fd, 4096) == 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0);
+		if (!strcmp(kind, "lease-mapped"))
+			NEED(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+		if (!strcmp(kind, "lease-nameless"))
+			NEED(unlink(path) == 0);
+	} else if (!strcmp(kind, "lock-mapped")) {
+		/* The mapping keeps the description, and the lock of it, of which no descriptor tells. */
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		NEED(ftruncate(fd, 4096) == 0 && flock(fd, LOCK_EX) == 0);
+		NEED(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED && close(fd) == 0);
+		fd = open("/dev/null", O_RDWR);
 	} else if (!strcmp(kind, "pidfd")) {
-		fd = syscall(SYS_pidfd_open, getpid(), 0);
+		/* Of the init of its world, which is outside. */
+		fd = syscall(SYS_pidfd_open, 1, 0);
+	} else if (!strcmp(kind, "pidfd-thread")) {
+		static pthread_t handle;
+		static volatile pid_t number;
+		NEED(pthread_create(&handle, NULL, waiting_thread, (void *)&number) == 0);
+		while (!number)
+			usleep(1000);
+		fd = syscall(SYS_pidfd_open, number, O_EXCL);
+	} else if (!strcmp(kind, "proc-outside")) {
+		fd = open("/proc/1/status", O_RDONLY);
+	} else if (!strcmp(kind, "proc-descriptor")) {
+		fd = open("/proc/self/fdinfo/0", O_RDONLY);
+	} else if (!strcmp(kind, "namespace-open")) {
+		/* Of a process that has ended. */
+		pid_t child;
+		NEED(pipe(pair) == 0);
+		if ((child = fork()) == 0)
+			_exit(unshare(CLONE_NEWUTS) == 0 && write(pair[1], "x", 1) == 1 && pause());
+		NEED(read(pair[0], path, 1) == 1 && close(pair[0]) == 0 && close(pair[1]) == 0);
+		snprintf(path, sizeof(path), "/proc/%d/ns/uts", child);
+		fd = open(path, O_RDONLY);
+		NEED(kill(child, SIGKILL) == 0 && wait(NULL) == child);
+	} else if (!strcmp(kind, "namespace-time")) {
+		fd = open("/proc/self/ns/time", O_RDONLY);
 	} else if (!strncmp(kind, "orphan-", 7)) {
 		/* One that shares something and has been left to init, which is outside. */
 		unsigned long shared = !strcmp(kind, "orphan-memory") ? CLONE_VM : CLONE_FS;
@@ -191,6 +265,12 @@ static void set_up(const char *kind, const char *folder)
 	} else if (!strcmp(kind, "no-vdso")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unmap_vdso() == 0);
+	} else if (!strcmp(kind, "traced")) {
+		fd = open("/dev/null", O_RDWR);
+		NEED(pipe(pair) == 0);
+		if (fork() == 0)
+			trace_parent(getppid(), pair[1]);
+		NEED(read(pair[0], path, 1) == 1 && close(pair[0]) == 0 && close(pair[1]) == 0);
 	} else if (!strcmp(kind, "namespace")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unshare(CLONE_NEWUTS) == 0);

@@ -76,10 +76,19 @@ struct FailingDumpTests {
     }
 
     /// Kinds of objects that cannot be carried yet. One that can is moved from here to the subjects.
-    static let unsupported = [
-        "socket", "socket-outside", "socket-service", "socket-early", "userfaultfd", "linked", "deleted-directory",
-        "lock", "pidfd", "namespace", "no-vdso", "semaphore-outside", "queue-notified",
-    ]
+    static let unsupported =
+        [
+            "socket", "socket-outside", "socket-service", "socket-early", "userfaultfd", "linked", "deleted-directory",
+            "lock", "pidfd", "namespace", "namespace-open", "namespace-time", "proc-outside", "proc-descriptor",
+            "no-vdso", "semaphore-outside", "queue-notified", "traced",
+        ] + (hasThreadDescriptors ? ["pidfd-thread"] : [])
+
+    /// PIDFD_THREAD, since Linux 6.9.
+    private static let hasThreadDescriptors: Bool = {
+        let descriptor = apus_syscall(434, UInt(getpid()), 0o200, 0, 0, 0, 0)
+        if descriptor >= 0 { close(Int32(descriptor)) }
+        return descriptor >= 0
+    }()
 
     @Test(arguments: unsupported)
     func anObjectThatCannotBeCarried(_ kind: String) throws {
@@ -89,6 +98,22 @@ struct FailingDumpTests {
             let images = world.path("images")
             try world.succeed("mkdir", images)
             try expectFailure(of: running, images: images, naming: "\(running.pid)")
+        }
+    }
+
+    /// Sockets of kinds that are not carried are named by what they are.
+    @Test(arguments: [
+        ("vsock", "family 40 (virtual machine and its host (vsock)), type SOCK_STREAM (1) and protocol 0"),
+        ("mptcp", "family 2 (MPTCP), type SOCK_STREAM (1) and protocol 262"),
+        ("xdp", "family 44 (express data path (AF_XDP)), type SOCK_RAW (3)"),
+        ("extended-filter", "SO_ATTACH_BPF"),
+    ])
+    func aSocketThatCannotBeCarried(_ kind: String, _ named: String) throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "unsupported", arguments: [kind, "FOLDER"]), in: world)
+            let images = world.path("images")
+            try world.succeed("mkdir", images)
+            try expectFailure(of: running, images: images, naming: named)
         }
     }
 

@@ -28,12 +28,17 @@ public struct Supplement: Sendable, Equatable {
         case process
         /// By thread id: how a thread runs (`ThreadSettings`).
         case thread
+        /// By the id of a pidfd of a process that has ended: `status`, as wait4(2) would tell it.
+        case pidfd
         /// By the pid of a process: `exitSignal`, the signal that tells its parent of its end, where it is not SIGCHLD
         /// (clone(2)); 0 for none.
         case family
         /// By the id of a socket: `options`, numbers by the number of the option of level SOL_SOCKET; `order`, the place
-        /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits.
+        /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits; `peer` and
+        /// `connector`, who made a connection: `pid`, `uid`, `gid`, `groups`.
         case socket
+        /// By the key by which the restore's caller provides it (`--inherit-fd`): what was left outside of the dump.
+        case external
         /// By pid: see ``MemoryTraits``.
         case memory
         /// By the id of a set of System V semaphores: `users`, who operated on each last, 0 for nobody; `undo`, what

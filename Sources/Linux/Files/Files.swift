@@ -72,7 +72,8 @@ public enum Files {
     /// socketpair(2) of Unix sockets, close-on-exec.
     ///
     /// - Parameter type: SOCK_STREAM (1), SOCK_DGRAM (2) or SOCK_SEQPACKET (5), with SOCK_NONBLOCK where wanted.
-    public static func socketPair(type: Int32 = 1) throws(Errno) -> Pair {
+    public static func socketPair(type: Int32 = 1, as other: StandIn? = nil) throws(Errno) -> Pair {
+        if let other { return try other.socketPair(type: type) }
         var ends: (Int32, Int32) = (-1, -1)
         // SOCK_CLOEXEC is O_CLOEXEC by definition.
         let type = UInt(signed: type | O_CLOEXEC)

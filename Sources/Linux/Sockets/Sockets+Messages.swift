@@ -104,12 +104,14 @@ extension Sockets {
 
     /// sendmsg(2) of a whole message, without waiting and without SIGPIPE.
     ///
-    /// - Parameter address: the receiver of a datagram, where the socket is not connected to it.
+    /// - Parameters:
+    ///   - address: the receiver of a datagram, where the socket is not connected to it.
+    ///   - other: who sends it.
     /// - Returns: the bytes sent: fewer than all on a stream whose receiver takes no more.
     /// - Throws: EAGAIN where nothing more fits.
     @discardableResult
     public static func send(
-        _ socket: Int32, _ message: SocketMessage, to address: [UInt8] = []
+        _ socket: Int32, _ message: SocketMessage, to address: [UInt8] = [], as other: StandIn? = nil
     ) throws(Errno) -> Int {
         let (doNotWait, noSignal): (UInt, UInt) = (0x40, 0x4000)
         let control = controlBytes(message)
@@ -129,9 +131,10 @@ extension Sockets {
                         header.name = addressCount == 0 ? 0 : UInt64(address)
                         header.name_length = UInt32(addressCount)
                         return unsafe withUnsafeMutablePointer(to: &header) { header in
-                            outcome(
-                                of: Int(SYS_sendmsg), UInt(signed: socket), UInt(bitPattern: header),
-                                doNotWait | noSignal)
+                            let (number, socket) = (Int(SYS_sendmsg), UInt(signed: socket))
+                            let (message, flags) = (UInt(bitPattern: header), doNotWait | noSignal)
+                            return other?.outcome(of: number, socket, message, flags)
+                                ?? outcome(of: number, socket, message, flags)
                         }
                     }
                 }

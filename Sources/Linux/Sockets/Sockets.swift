@@ -30,13 +30,18 @@ public enum Sockets {
     }
 
     /// connect(2).
-    public static func connect(_ socket: Int32, _ address: [UInt8]) throws(Errno) {
-        _ = try withAddress(ofBytes: address) { outcome(of: Int(SYS_connect), UInt(signed: socket), $0, $1) }.get()
+    public static func connect(_ socket: Int32, _ address: [UInt8], as other: StandIn? = nil) throws(Errno) {
+        _ = try withAddress(ofBytes: address) {
+            other?.outcome(of: Int(SYS_connect), UInt(signed: socket), $0, $1)
+                ?? outcome(of: Int(SYS_connect), UInt(signed: socket), $0, $1)
+        }.get()
     }
 
     /// listen(2).
-    public static func listen(_ socket: Int32, backlog: Int32) throws(Errno) {
-        try call(Int(SYS_listen), UInt(signed: socket), UInt(signed: backlog))
+    public static func listen(_ socket: Int32, backlog: Int32, as other: StandIn? = nil) throws(Errno) {
+        let (socket, backlog) = (UInt(signed: socket), UInt(signed: backlog))
+        _ = try (other?.outcome(of: Int(SYS_listen), socket, backlog) ?? outcome(of: Int(SYS_listen), socket, backlog))
+            .get()
     }
 
     /// accept4(2), close-on-exec.

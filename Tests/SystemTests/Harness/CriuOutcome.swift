@@ -25,6 +25,8 @@ enum CriuOutcome {
         "memory": .carried(but: ["zero in children: flags were"]),
         "sockets": .carried(but: ["TCP options", "UDP options"]),
         "rseq": .carried(but: ["worker "]),
+        // CRIU has pidfds since 4.1.
+        "pidfds": .impossible,
         // The subject asks for what Linux 6.1 does not have.
         "settings": .impossible,
         "seccomp": .impossible,
@@ -44,6 +46,7 @@ enum CriuOutcome {
         "zombies": .carried(but: ["zombie ", "the orphan has lost its parent", "child of a zombie"]),
         "credentials": .refused("Unable to restore capabilities"),
         "unixsockets": .refused("Unsupported scm 2"),
+        "peers": .refused("Unsupported scm 2"),
         "segments": .refused("Can't find sysv shmem"),
         "signals": .refused("Unable to send siginfo"),
     ].merging(thirtyTwoBits) { first, _ in first }
@@ -51,13 +54,14 @@ enum CriuOutcome {
     private static let dumpedByCriu: [String: CriuOutcome] = [
         "credentials": .carried(but: ["credentials of ", "service: ", "locked: ", "mixed: ", "strand "]),
         "events": .refused("Dump eventpoll"),
-        // Not explained yet: from Apus to CRIU it is carried.
-        "locks": .carried(but: ["the child's lock"]),
+        // Its dump does not store the lock of a child through a descriptor that the child has from its parent.
+        "locks": .carried(but: ["the child's lock: 0"]),
         "segments": .refused("doesn't live in IPC ns"),
         "sharing": .refused("Can't make FS id"),
         // CRIU ends its waits, or they are never answered, between its own dump and its own restore too.
         "waits": .impossible,
         "unixsockets": .refused("Control messages in queue"),
+        "peers": .refused("Control messages in queue"),
         "stops": .refused("unsupported stop signal"),
     ].merging(thirtyTwoBits) { first, _ in first }
 
