@@ -130,6 +130,7 @@ struct Survey {
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         addSockets(to: &circumstances)
+        addQueues(to: &circumstances)
         for process in processes {
             for seen in process.descriptors {
                 if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { add(obstacle) }
@@ -166,6 +167,15 @@ struct Survey {
         circumstances.namespaces = TaskIdentities.own
         circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
+    }
+
+    /// Finds who else has the message queues of the tree open.
+    private func addQueues(to circumstances: inout Circumstances) {
+        let queues = processes.flatMap(\.descriptors).filter(PosixQueue.recognises)
+        if queues.isEmpty { return }
+        let inodes = Set(queues.map(\.status.inode))
+        circumstances.queueHolders = QueueHolders.outside(
+            of: circumstances.pids, among: inodes, Set(queues.map(\.link)))
     }
 
     private mutating func addSockets(to circumstances: inout Circumstances) {

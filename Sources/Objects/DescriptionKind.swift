@@ -70,6 +70,8 @@ public struct Circumstances: Sendable {
     public var pipesLeadingOut: Set<UInt64> = []
     /// Named pipes that somebody outside of the tree has open.
     public var namedPipesLeadingOut: Set<[UInt8]> = []
+    /// Processes outside of the tree that have POSIX message queues of it open, by the inode of the queue.
+    public var queueHolders: [UInt64: Int32] = [:]
     /// Which process outside of the tree holds a pipe, by the link of its descriptors; those that were looked for.
     public var outsideHolders: [[UInt8]: Int32] = [:]
     /// The sockets of the tree, and who is at the other end.

@@ -8,6 +8,7 @@ public enum DescriptionKinds {
         Pipe.self,
         NamedPipe.self,
         SharedMemoryFile.self,
+        PosixQueue.self,
         Eventfd.self,
         Epoll.self,
         Timerfd.self,

@@ -15,6 +15,10 @@ public enum DescriptionPlans {
                 .objectUnsupported, "the images have no file \(key)", remedy: "Copy the images again, all of them")
         }
         if let deleted = UnnamedFile.find(key, in: images, mappedAs: mappedAs) { return deleted }
+        if key.type == .reg, let queue = images.supplement[.mqueue, key.id] {
+            let all = images.supplement.keys(of: .mqueue).compactMap { images.supplement[.mqueue, $0] }
+            return try PosixQueueFile(entry.reg, queue, among: all)
+        }
         if let ended = EndedProcessFile.find(key, in: images, mappedAs: mappedAs) { return ended }
         if key.type == .reg, entry.hasReg {
             let process = ProcessFile.process(of: entry.reg.path)

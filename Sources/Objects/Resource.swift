@@ -47,6 +47,11 @@ public final class RestoreSite {
     /// Processes that have ended, by the inodes of their pidfds.
     var endedProcesses: [UInt32: EndedProcess] = [:]
     var segments = SegmentsAtWork()
+    /// POSIX message queues by their inodes at the dump, and those whose names go again, or whose messages come back, if the
+    /// restore fails.
+    var posixQueues: [UInt64: SharedQueue] = [:]
+    var madeQueues: Set<[UInt8]> = []
+    var changedQueues: [[UInt8]: [PosixQueues.Message]] = [:]
     var unixSockets = UnixSocketWorkshop()
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
@@ -72,6 +77,7 @@ public final class RestoreSite {
         endedProcesses = [:]
         segments.leave()
         namedPipes = [:]
+        posixQueues = [:]
         unixSockets = UnixSocketWorkshop()
         listening = []
     }

@@ -217,6 +217,7 @@ extension RestoreSite {
     /// Takes back what outlives Apus and the tasks.
     public func withdraw() {
         segments.withdraw()
+        withdrawQueues()
         givenPipes.withdraw()
     }
 
@@ -224,6 +225,7 @@ extension RestoreSite {
     public func commit() {
         segments.made = []
         segments.forgetSystemV()
+        forgetQueues()
         givenPipes.commit()
     }
 }

@@ -1,9 +1,10 @@
 /*
  * lossy.c KIND: has something that no images carry. spent: a child that has ended and used processor time; overruns: a timer
  * that has overrun; unread: a timer that goes on while its signal waits. system-v, system-v-queue: has used the semaphores, the
- * queue of the subject sysv.
+ * queue of the subject sysv; queue NAME: has a POSIX message queue open.
  */
 #include "subject.h"
+#include <mqueue.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 
@@ -37,7 +38,7 @@ int main(int argc, char **argv)
 	/* Long enough that it does not go off once more after its signal was read. */
 	struct itimerspec often = { .it_value = { .tv_nsec = 1 }, .it_interval = { .tv_nsec = 1000000 } };
 
-	NEED(argc == 2);
+	NEED(argc >= 2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (!strcmp(argv[1], "spent")) {
 		pid_t pid = fork();
@@ -47,6 +48,8 @@ int main(int argc, char **argv)
 			_exit(0);
 		}
 		NEED(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+	} else if (!strcmp(argv[1], "queue")) {
+		NEED(argc == 3 && mq_open(argv[2], O_RDONLY) >= 0);
 	} else if (!strncmp(argv[1], "system-v", 8)) {
 		use_system_v(argv[1][8] == '-');
 	} else {

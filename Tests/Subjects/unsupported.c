@@ -4,6 +4,7 @@
 #include <linux/bpf.h>
 #include <linux/userfaultfd.h>
 #include <arpa/inet.h>
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -148,6 +149,11 @@ static void set_up(const char *kind, const char *folder)
 		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 3) == 0);
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && send(fd, "early", 5, 0) == 5);
+	} else if (!strcmp(kind, "queue-notified")) {
+		/* Which value the signal would bring no interface tells. */
+		snprintf(path, sizeof(path), "/apus-notified-%d", getpid());
+		fd = mq_open(path, O_CREAT | O_RDWR, 0600, NULL);
+		NEED(fd >= 0 && mq_notify(fd, &(struct sigevent){ .sigev_signo = SIGUSR2 }) == 0);
 	} else if (!strcmp(kind, "semaphore-outside")) {
 		/* Holds a semaphore that a process outside of the tree uses, too. */
 		semaphores = semget(IPC_PRIVATE, 2, 0600);

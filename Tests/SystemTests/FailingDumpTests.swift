@@ -80,7 +80,7 @@ struct FailingDumpTests {
         [
             "socket", "socket-outside", "socket-service", "socket-early", "userfaultfd", "linked", "deleted-directory",
             "lock", "pidfd", "namespace", "namespace-open", "namespace-time", "proc-outside", "proc-descriptor",
-            "no-vdso", "semaphore-outside", "traced",
+            "no-vdso", "semaphore-outside", "queue-notified", "traced",
         ] + (hasThreadDescriptors ? ["pidfd-thread"] : [])
 
     /// Those of them that nothing tells of as long as the tree runs.

@@ -46,6 +46,10 @@ public struct Supplement: Sendable, Equatable {
         case semaphores
         /// By the id of a queue of System V messages: its last `sender` and its last `receiver`, 0 for nobody.
         case queue
+        /// By the id of a description of a POSIX message queue: the `inode` that tells one queue from another, its `name` in
+        /// hexadecimal digits, `capacity` and `size` of a message, `uid`, `gid`, whether it is `unlinked`, and its `messages`,
+        /// each with its `priority` and its `bytes`; `left` where others use it and keep them.
+        case mqueue
     }
 
     private var sections: [Section: [String: JSON]] = [:]

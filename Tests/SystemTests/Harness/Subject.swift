@@ -69,6 +69,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "deleted", arguments: ["FOLDER"]),
         Subject(name: "segments"),
         Subject(name: "sysv", renewsChildren: true),
+        Subject(name: "posixipc"),
         Subject(name: "aio"),
         Subject(name: "numa", arguments: ["\(nodes)"]),
         Subject(name: "pkeys"),
