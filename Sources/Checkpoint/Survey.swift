@@ -144,6 +144,7 @@ struct Survey {
             fileLocks: options.fileLocks)
         circumstances.evasiveDevices = options.evasiveDevices
         circumstances.ghostLimit = options.ghostLimit
+        circumstances.namespaces = TaskIdentities.own
         circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
     }

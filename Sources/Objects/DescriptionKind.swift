@@ -58,6 +58,8 @@ public struct Circumstances: Sendable {
     public var sockets = SocketTable()
     /// Datagram sockets may be connected to one outside of the tree (`--ext-unix-sk`).
     public var externalUnixSockets = false
+    /// The numbers that images give the namespaces of the tree.
+    public var namespaces = TaskKobjIdsEntry()
 
     public init(pids: Set<Int32>, shellJob: Bool, external: Set<String>, fileLocks: Bool) {
         self.pids = pids

@@ -13,6 +13,8 @@ public enum DescriptionKinds {
         Timerfd.self,
         Signalfd.self,
         Inotify.self,
+        Pidfd.self,
+        NamespaceFile.self,
         UnixSocket.self,
         InetSocket.self,
         NetlinkSocket.self,

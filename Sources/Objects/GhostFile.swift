@@ -10,7 +10,8 @@ public enum GhostFile {
     /// program has, less than what would surprise by filling a disk.
     public static let usualLimit: UInt64 = 1 << 30
 
-    private static let mark = " (deleted)"
+    /// What a link of `/proc` has at the end of a name that is gone.
+    static let mark = " (deleted)"
 
     /// The name that a file has lost; nil for one that has a name.
     ///
@@ -109,10 +110,19 @@ public struct GhostTable: Sendable {
             known[identity] = id
             items.append(Item(id: id, status: status, place: place))
         }
+        remap(description, to: id, .ghost)
+    }
+
+    /// Records that a description is of a file of `/proc` about a process that has ended.
+    mutating func add(process pid: Int32, description: UInt32) {
+        remap(description, to: UInt32(bitPattern: pid), .procfs)
+    }
+
+    private mutating func remap(_ description: UInt32, to id: UInt32, _ type: RemapType) {
         var remap = RemapFilePathEntry()
         remap.origID = description
         remap.remapID = id
-        remap.remapType = .ghost
+        remap.remapType = type
         remaps.append(remap)
     }
 }

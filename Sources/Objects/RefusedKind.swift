@@ -27,8 +27,6 @@ struct RefusedKind {
     static let all: [RefusedKind] = [
         RefusedKind("a socket other than Unix, TCP, UDP and netlink", closing) { $0.status.kind == .socket },
         RefusedKind("a fanotify queue", link: "anon_inode:[fanotify]", closing),
-        RefusedKind("a pidfd", link: "anon_inode:[pidfd]", closing),
-        RefusedKind("a pidfd", link: "pidfd:", closing),
         RefusedKind(
             "an io_uring", link: "anon_inode:[io_uring]",
             "Run the program with io_uring disabled: what is under way in it cannot be seen"),
@@ -48,11 +46,6 @@ struct RefusedKind {
             "Its content is hidden from the kernel's own eyes, and cannot be carried"),
         RefusedKind(
             "memory of huge pages", link: "/anon_hugepage", "Run the program without explicit huge pages (MAP_HUGETLB)"),
-        RefusedKind("a namespace", closing) { seen in
-            ["mnt:[", "net:[", "pid:[", "uts:[", "ipc:[", "user:[", "cgroup:[", "time:["].contains {
-                seen.linkBegins(with: $0)
-            }
-        },
         RefusedKind("a block device", "Close it before the dump: what the kernel holds of it is not saved") {
             $0.status.kind == .blockDevice
         },

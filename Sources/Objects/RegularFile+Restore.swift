@@ -7,9 +7,15 @@ internal import SystemPackage
 public struct NamedFile: Resource {
     private var entry: RegFileEntry
 
-    /// - Parameter mappedAs: for a file that is only mapped, how the mapping needs it to be opened.
-    public init(_ entry: RegFileEntry, mappedAs: UInt32? = nil) {
+    /// It is about a process that is yet to be made.
+    public let needsProcesses: Bool
+
+    /// - Parameters:
+    ///   - mappedAs: for a file that is only mapped, how the mapping needs it to be opened.
+    ///   - ofProcess: it is a file of `/proc` about a process that the restore makes.
+    public init(_ entry: RegFileEntry, mappedAs: UInt32? = nil, ofProcess: Bool = false) {
         self.entry = entry
+        needsProcesses = ofProcess
         if let mappedAs { self.entry.flags = mappedAs }
     }
 
@@ -32,7 +38,7 @@ public struct NamedFile: Resource {
     }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
-        if site.inherited[key] != nil { return [] }
+        if site.inherited[key] != nil || needsProcesses { return [] }
         let status: FileStatus
         do throws(Errno) { status = try Files.status(of: path) } catch {
             return [

@@ -24,12 +24,10 @@ public enum RegularFile: DescriptionKind {
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if externalName(seen, circumstances) != nil { return nil }
-        let parts = seen.path.components.map(\.string)
-        if parts.count > 1, parts[0] == "proc", let pid = Int32(parts[1]), circumstances.pids.contains(pid) {
-            return Problem(
-                .unsupported, "a file of /proc about a process of the tree cannot be carried yet", object: seen.object,
-                remedy: "Close it in the program before the dump")
+        if let problem = ProcessFile.obstacle(to: seen.path, seen.status, seen.object, circumstances.pids) {
+            return problem
         }
+        if ProcessFile.lostName(seen.path, seen.status) != nil { return nil }
         if let name = GhostFile.lostName(seen.path, seen.status) {
             // A device is whatever leads to its driver, and not content that could be kept.
             if evasiveName(seen, circumstances) != nil { return nil }
@@ -76,6 +74,9 @@ public enum RegularFile: DescriptionKind {
             file.path = FilePath(external)
         } else if let other = evasiveName(seen, descriptions.circumstances) {
             file.path = other
+        } else if let name = ProcessFile.lostName(seen.path, seen.status), let pid = ProcessFile.process(of: name) {
+            file.path = name
+            descriptions.ghosts.add(process: pid, description: file.id)
         } else if let name = GhostFile.lostName(seen.path, seen.status) {
             file.path = name
             let place = ProcessDirectory(seen.pid).path.appending("fd").appending("\(seen.number)")

@@ -12,12 +12,16 @@ public protocol Resource: Sendable, CustomStringConvertible {
     func obstacles(at site: RestoreSite) -> [Problem]
     /// Whether it is to be opened when everything else is open.
     var comesLast: Bool { get }
+    /// Whether the processes of the tree have to be there before it can be opened: these then fetch it from Apus
+    /// (pidfd_getfd(2)), as they cannot inherit it.
+    var needsProcesses: Bool { get }
     /// Opens it.
     func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor
 }
 
 extension Resource {
     public var comesLast: Bool { false }
+    public var needsProcesses: Bool { false }
 }
 
 /// The place where a tree is being restored: what its resources share while they are opened.
@@ -36,6 +40,8 @@ public final class RestoreSite {
     var lateSeals: [(file: SharedFile, seals: UInt32)] = []
     /// Files without a name, by their id in the images.
     var deletedFiles: [UInt32: SharedFile] = [:]
+    /// Processes that have ended, by the inodes of their pidfds.
+    var endedProcesses: [UInt32: EndedProcess] = [:]
     var segments = SegmentsAtWork()
     var unixSockets = UnixSocketWorkshop()
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
@@ -55,6 +61,7 @@ public final class RestoreSite {
         memoryFiles = [:]
         lateSeals = []
         deletedFiles = [:]
+        endedProcesses = [:]
         segments.leave()
         namedPipes = [:]
         unixSockets = UnixSocketWorkshop()

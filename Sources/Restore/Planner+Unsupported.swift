@@ -6,7 +6,9 @@ internal import SystemPackage
 /// State in the images that Apus does not restore yet: named, never skipped.
 extension Planner {
     mutating func refuseWhatWouldBeLost() {
-        for remap in images.remaps where remap.remapType != .ghost || images.ghosts[remap.remapID] == nil {
+        for remap in images.remaps {
+            let hasContent = remap.remapType == .ghost && images.ghosts[remap.remapID] != nil
+            if hasContent || remap.remapType == .procfs { continue }
             let path = images.files.regular(remap.origID)?.path.string
             refuse(
                 remap.remapType == .ghost

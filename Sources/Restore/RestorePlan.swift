@@ -43,6 +43,8 @@ public struct RestorePlan: Sendable {
         public var resource: any Resource
         /// To whom the description sends signals.
         public var owner: FownEntry?
+        /// Opened when all processes have been made, and fetched by those that need it.
+        public var isLate: Bool { resource.needsProcesses }
         /// The id of the description in the images, where it is one.
         public var id: UInt32?
     }

@@ -55,6 +55,14 @@ static int leave_orphan(void *shared)
 	return 0;
 }
 
+static void *waiting_thread(void *number)
+{
+	*(volatile pid_t *)number = (pid_t)syscall(SYS_gettid);
+	while (pause())
+		;
+	return NULL;
+}
+
 static void set_up(const char *kind, const char *folder)
 {
 	char path[300];
@@ -124,7 +132,31 @@ static void set_up(const char *kind, const char *folder)
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(flock(fd, LOCK_EX) == 0);
 	} else if (!strcmp(kind, "pidfd")) {
-		fd = syscall(SYS_pidfd_open, getpid(), 0);
+		/* Of the init of its world, which is outside. */
+		fd = syscall(SYS_pidfd_open, 1, 0);
+	} else if (!strcmp(kind, "pidfd-thread")) {
+		static pthread_t handle;
+		static volatile pid_t number;
+		NEED(pthread_create(&handle, NULL, waiting_thread, (void *)&number) == 0);
+		while (!number)
+			usleep(1000);
+		fd = syscall(SYS_pidfd_open, number, O_EXCL);
+	} else if (!strcmp(kind, "proc-outside")) {
+		fd = open("/proc/1/status", O_RDONLY);
+	} else if (!strcmp(kind, "proc-descriptor")) {
+		fd = open("/proc/self/fdinfo/0", O_RDONLY);
+	} else if (!strcmp(kind, "namespace-open")) {
+		/* Of a process that has ended. */
+		pid_t child;
+		NEED(pipe(pair) == 0);
+		if ((child = fork()) == 0)
+			_exit(unshare(CLONE_NEWUTS) == 0 && write(pair[1], "x", 1) == 1 && pause());
+		NEED(read(pair[0], path, 1) == 1 && close(pair[0]) == 0 && close(pair[1]) == 0);
+		snprintf(path, sizeof(path), "/proc/%d/ns/uts", child);
+		fd = open(path, O_RDONLY);
+		NEED(kill(child, SIGKILL) == 0 && wait(NULL) == child);
+	} else if (!strcmp(kind, "namespace-time")) {
+		fd = open("/proc/self/ns/time", O_RDONLY);
 	} else if (!strncmp(kind, "orphan-", 7)) {
 		/* One that shares something and has been left to init, which is outside. */
 		unsigned long shared = !strcmp(kind, "orphan-memory") ? CLONE_VM : CLONE_FS;

@@ -25,6 +25,8 @@ enum CriuOutcome {
         "memory": .carried(but: ["zero in children: flags were"]),
         "sockets": .carried(but: ["TCP options", "UDP options"]),
         "rseq": .carried(but: ["worker "]),
+        // CRIU has pidfds since 4.1.
+        "pidfds": .impossible,
         // The subject asks for what Linux 6.1 does not have.
         "settings": .impossible,
         "seccomp": .impossible,

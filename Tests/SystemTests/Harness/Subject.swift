@@ -59,6 +59,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "files", arguments: ["FOLDER/files"]),
         Subject(name: "unixsockets", arguments: ["FOLDER/sockets"]),
         Subject(name: "sockets"),
+        Subject(name: "pidfds"),
         Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
         Subject(name: "locks", arguments: ["FOLDER/locks"], options: ["--file-locks"]),
         Subject(name: "devices"),
