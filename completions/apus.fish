@@ -23,9 +23,9 @@ function __apus_parse_tokens -S
         __apus_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'dump'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'evasive-devices' 'ghost-limit=' 'timeout=' 'status-fd=' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'link-remap' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 't/tree=' 'R/leave-running' 's/leave-stopped' 'evasive-devices' 'ghost-limit=' 'timeout=' 'status-fd=' 'h/help'
         case 'restore'
-            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'pid-policy=' 'continue-clocks' 'lsm-profile=' 'dry-run' 'h/help'
+            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'action-script=+' 'external=+' 'l/file-locks' 'link-remap' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'display-stats' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'pid-policy=' 'continue-clocks' 'lsm-profile=' 'dry-run' 'h/help'
         case 'check'
             __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'all' 'h/help'
         case 'show'
@@ -103,6 +103,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump"' -l 'action-script' -d 'Run this script at each stage; may be given several times.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump"' -l 'external' -d 'A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" link-remap' -l 'link-remap' -d 'Give files that have lost a name, and have others, one more, which the restore removes.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus dump" manage-cgroups' -l 'manage-cgroups' -d 'How to treat cgroups; only ignore is built.' -rfka ''
@@ -127,6 +128,7 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'action-script' -d 'Run this script at each stage; may be given several times.' -rF
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore"' -l 'external' -d 'A resource that lies outside of the tree, KEY or KEY:VALUE; may be given several times.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" link-remap' -l 'link-remap' -d 'Give files that have lost a name, and have others, one more, which the restore removes.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus restore" manage-cgroups' -l 'manage-cgroups' -d 'How to treat cgroups; only ignore is built.' -rfka ''

@@ -85,7 +85,7 @@ extension CommandOption {
         .init(
             "ext-unix-sk", "x", .optional("inode"), repetition: .collected, for: engines,
             does: "Allow outside unix sockets"),
-        .init("link-remap", for: engines, status: .notBuilt, does: "Keep deleted files by linking them again"),
+        .init("link-remap", for: engines, does: "Give files that have lost a name, and have others, one more"),
         .init(
             "ghost-limit", nil, .required("size"), for: dumps, does: "The largest deleted file to carry (1G)"),
         .init(

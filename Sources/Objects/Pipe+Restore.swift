@@ -8,7 +8,7 @@ final class PipeEnds {
     private var ends: Files.Pair
     private var taken: Set<Bool> = []
 
-    init(_ content: CheckpointImages.PipeContent?) throws(Problem) {
+    init(_ content: CheckpointImages.PipeContent?, _ packets: PipePackets) throws(Problem) {
         do throws(Errno) {
             ends = try Files.pipe()
             if let capacity = content?.capacity, capacity > 0 {
@@ -17,7 +17,7 @@ final class PipeEnds {
             if let bytes = content?.bytes, !bytes.isEmpty {
                 // More than the pipe holds would block for ever.
                 try Files.setStatusFlags(ends.second.raw, .nonBlocking)
-                try Files.write(ends.second.raw, bytes)
+                try packets.write(bytes, to: ends.second.raw)
                 try Files.setStatusFlags(ends.second.raw, [])
             }
         } catch {
@@ -46,10 +46,13 @@ final class PipeEnds {
 public struct PipeEnd: Resource {
     let entry: PipeEntry
     let content: CheckpointImages.PipeContent?
+    private let packets: PipePackets
 
-    public init(_ entry: PipeEntry, content: CheckpointImages.PipeContent?) {
+    /// - Throws: `image-unsuitable` where the packets are not those of the content.
+    public init(_ entry: PipeEntry, in images: CheckpointImages) throws(Problem) {
         self.entry = entry
-        self.content = content
+        content = images.pipes[entry.pipeID]
+        packets = try PipePackets(of: entry.pipeID, in: images)
     }
 
     private var flags: OpenFlags { OpenFlags(rawValue: Int32(truncatingIfNeeded: entry.flags)) }
@@ -69,7 +72,7 @@ public struct PipeEnd: Resource {
         if let known = site.pipes[entry.pipeID] {
             ends = known
         } else {
-            ends = try PipeEnds(content)
+            ends = try PipeEnds(content, packets)
             site.pipes[entry.pipeID] = ends
         }
         do throws(Errno) {

@@ -208,8 +208,12 @@ extension RestoreSite {
     /// Takes back what outlives Apus and the tasks.
     public func withdraw() { segments.withdraw() }
 
-    /// The tree runs: what was made is its own.
-    public func commit() { segments.made = [] }
+    /// The tree runs: what was made is its own, and what was made for it alone by the dump goes.
+    public func commit() {
+        segments.made = []
+        for path in namesToRemove { try? Files.remove(path) }
+        namesToRemove = []
+    }
 }
 
 extension Problem.Code {

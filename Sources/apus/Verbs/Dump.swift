@@ -73,6 +73,7 @@ extension Dump: Action {
         options.external = reader.external()
         options.statusDescriptor = reader.descriptor("status-fd")
         options.evasiveDevices = reader.flag("evasive-devices")
+        options.linkRemap = reader.flag("link-remap")
         options.ghostLimit = reader.size("ghost-limit") ?? options.ghostLimit
         options.fileLocks = reader.flag("file-locks")
         options.tcpEstablished = reader.flag("tcp-established")

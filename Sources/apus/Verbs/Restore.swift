@@ -102,6 +102,8 @@ extension Restore: Action {
         options.external = reader.external()
         options.inherited = reader.inherited().map { .init(descriptor: $0.descriptor, key: $0.key) }
         options.fileLocks = reader.flag("file-locks")
+        // Images say themselves which files have been given names.
+        _ = reader.flag("link-remap")
         options.tcpEstablished = reader.flag("tcp-established")
         options.externalUnixSockets = reader.flag("ext-unix-sk")
         options.statusDescriptor = reader.descriptor("status-fd")
