@@ -131,7 +131,9 @@ struct DumpSession {
         if !hasThawed { try rings.confirm() }
         let complete = try CompleteImages(directory, deadline)
         clock.mark("commit", logger)
-        return try complete.accepted(by: scripts, root: options.pid)
+        let committed = try complete.accepted(by: scripts, root: options.pid)
+        images.descriptions.links.keep()
+        return committed
     }
 
     /// Lets the tree run on before the dump stands: it is to run on in any case.

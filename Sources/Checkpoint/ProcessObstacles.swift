@@ -76,8 +76,14 @@ enum ProcessObstacles {
         ].compactMap { file, what in
             var object = object
             object.path = file.path.string
+            if file.ghost != nil, what.hasPrefix("the root") {
+                return Problem(
+                    .fileDeleted, "\(what) has been deleted", object: object,
+                    remedy: "Nothing can be found below it any more: end the program")
+            }
             guard
-                var problem = file.obstacle(object, isShared: false, ghostLimit: circumstances.ghostLimit)
+                var problem = file.obstacle(
+                    object, isShared: false, ghostLimit: circumstances.ghostLimit, linking: circumstances.linkRemap)
             else { return nil }
             problem.summary = "\(what): \(problem.summary)"
             return problem

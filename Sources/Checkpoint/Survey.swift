@@ -96,7 +96,7 @@ struct Survey {
 
     /// Looks at processes, several at a time.
     private mutating func look(at pids: [Int32]) {
-        let look = ProcessLook(known, ghostLimit: options.ghostLimit)
+        let look = ProcessLook(known, ghostLimit: options.ghostLimit, linking: options.linkRemap)
         for seen in Workers.map(pids.count, { look.process(pids[$0]) }) {
             if let process = seen.process { processes.append(process) }
             if seen.isAssumed, let process = seen.process { known.assume(process.areas.map(\.area), of: process.pid) }
@@ -164,6 +164,7 @@ struct Survey {
             fileLocks: options.fileLocks)
         circumstances.evasiveDevices = options.evasiveDevices
         circumstances.ghostLimit = options.ghostLimit
+        circumstances.linkRemap = options.linkRemap
         circumstances.namespaces = TaskIdentities.own
         circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances

@@ -60,6 +60,8 @@ public struct Circumstances: Sendable {
     public var fileLocks: Bool
     /// A device may be opened by another name than its own, where that does not lead to it (`--evasive-devices`).
     public var evasiveDevices = false
+    /// Files that have lost a name and have others may be given one more (`--link-remap`).
+    public var linkRemap = false
     /// All descriptors of the tree, by process.
     public var descriptors: [Int32: [SeenDescriptor]] = [:]
     /// The most that is kept of a file without a name, in bytes (`--ghost-limit`).

@@ -1,5 +1,7 @@
 public import Diagnostics
 public import Images
+internal import Linux
+internal import SystemPackage
 
 /// From the kinds of open file description in the images to what opens them: the one place that lists them.
 public enum DescriptionPlans {
@@ -19,6 +21,7 @@ public enum DescriptionPlans {
             let all = images.supplement.keys(of: .mqueue).compactMap { images.supplement[.mqueue, $0] }
             return try PosixQueueFile(entry.reg, queue, among: all)
         }
+        if let linked = LinkedFile.find(key, in: images, mappedAs: mappedAs) { return linked }
         if let ended = EndedProcessFile.find(key, in: images, mappedAs: mappedAs) { return ended }
         if key.type == .reg, entry.hasReg {
             let process = ProcessFile.process(of: entry.reg.path)
@@ -26,14 +29,14 @@ public enum DescriptionPlans {
             return NamedFile(entry.reg, mappedAs: mappedAs, ofProcess: isMember)
         }
         if key.type == .pipe, entry.hasPipe {
-            return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID], images.supplement)
+            return try PipeEnd(entry.pipe, in: images)
         }
         if key.type == .unixsk, entry.hasUsk {
             if let outside = OutsideSocket(entry.usk, images.supplement) { return outside }
             return try UnixSocketEnd(entry.usk, in: images.unixSockets, images.supplement)
         }
         if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {
-            return NamedPipeEnd(entry.fifo, file, content: images.pipes[entry.fifo.pipeID])
+            return try NamedPipeEnd(entry.fifo, file, in: images)
         }
         if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk, images.supplement) }
         if key.type == .netlinksk, entry.hasNlsk { return try NetlinkSocketEnd(entry.nlsk, images.supplement) }
@@ -92,6 +95,26 @@ public enum DescriptionPlans {
         case .pidfd: "a pidfd"
         case .autofsPipe: "an autofs pipe"
         }
+    }
+
+    /// The status flags of a description that tells somebody by a signal that it is ready (O_ASYNC); nil for all others.
+    public static func asynchronousFlags(of key: FileTable.Key, in images: CheckpointImages) -> UInt32? {
+        guard let entry = images.files.entries[key] else { return nil }
+        let flags: UInt32? =
+            switch key.type {
+            case .reg: entry.reg.flags
+            case .pipe: entry.pipe.flags
+            case .tty: entry.tty.flags
+            case .inotify: entry.ify.flags
+            case .fifo: images.files.regular(entry.fifo.regfID)?.flags
+            case .unixsk: entry.usk.flags
+            case .inetsk: entry.isk.flags
+            case .netlinksk: entry.nlsk.flags
+            case .und, .eventfd, .eventpoll, .signalfd, .timerfd, .packetsk, .ctlTty, .fanotify, .ns, .tunf, .ext,
+                .memfd, .bpfmap, .pidfd, .autofsPipe:
+                nil
+            }
+        return flags.flatMap { $0 & UInt32(bitPattern: OpenFlags.async.rawValue) == 0 ? nil : $0 }
     }
 
     /// To whom a description sends signals (F_SETOWN, F_SETSIG), or nil.

@@ -11,6 +11,10 @@ public final class Descriptions {
     public internal(set) var pipeContents: [(entry: PipeDataEntry, payload: [UInt8])] = []
     public internal(set) var fifoContents: [(entry: PipeDataEntry, payload: [UInt8])] = []
     var seenPipes: Set<UInt64> = []
+    /// Pipes, by inode, of which somebody in the tree has an end in packet mode (O_DIRECT of pipe(2)).
+    private(set) lazy var packetPipes = Set(
+        circumstances.descriptors.values.joined().lazy
+            .filter { $0.status.kind == .fifo && $0.info.flags.contains(.direct) }.map(\.status.inode))
     /// Terminals by device (`tty-info.img`).
     public internal(set) var terminals: [TtyInfoEntry] = []
     /// Shared memory, its pages to be stored by who asks.
@@ -28,6 +32,8 @@ public final class Descriptions {
     private(set) var keys: [Int32: [Int32: DescriptionKey]] = [:]
     /// Files without a name, their content to be stored by who asks.
     public internal(set) var ghosts = GhostTable()
+    /// Names that files which had lost one were given.
+    public let links = GivenNames()
     /// Segments of System V shared memory; nil where none was come across.
     public internal(set) var systemV: SystemVMemory?
     /// Semaphores and message queues of System V.

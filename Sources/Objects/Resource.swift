@@ -44,6 +44,8 @@ public final class RestoreSite {
     var lateSeals: [(file: SharedFile, seals: UInt32)] = []
     /// Files without a name, by their id in the images.
     var deletedFiles: [UInt32: SharedFile] = [:]
+    /// Those of them whose first description is yet to be taken.
+    var temporaryFiles: Set<UInt32> = []
     /// Processes that have ended, by the inodes of their pidfds.
     var endedProcesses: [UInt32: EndedProcess] = [:]
     var segments = SegmentsAtWork()
@@ -55,6 +57,8 @@ public final class RestoreSite {
     var unixSockets = UnixSocketWorkshop()
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
+    /// Names that the dump has made for files without one, and that the tree does not need once it runs.
+    var namesToRemove: [FilePath] = []
     /// Names that were made in the file system, and that go again if the restore fails.
     var madeFiles: [FilePath] = []
 
@@ -74,6 +78,7 @@ public final class RestoreSite {
         memoryFiles = [:]
         lateSeals = []
         deletedFiles = [:]
+        temporaryFiles = []
         endedProcesses = [:]
         segments.leave()
         namedPipes = [:]

@@ -221,12 +221,14 @@ extension RestoreSite {
         givenPipes.withdraw()
     }
 
-    /// The tree runs: what was made is its own.
+    /// The tree runs: what was made is its own, and what was made for it alone by the dump goes.
     public func commit() {
         segments.made = []
         segments.forgetSystemV()
         forgetQueues()
         givenPipes.commit()
+        for path in namesToRemove { try? Files.remove(path) }
+        namesToRemove = []
     }
 }
 

@@ -193,10 +193,15 @@ static void set_up(const char *kind, const char *folder)
 		snprintf(other, sizeof(other), "%s.other", path);
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(link(path, other) == 0 && unlink(path) == 0);
-	} else if (!strcmp(kind, "deleted-directory")) {
+	} else if (!strcmp(kind, "linked-pipe")) {
+		char other[320];
+		snprintf(other, sizeof(other), "%s.other", path);
+		NEED(mkfifo(path, 0600) == 0 && (fd = open(path, O_RDWR)) >= 0);
+		NEED(link(path, other) == 0 && unlink(path) == 0);
+	} else if (!strcmp(kind, "deleted-root")) {
 		NEED(mkdir(path, 0700) == 0);
-		fd = open(path, O_RDONLY | O_DIRECTORY);
-		NEED(rmdir(path) == 0);
+		fd = open("/", O_RDONLY | O_DIRECTORY);
+		NEED(chroot(path) == 0 && unlinkat(fd, path + 1, AT_REMOVEDIR) == 0);
 	} else if (!strcmp(kind, "lock")) {
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(flock(fd, LOCK_EX) == 0);

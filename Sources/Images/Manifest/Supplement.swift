@@ -28,6 +28,8 @@ public struct Supplement: Sendable, Equatable {
         case process
         /// By thread id: how a thread runs (`ThreadSettings`).
         case thread
+        /// By the id of a pipe: `packets`, the lengths in bytes of what is queued in packet mode.
+        case pipe
         /// By the id of a pidfd of a process that has ended: `status`, as wait4(2) would tell it.
         case pidfd
         /// By the pid of a process: `exitSignal`, the signal that tells its parent of its end, where it is not SIGCHLD

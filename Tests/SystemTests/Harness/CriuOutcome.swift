@@ -27,6 +27,10 @@ enum CriuOutcome {
         "rseq": .carried(but: ["worker "]),
         // CRIU has pidfds since 4.1.
         "pidfds": .impossible,
+        // Not examined.
+        "nameless": .impossible,
+        "packets": .impossible,
+        "openfiles": .impossible,
         // The subject asks for what Linux 6.1 does not have.
         "settings": .impossible,
         "seccomp": .impossible,
