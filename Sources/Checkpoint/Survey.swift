@@ -108,6 +108,7 @@ struct Survey {
     private mutating func conclude() {
         var circumstances = self.circumstances
         let clocks = self.clocks
+        addTerminals(to: &circumstances)
         let (processes, before) = (self.processes, circumstances)
         obstacles += Workers.map(processes.count) { ProcessObstacles.find(processes[$0], before, clocks) }.joined()
         obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
@@ -152,6 +153,17 @@ struct Survey {
         do throws(Problem) {
             circumstances.sockets = try SocketTable(
                 of: processes.flatMap(\.descriptors), in: circumstances.pids, searchingOutside: isRunning)
+        } catch {
+            obstacles.append(error)
+        }
+    }
+
+    /// Finds the terminals whose masters the tree has; who else has one open is looked for once, while nothing stands still.
+    private mutating func addTerminals(to circumstances: inout Circumstances) {
+        do throws(Problem) {
+            var terminals = try TerminalTable(of: processes.flatMap(\.descriptors))
+            if isRunning { TerminalHolders.mark(&terminals, outside: circumstances.pids) }
+            circumstances.terminals = terminals
         } catch {
             obstacles.append(error)
         }

@@ -38,6 +38,10 @@ public final class RestoreSite {
     var deletedFiles: [UInt32: SharedFile] = [:]
     var segments = SegmentsAtWork()
     var unixSockets = UnixSocketWorkshop()
+    /// Pseudo-terminals, by their numbers.
+    var terminals: [UInt32: OpenTerminal] = [:]
+    /// Those that get hung up, by the ids of the images.
+    var hungUpTerminals: [UInt32: OpenTerminal] = [:]
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
     /// Names that were made in the file system, and that go again if the restore fails.
@@ -59,6 +63,8 @@ public final class RestoreSite {
         namedPipes = [:]
         unixSockets = UnixSocketWorkshop()
         listening = []
+        terminals = [:]
+        hungUpTerminals = [:]
     }
 
     /// Removes the names that were made in the file system for a restore that failed.
@@ -73,6 +79,7 @@ public final class RestoreSite {
     /// - Parameter descriptors: Apus' descriptors of the descriptions, by the ids of the images.
     public func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
         try unixSockets.complete(descriptors)
+        try completeTerminals()
         for late in lateSeals {
             do throws(Errno) { try Files.addSeals(late.file.descriptor.raw, late.seals) } catch {
                 throw Problem(

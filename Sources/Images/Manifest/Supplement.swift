@@ -34,6 +34,8 @@ public struct Supplement: Sendable, Equatable {
         /// By the id of a socket: `options`, numbers by the number of the option of level SOL_SOCKET; `order`, the place
         /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits.
         case socket
+        /// By the id of a pseudo-terminal's master: `closed`, `stopped`, `lines` and `input` (`TerminalQueues`).
+        case terminal
         /// By pid: see ``MemoryTraits``.
         case memory
     }
