@@ -197,6 +197,7 @@ struct DumpImages {
         try directory.write(payloads: descriptions.sockets.packets, as: .socketQueues)
         try directory.write(FileLocks.entries(of: descriptions), as: .fileLocks)
         try directory.write(descriptions.terminals, as: .ttyInfo)
+        try directory.write(descriptions.terminalData(), as: .ttyData)
         try directory.write(descriptions.sharedMemory.inodes, as: .memfdInodes)
         try GhostImages.write(descriptions.ghosts, into: directory)
         try directory.write(

@@ -118,6 +118,7 @@ struct Survey {
     private mutating func conclude() {
         var circumstances = self.circumstances
         let clocks = self.clocks
+        addTerminals(to: &circumstances)
         let (processes, before) = (self.processes, circumstances)
         if isRunning { obstacles += processes.compactMap(ProcessObstacles.tracer) }
         obstacles += Workers.map(processes.count) { ProcessObstacles.find(processes[$0], before, clocks) }.joined()
@@ -183,6 +184,17 @@ struct Survey {
         do throws(Problem) {
             circumstances.sockets = try SocketTable(
                 of: processes.flatMap(\.descriptors), in: circumstances.pids, searchingOutside: isRunning)
+        } catch {
+            obstacles.append(error)
+        }
+    }
+
+    /// Finds the terminals whose masters the tree has; who else has one open is looked for once, while nothing stands still.
+    private mutating func addTerminals(to circumstances: inout Circumstances) {
+        do throws(Problem) {
+            var terminals = try TerminalTable(of: processes.flatMap(\.descriptors))
+            if isRunning { TerminalHolders.mark(&terminals, outside: circumstances.pids) }
+            circumstances.terminals = terminals
         } catch {
             obstacles.append(error)
         }

@@ -78,6 +78,8 @@ public struct Circumstances: Sendable {
     public var outsideHolders: [[UInt8]: Int32] = [:]
     /// The sockets of the tree, and who is at the other end.
     public var sockets = SocketTable()
+    /// The pseudo-terminals whose master is in the tree.
+    public var terminals = TerminalTable()
     /// Datagram sockets may be connected to one outside of the tree (`--ext-unix-sk`).
     public var externalUnixSockets = false
     /// The numbers that images give the namespaces of the tree.

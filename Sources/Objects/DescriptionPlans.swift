@@ -41,7 +41,11 @@ public enum DescriptionPlans {
         if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk, images.supplement) }
         if key.type == .netlinksk, entry.hasNlsk { return try NetlinkSocketEnd(entry.nlsk, images.supplement) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
-            return OutsideTerminal(entry.tty, info: info)
+            if let master = StoredTerminal.master(of: info, in: images) {
+                return try TerminalSide(entry.tty, info, of: master, in: images)
+            }
+            return info.hasTermios
+                ? OutsideTerminal(entry.tty, info: info) : HungUpTerminal(entry: entry.tty, info: info)
         }
         if key.type == .memfd, entry.hasMemfd,
             let inode = images.memfds.first(where: { $0.inodeID == UInt64(entry.memfd.inodeID) })

@@ -17,6 +17,10 @@ public final class Descriptions {
             .filter { $0.status.kind == .fifo && $0.info.flags.contains(.direct) }.map(\.status.inode))
     /// Terminals by device (`tty-info.img`).
     public internal(set) var terminals: [TtyInfoEntry] = []
+    /// What is queued in terminals, by the id of the master and the number of the pair.
+    var terminalQueues: [(master: UInt32, index: UInt32, found: TerminalQueues)] = []
+    /// What is queued in terminals (`tty-data.img`): asked for when all are recorded, and before the supplement.
+    public func terminalData() -> [TtyDataEntry] { TerminalQueues.store(self) }
     /// Shared memory, its pages to be stored by who asks.
     public internal(set) var sharedMemory = SharedMemoryTable()
     /// What the image format has no place for.

@@ -55,6 +55,10 @@ public final class RestoreSite {
     var madeQueues: Set<[UInt8]> = []
     var changedQueues: [[UInt8]: [PosixQueues.Message]] = [:]
     var unixSockets = UnixSocketWorkshop()
+    /// Pseudo-terminals, by their numbers.
+    var terminals: [UInt32: OpenTerminal] = [:]
+    /// Those that get hung up, by the ids of the images.
+    var hungUpTerminals: [UInt32: OpenTerminal] = [:]
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
     /// Names that the dump has made for files without one, and that the tree does not need once it runs.
@@ -85,6 +89,8 @@ public final class RestoreSite {
         posixQueues = [:]
         unixSockets = UnixSocketWorkshop()
         listening = []
+        terminals = [:]
+        hungUpTerminals = [:]
     }
 
     /// Removes the names that were made in the file system for a restore that failed.
@@ -104,6 +110,7 @@ public final class RestoreSite {
         try unixSockets.complete(descriptors)
         try segments.limitQueues()
         try givenPipes.fill()
+        try completeTerminals()
         for late in lateSeals {
             do throws(Errno) { try Files.addSeals(late.file.descriptor.raw, late.seals) } catch {
                 throw Problem(

@@ -76,7 +76,9 @@ extension Planner {
 
     private mutating func noteTerminal(_ entry: FdinfoEntry, _ source: Int32) {
         guard entry.type == .tty, let file = images.files[entry], file.hasTty,
-            let info = images.terminals[file.tty.ttyInfoID], !plan.terminals.contains(where: { $0.info.id == info.id })
+            let info = images.terminals[file.tty.ttyInfoID], info.hasTermios,
+            StoredTerminal.master(of: info, in: images) == nil,
+            !plan.terminals.contains(where: { $0.info.id == info.id })
         else { return }
         plan.terminals.append(.init(descriptor: source, info: info))
         let group = Int32(bitPattern: info.pgrp)

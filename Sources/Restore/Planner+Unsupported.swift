@@ -22,6 +22,7 @@ extension Planner {
                 path: path)
         }
         for (id, data) in images.terminalData where !data.isEmpty {
+            if let info = images.terminals[id], StoredTerminal.master(of: info, in: images) != nil { continue }
             refuse("\(data.count) bytes that wait in terminal \(id)")
         }
         // A dump of Apus has none of these; one of a container by CRIU does.

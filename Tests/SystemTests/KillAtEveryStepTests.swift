@@ -9,7 +9,7 @@ struct KillAtEveryStepTests {
         Subject.all.filter {
             [
                 "registers", "threads", "leaderless", "pipes", "signals", "aio", "sysv", "posixipc", "compat-32",
-                "sharedvm",
+                "sharedvm", "ptys",
             ].contains(
                 $0.name)
         } + [

@@ -41,6 +41,8 @@ public struct Supplement: Sendable, Equatable {
         case socket
         /// By the key by which the restore's caller provides it (`--inherit-fd`): what was left outside of the dump.
         case external
+        /// By the id of a pseudo-terminal's master: `closed`, `stopped`, `lines` and `input` (`TerminalQueues`).
+        case terminal
         /// By pid: see ``MemoryTraits``.
         case memory
         /// By the id of a set of System V semaphores: `users`, who operated on each last, 0 for nobody; `undo`, what

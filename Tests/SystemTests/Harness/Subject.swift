@@ -90,6 +90,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "seccomp"),
         Subject(name: "waits", renewsChildren: true),
         Subject(name: "terminal", terminal: true),
+        Subject(name: "ptys"),
     ]
 
     /// A few of them, for what would take too long with all.
