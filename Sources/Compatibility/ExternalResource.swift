@@ -3,9 +3,9 @@ public import Diagnostics
 /// The keys of `--external`: `TYPE[ID]`, perhaps with `:VALUE` behind (criu(8)).
 public enum ExternalResource {
     /// The kinds that this version can leave outside.
-    static let built = ["file", "tty", "pipe", "pipe:"]
+    static let built = ["file", "tty", "pipe", "pipe:", "unix"]
     /// The kinds that CRIU knows beside them.
-    static let known = ["mnt", "dev", "veth", "macvlan", "unix", "net", "pid"]
+    static let known = ["mnt", "dev", "veth", "macvlan", "net", "pid"]
 
     /// What is wrong with the keys.
     public static func problems(_ keys: [[UInt8]]) -> [Problem] {
@@ -17,9 +17,10 @@ public enum ExternalResource {
             if hasID && known.contains(kind) {
                 return Problem(
                     .optionNotBuilt, "option --external \(key.printable) is not built yet",
-                    remedy: "Only file[MOUNT:INODE], tty[RDEV:DEV] and pipe:[INODE] can be left outside")
+                    remedy: "Only file[MOUNT:INODE], tty[RDEV:DEV], pipe:[INODE] and unix[INODE] can be left outside")
             }
-            return .invalid("--external", key, expected: "file[MOUNT:INODE], tty[RDEV:DEV] or pipe:[INODE]")
+            return .invalid(
+                "--external", key, expected: "file[MOUNT:INODE], tty[RDEV:DEV], pipe:[INODE] or unix[INODE]")
         }
     }
 }
@@ -40,11 +41,11 @@ public struct InheritedDescriptor: Sendable, Equatable {
             return .failure(wrong)
         }
         let key = String(rest.dropFirst())
-        for kind in ["socket[", "mnt[", "net["] where key.hasPrefix(kind) {
+        for kind in ["mnt[", "net["] where key.hasPrefix(kind) {
             return .failure(
                 Problem(
                     .optionNotBuilt, "option --inherit-fd with \(key.printable) is not built yet",
-                    remedy: "Files, pipes and terminals can be inherited"))
+                    remedy: "Files, pipes, Unix sockets and terminals can be inherited"))
         }
         return .success(InheritedDescriptor(descriptor: descriptor, key: key))
     }

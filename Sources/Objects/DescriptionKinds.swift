@@ -15,6 +15,8 @@ public enum DescriptionKinds {
         Inotify.self,
         UnixSocket.self,
         InetSocket.self,
+        RawSocket.self,
+        PacketSocket.self,
         NetlinkSocket.self,
         RegularFile.self,
     ]

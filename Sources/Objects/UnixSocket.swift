@@ -13,7 +13,14 @@ public enum UnixSocket: DescriptionKind {
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         let table = circumstances.sockets
-        if let problem = table.outside(seen) { return problem }
+        if let problem = table.outside(seen) {
+            guard problem.code == .leadsOutside else { return problem }
+            return ExternalUnixSocket.isNamed(seen, circumstances)
+                ? nil : ExternalUnixSocket.withRemedy(problem, seen)
+        }
+        if ExternalUnixSocket.isNamed(seen, circumstances) || ExternalUnixSocket.leadsToJournal(seen, circumstances) {
+            return nil
+        }
         // Closed since: a look at the frozen tree will show all that is left.
         guard let report = table.report(of: seen) else { return nil }
         do throws(Problem) {
@@ -62,14 +69,9 @@ public enum UnixSocket: DescriptionKind {
     static func leadsOutside(_ seen: SeenDescriptor, _ peer: UInt32, _ table: SocketTable) -> Problem {
         let name = table.unix[peer]?.name.map { ", \(UnixSocketFile.text($0))" } ?? ""
         let holder = table.outside[UInt64(peer)].map { " It is open in \(SocketTable.describe($0))" } ?? ""
-        let datagrams =
-            table.unix[peer]?.type == Sockets.datagram
-            ? ". Where it is a service that the restored process can be connected to anew, allow it with --ext-unix-sk"
-            : ""
         return Problem(
             .leadsOutside, "the socket is connected to one outside of the tree (inode \(peer)\(name)).\(holder)",
-            object: seen.object,
-            remedy: "Dump the tree that has both ends, or close the connection before the dump\(datagrams)")
+            object: seen.object, remedy: ExternalUnixSocket.remedy(for: seen, peer: peer, table.unix[peer]))
     }
 
     // MARK: The dump
@@ -91,7 +93,10 @@ public enum UnixSocket: DescriptionKind {
         socket.flags = seen.descriptionFlags
         socket.uflags = 0
         socket.backlog = report.sendQueue
-        socket.peer = table.connecting[report.inode] ?? report.peer ?? 0
+        let isExternal = ExternalUnixSocket.isNamed(seen, descriptions.circumstances)
+        let isLog = !isExternal && ExternalUnixSocket.leadsToJournal(seen, descriptions.circumstances)
+        let peer = isExternal || isLog ? 0 : table.connecting[report.inode] ?? report.peer ?? 0
+        socket.peer = peer
         socket.fown = try descriptions.owner(of: seen, through: own.raw)
         do throws(Errno) {
             socket.opts = try SocketOptions.capture(own.raw, isUnix: true)
@@ -106,13 +111,21 @@ public enum UnixSocket: DescriptionKind {
         try UnixSocketFile(seen, report)?.add(to: &socket)
         add(socket, to: descriptions)
         var supplement = try descriptions.supplement(seen, id, through: own.raw)
-        if let listener = table.connecting[report.inode] {
+        supplement.isExternal = isExternal
+        if isExternal {
+            descriptions.note(
+                loss: "\(seen.object.description): its other end stays outside (--external): without --inherit-fd"
+                    + " 'fd[N]:socket:[\(report.inode)]' it will be closed")
+        }
+        if isLog { supplement.journal = Array(seen.process.utf8) }
+        descriptions.supplement[.socket, id] = supplement.json
+        if let listener = table.connecting[report.inode], !isExternal {
             supplement.connector = StandIn(process: seen.pid)
             supplement.order = table.unix[listener]?.waiting.firstIndex(of: report.inode)
             descriptions.supplement[.socket, id] = supplement.json
         }
         descriptions.sockets.supplements[id] = supplement
-        if let peer = report.peer, peer != 0 { try expect(peer, of: seen, descriptions) }
+        if peer != 0, peer == report.peer { try expect(peer, of: seen, descriptions) }
         descriptions.sockets.unix[report.inode] = id
         descriptions.sockets.unread.append((seen, id))
         return DescriptionKey(.unixsk, id)

@@ -63,4 +63,47 @@ struct SocketNamesTests {
             }
         }
     }
+
+    /// The journal of systemd is connected to anew, and told who is speaking.
+    @Test func theJournal() throws {
+        try withWorld { world in
+            try world.succeed("mount", "-t", "tmpfs", "none", "/run")
+            let running = try RunningSubject(
+                Subject(name: "unsupported", arguments: ["socket-journal", "FOLDER"]), in: world)
+            let refused = try world.dump(running.pid, to: "images")
+            #expect(refused.status == 1 && refused.errors.contains("dump with --ext-unix-sk"), "\(refused)")
+            for round in 1...3 {
+                try world.requireDump(running.pid, to: "images-\(round)", ["--ext-unix-sk"])
+                try world.requireRestore("images-\(round)", ["--ext-unix-sk"])
+                #expect(running.check() == [], "round \(round)")
+            }
+            let expected = String(repeating: "unsupported\n\n6\n1\n0\n0\n0\na line\n", count: 3)
+            #expect(
+                eventually(seconds: 2) { text(world.path("unsupported")) == expected },
+                "\(text(world.path("unsupported")))")
+        }
+    }
+
+    /// One whose other end stays outside comes back without it, or as what takes its place.
+    @Test func anEndThatStaysOutside() throws {
+        try withWorld { world in
+            let running = try RunningSubject(
+                Subject(name: "unsupported", arguments: ["socket-outside", "FOLDER"]), in: world)
+            let inode = lines(world.path("unsupported.out")).first { $0.hasPrefix("socket ") }?.dropFirst(7) ?? ""
+            let refused = try world.dump(running.pid, to: "images")
+            #expect(refused.status == 1 && refused.errors.contains("--external 'unix[\(inode)]'"), "\(refused)")
+            try world.requireDump(running.pid, to: "images", ["--external", "unix[\(inode)]"])
+            #expect(text(world.path("images/dump.log")).contains("its other end stays outside"))
+            try world.requireRestore("images")
+            #expect(text(world.path("images/restore.log")).contains("its other end was outside, and is closed now"))
+            #expect(running.check() == [])
+            world.killAll()
+            try write("", to: world.path("instead"))
+            let script =
+                "exec 9>>'\(world.path("instead"))' && exec '\(Place.apus)' restore -d -D '\(world.path("images"))'"
+                + " --inherit-fd 'fd[9]:socket:[\(inode)]'"
+            try world.succeed("sh", "-c", script)
+            #expect(running.check() == [])
+        }
+    }
 }

@@ -33,7 +33,10 @@ public struct Supplement: Sendable, Equatable {
         case family
         /// By the id of a socket: `options`, numbers by the number of the option of level SOL_SOCKET; `order`, the place
         /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits; `peer` and
-        /// `connector`, who made a connection: `pid`, `uid`, `gid`, `groups`.
+        /// `connector`, who made a connection: `pid`, `uid`, `gid`, `groups`; `levels` and `interfaces`, options of other
+        /// levels, by level and option; `groups`, memberships: `interface`, `address`, `includes`, `sources`; `arrivals`, of
+        /// the datagrams that are queued: `to`, `ttl`, `tos`; `external`, where the other end was outside, and `journal`, as
+        /// what it is logged; `devices`, names of network devices by their numbers.
         case socket
         /// By pid: see ``MemoryTraits``.
         case memory

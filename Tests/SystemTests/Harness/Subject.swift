@@ -60,6 +60,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "unixsockets", arguments: ["FOLDER/sockets"]),
         Subject(name: "peers", arguments: ["FOLDER/peers"]),
         Subject(name: "sockets"),
+        Subject(name: "datagrams"),
         Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
         Subject(name: "locks", arguments: ["FOLDER/locks"], options: ["--file-locks"]),
         Subject(name: "devices"),
