@@ -18,6 +18,8 @@ public enum DescriptionKinds {
         NamespaceFile.self,
         UnixSocket.self,
         InetSocket.self,
+        RawSocket.self,
+        PacketSocket.self,
         NetlinkSocket.self,
         RegularFile.self,
     ]

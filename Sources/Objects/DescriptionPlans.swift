@@ -38,7 +38,12 @@ public enum DescriptionPlans {
         if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {
             return try NamedPipeEnd(entry.fifo, file, in: images)
         }
-        if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk, images.supplement) }
+        if key.type == .inetsk, entry.hasIsk {
+            if RawSocketEnd.recognises(entry.isk) { return try RawSocketEnd(entry.isk, images.supplement) }
+            return try InetSocketEnd(
+                entry.isk, images.supplement, images.unixSockets.packets[entry.isk.id] ?? [])
+        }
+        if key.type == .packetsk, entry.hasPsk { return try PacketSocketEnd(entry.psk, images.supplement) }
         if key.type == .netlinksk, entry.hasNlsk { return try NetlinkSocketEnd(entry.nlsk, images.supplement) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
             if let master = StoredTerminal.master(of: info, in: images) {
@@ -139,7 +144,8 @@ public enum DescriptionPlans {
             case .unixsk: entry.usk.fown
             case .inetsk: entry.isk.fown
             case .netlinksk: entry.nlsk.fown
-            case .und, .packetsk, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
+            case .packetsk: entry.psk.fown
+            case .und, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
                 .pidfd, .autofsPipe:
                 nil
             }

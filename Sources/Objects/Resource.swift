@@ -67,7 +67,18 @@ public final class RestoreSite {
     var madeFiles: [FilePath] = []
 
     /// What the tree has to do without on this host, in words.
-    public var losses: [String] { unixSockets.losses.sorted() }
+    public var losses: [String] { unixSockets.losses.sorted() + lostDatagrams }
+    private var lostDatagrams: [String] = []
+
+    /// Fills the queue of a socket; what cannot be delivered on this host is lost, as datagrams may be.
+    func deliver(_ queued: DatagramDelivery, to socket: Int32, _ name: String) throws(Errno) {
+        let missing = try queued.fill(socket)
+        if missing > 0 {
+            lostDatagrams.append(
+                "\(name): \(missing) of the \(queued.messages.count) datagrams that waited in it are lost: they cannot be"
+                    + " delivered over the loopback device of this host (ip link set lo up; rules of nftables)")
+        }
+    }
 
     public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
         self.images = images
@@ -88,6 +99,7 @@ public final class RestoreSite {
         namedPipes = [:]
         posixQueues = [:]
         unixSockets = UnixSocketWorkshop()
+        lostDatagrams = []
         listening = []
         terminals = [:]
         hungUpTerminals = [:]

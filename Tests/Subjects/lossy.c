@@ -1,12 +1,15 @@
 /*
  * lossy.c KIND: has something that no images carry. spent: a child that has ended and used processor time; overruns: a timer
  * that has overrun; unread: a timer that goes on while its signal waits. system-v, system-v-queue: has used the semaphores, the
- * queue of the subject sysv; queue NAME: has a POSIX message queue open.
+ * queue of the subject sysv; queue NAME: has a POSIX message queue open; refused: a UDP socket with an error; packets: a raw
+ * socket with packets.
  */
 #include "subject.h"
+#include <arpa/inet.h>
 #include <mqueue.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
+#include <sys/socket.h>
 
 #define KEY 0x41507100
 
@@ -29,6 +32,27 @@ static void use_time(void)
 	while (now.tv_sec == 0 && now.tv_nsec < 60000000);
 }
 
+/* A port where nobody listens; the answer takes no time on the loopback device. */
+static void send_to_nobody(void)
+{
+	struct sockaddr_in name = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, "" };
+	socklen_t n = sizeof(name);
+	int port = socket(AF_INET, SOCK_DGRAM, 0), fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	NEED(bind(port, (void *)&name, n) == 0 && getsockname(port, (void *)&name, &n) == 0 && close(port) == 0);
+	NEED(connect(fd, (void *)&name, n) == 0 && send(fd, "x", 1, 0) == 1);
+}
+
+/* A request of ICMP to itself, and the kernel's answer. */
+static void receive_packets(void)
+{
+	struct sockaddr_in name = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, "" };
+	unsigned char request[8] = { 8, 0, 0xf7, 0xff };
+	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+
+	NEED(sendto(fd, request, sizeof(request), 0, (void *)&name, sizeof(name)) == sizeof(request));
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t set = set_of(SIGRTMIN, 0);
@@ -40,7 +64,11 @@ int main(int argc, char **argv)
 
 	NEED(argc >= 2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	if (!strcmp(argv[1], "spent")) {
+	if (!strcmp(argv[1], "refused")) {
+		send_to_nobody();
+	} else if (!strcmp(argv[1], "packets")) {
+		receive_packets();
+	} else if (!strcmp(argv[1], "spent")) {
 		pid_t pid = fork();
 
 		if (pid == 0) {

@@ -110,7 +110,7 @@ struct FailingDumpTests {
         ("vsock", "family 40 (virtual machine and its host (vsock)), type SOCK_STREAM (1) and protocol 0"),
         ("mptcp", "family 2 (MPTCP), type SOCK_STREAM (1) and protocol 262"),
         ("xdp", "family 44 (express data path (AF_XDP)), type SOCK_RAW (3)"),
-        ("extended-filter", "SO_ATTACH_BPF"),
+        ("extended-filter", "SO_ATTACH_BPF"), ("corked", "UDP_CORK"),
     ])
     func aSocketThatCannotBeCarried(_ kind: String, _ named: String) throws {
         try withWorld { world in

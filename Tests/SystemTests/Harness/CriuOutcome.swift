@@ -51,6 +51,8 @@ enum CriuOutcome {
         "credentials": .refused("Unable to restore capabilities"),
         "unixsockets": .refused("Unsupported scm 2"),
         "peers": .refused("Unsupported scm 2"),
+        // Not examined yet.
+        "datagrams": .impossible,
         "segments": .refused("Can't find sysv shmem"),
         "signals": .refused("Unable to send siginfo"),
     ].merging(thirtyTwoBits) { first, _ in first }
@@ -66,6 +68,8 @@ enum CriuOutcome {
         "waits": .impossible,
         "unixsockets": .refused("Control messages in queue"),
         "peers": .refused("Control messages in queue"),
+        // Not examined yet.
+        "datagrams": .impossible,
         "stops": .refused("unsupported stop signal"),
     ].merging(thirtyTwoBits) { first, _ in first }
 

@@ -61,6 +61,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "peers", arguments: ["FOLDER/peers"]),
         Subject(name: "sockets"),
         Subject(name: "pidfds"),
+        Subject(name: "datagrams"),
         Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
         Subject(name: "locks", arguments: ["FOLDER/locks"], options: ["--file-locks"]),
         Subject(name: "leases", arguments: ["FOLDER/leases"], options: ["--file-locks"]),
