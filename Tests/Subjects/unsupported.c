@@ -347,7 +347,9 @@ static void set_up(const char *kind, const char *folder)
 static void check(void)
 {
 	CHECK(fcntl(fd, F_GETFD) >= 0, "the object is gone");
-static int fd = -1, talks, writes, semaphores = -1;
+	CHECK(semaphores < 0 || semctl(semaphores, 0, GETVAL) == 0, "the semaphore is free");
+	if (writes)
+		CHECK(write(fd, "a line\n", 7) == 7, "nobody listens: %s", strerror(errno));
 	if (talks)
 		CHECK(send(fd, "hello", 5, 0) == 5, "the service is gone: %s", strerror(errno));
 }
