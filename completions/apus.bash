@@ -186,7 +186,7 @@ _apus() {
 
 _apus_dump() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --evasive-devices -R --leave-running -s --leave-stopped -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established -x --ext-unix-sk --evasive-devices -R --leave-running -s --leave-stopped -h --help)
     repeating_options=(--action-script --external)
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --ghost-limit -t --tree --timeout --status-fd)
     __apus_offer_flags_options 0
@@ -239,7 +239,7 @@ _apus_dump() {
 
 _apus_restore() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established -x --ext-unix-sk -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
     repeating_options=(--action-script --external --inherit-fd)
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile --pid-policy --lsm-profile)
     __apus_offer_flags_options -1
@@ -371,7 +371,7 @@ _apus_show() {
 
 _apus_explain() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --evasive-devices -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established -x --ext-unix-sk --evasive-devices -h --help)
     repeating_options=(--external)
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --ghost-limit -t --tree)
     __apus_offer_flags_options 1

@@ -347,7 +347,8 @@ static void set_up(const char *kind, const char *folder)
 static void check(void)
 {
 	CHECK(fcntl(fd, F_GETFD) >= 0, "the object is gone");
-	CHECK(semaphores < 0 || semctl(semaphores, 0, GETVAL) == 0, "the semaphore is free");
+	if (semaphores >= 0)
+		CHECK(semctl(semaphores, 0, GETVAL) == 0 && semctl(semaphores, 1, GETVAL) == 1, "the semaphores have changed");
 	if (writes)
 		CHECK(write(fd, "a line\n", 7) == 7, "nobody listens: %s", strerror(errno));
 	if (talks)
