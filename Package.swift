@@ -85,7 +85,9 @@ let package = Package(
             name: "MemoryTests",
             dependencies: ["Memory", "Images", "Linux", "Tracing", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
-            name: "CheckpointTests", dependencies: ["Checkpoint", "Memory", "Images", "Linux"], swiftSettings: strict),
+            name: "CheckpointTests",
+            dependencies: ["Checkpoint", "Memory", "Objects", "Images", "Linux", "Diagnostics"],
+            swiftSettings: strict),
         .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(

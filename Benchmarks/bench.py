@@ -130,7 +130,7 @@ class Bench:
         self.start(kind, number)
         try:
             for _ in range(runs or self.runs):
-                row = {}
+                row = {"explain": self.run("explain", str(self.root))[0]}
                 self.clear()
                 self.warm(mebibytes)
                 row["left running"], row["frozen, left running"], live = self.dump("--leave-running")
@@ -250,7 +250,7 @@ def collect(bench, quick):
     return results
 
 
-COLUMNS = ["dump", "frozen", "left running", "frozen, left running", "restore"]
+COLUMNS = ["explain", "dump", "frozen", "left running", "frozen, left running", "restore"]
 # What a dump and a restore are held against; the rest is shown.
 LIMITS = {
     "memory": ("write", "read", ["fork", "copy", "touch"]),

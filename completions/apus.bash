@@ -173,22 +173,22 @@ _apus() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    dump|restore|check|show|help)
+    dump|restore|check|show|explain|help)
         # Offer subcommand argument completions
         "_apus_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'dump restore check show help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'dump restore check show explain help' -- "${cur}"))
         ;;
     esac
 }
 
 _apus_dump() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -R --leave-running -s --leave-stopped --evasive-devices -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --evasive-devices -R --leave-running -s --leave-stopped -h --help)
     repeating_options=(--action-script --external)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups -t --tree --ghost-limit --timeout --status-fd)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --ghost-limit -t --tree --timeout --status-fd)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -222,10 +222,10 @@ _apus_dump() {
     '--manage-cgroups')
         return
         ;;
-    '-t'|'--tree')
+    '--ghost-limit')
         return
         ;;
-    '--ghost-limit')
+    '-t'|'--tree')
         return
         ;;
     '--timeout')
@@ -239,7 +239,7 @@ _apus_dump() {
 
 _apus_restore() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --display-stats -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
     repeating_options=(--action-script --external --inherit-fd)
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile --pid-policy --lsm-profile)
     __apus_offer_flags_options -1
@@ -364,6 +364,49 @@ _apus_show() {
     case "${positional_number}" in
     1)
         __apus_add_completions -f
+        return
+        ;;
+    esac
+}
+
+_apus_explain() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --tcp-established -x --ext-unix-sk --evasive-devices -h --help)
+    repeating_options=(--external)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --ghost-limit -t --tree)
+    __apus_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--external')
+        return
+        ;;
+    '--manage-cgroups')
+        return
+        ;;
+    '--ghost-limit')
+        return
+        ;;
+    '-t'|'--tree')
         return
         ;;
     esac

@@ -24,6 +24,9 @@ perl perl-base
 xz xz-utils
 sqlite3 sqlite3
 redis-server redis-server
+nginx nginx-light
+curl curl
+pg_ctlcluster postgresql
 stress-ng stress-ng
 '
 missing=
@@ -61,7 +64,7 @@ done <<<"$wishes"
 if [ -n "$missing" ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 	echo "installing for the tests of real programs:$missing"
 	apt-get update -qq || true
-	# RUNLEVEL keeps the package of redis from starting a server.
+	# RUNLEVEL keeps the packages from starting servers.
 	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing ||
 		echo "some could not be installed; their tests are skipped" >&2
 fi

@@ -200,6 +200,9 @@ struct DumpImages {
         try directory.write(
             descriptions.systemV?.items.map(\.entry) ?? [], as: .ipcSharedMemory,
             id: UInt64(TaskIdentities.own.ipcNsID))
+        try directory.write(
+            semaphores: descriptions.systemVRecords.semaphores, namespace: TaskIdentities.own.ipcNsID)
+        try directory.write(queues: descriptions.systemVRecords.queues, namespace: TaskIdentities.own.ipcNsID)
         var seccomp = SeccompEntry()
         seccomp.seccompFilters = seccompFilters.entries
         try directory.write([seccomp], as: .seccomp)

@@ -43,9 +43,9 @@ struct DumpSession {
         // Started while the tree runs: most trees belong to one user.
         let domains = LandlockDomains(treeFrom: options.pid)
         clock.mark("survey", logger)
-        waits = ObservedWaits(running.processes)
+        waits = ObservedWaits(running.first.processes)
         clock.mark("waits", logger)
-        let still = try StillTree(options, deadline, running.known, strangers: running.strangers)
+        let still = try StillTree(options, deadline, running.known, strangers: running.first.strangers)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
         if still.retries > 0 {
@@ -92,6 +92,9 @@ struct DumpSession {
         let (tree, survey) = (still.tree, still.survey)
         try Problems.throwIfAny(survey.obstacles)
         survey.processes.forEach { Losses.report($0, logger) }
+        survey.uselessKeys.forEach {
+            logger.warning("--external \($0) has no effect: nothing in the tree is called so")
+        }
         var rings = try RingWatch(survey.processes)
         try rings.settle(deadline)
         clock.mark("second survey", logger)
@@ -146,6 +149,8 @@ struct DumpSession {
         let ids = try identities(tree, survey)
         let memories = CommonMemory(tree, ids)
         var keyrings = KeyringLosses()
+        var queues = PosixQueueContents(images.descriptions.circumstances)
+        var systemV = SystemVUse(of: survey.processes.map { ($0.pid, $0.threads) })
         for ((process, surveyed), ids) in zip(zip(tree.processes, survey.processes), ids) {
             try Cancellation.check()
             if process !== tree.root { ExitSignal.capture(surveyed.pid, surveyed.stat, into: images.descriptions) }
@@ -154,13 +159,17 @@ struct DumpSession {
                 continue
             }
             let captured = try ProcessCapture(
-                process: process, surveyed: surveyed, memories: memories, waits: waits, deadline: deadline
-            ).run(&images.seccompFilters, &twins, domains)
+                process: process, surveyed: surveyed, memories: memories, waits: waits, sets: systemV.sets,
+                deadline: deadline
+            ).run(&images.seccompFilters, &twins, domains, &queues)
+            images.descriptions.take(queues)
+            try systemV.add(captured.undo, surveyed.object)
             statistics.roundTrips += UInt64(captured.roundTrips)
             keyrings.add(captured, surveyed.object)
             captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
             try images.write(captured, surveyed, ids, memoryOf: memories.owner(of: surveyed.pid))
         }
+        try images.descriptions.capture(systemV)
         (images.descriptions.losses + domains.doubts + keyrings.texts).forEach { logger.warning("\($0)") }
     }
 

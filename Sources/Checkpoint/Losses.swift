@@ -44,7 +44,7 @@ enum Losses {
         return found
     }
 
-    private static func find(_ process: SurveyedProcess) -> [String] {
+    static func find(_ process: SurveyedProcess) -> [String] {
         var found: [String] = []
         if process.isZombie {
             let dumpedCore = process.stat.exitCode & 0x7f != 0 && process.stat.exitCode & 0x80 != 0

@@ -9,7 +9,7 @@ internal import Tracing
 enum MemoryObstacles {
     /// - Parameter isRunning: nothing stands still yet, and there is the time to look at all other processes.
     static func find(_ processes: [SurveyedProcess], isRunning: Bool) -> [Problem] {
-        segments(processes) + rings(processes) + (isRunning ? sharedOutside(processes) : [])
+        segments(processes, isRunning: isRunning) + rings(processes) + (isRunning ? sharedOutside(processes) : [])
     }
 
     // MARK: Shared memory without a name
@@ -83,7 +83,9 @@ enum MemoryObstacles {
 
     // MARK: Segments
 
-    private static func segments(_ processes: [SurveyedProcess]) -> [Problem] {
+    /// - Parameter isRunning: children that have come since the tree was listed are attached, too. So what the kernel counts
+    ///   means something only where somebody outside is seen to have the segment; the frozen tree is counted.
+    private static func segments(_ processes: [SurveyedProcess], isRunning: Bool) -> [Problem] {
         var memories = SharingIDs(.memory, first: 1)
         // Processes with one memory have it attached once.
         let owners = processes.filter { process in
@@ -94,7 +96,10 @@ enum MemoryObstacles {
         }
         if mappings.isEmpty { return [] }
         do throws(ProcfsError) {
-            return SystemVMemory.obstacles(to: mappings, among: try Procfs.live.sharedSegments())
+            let found = SystemVMemory.obstacles(to: mappings, among: try Procfs.live.sharedSegments())
+            if found.isEmpty || !isRunning { return found.map(\.problem) }
+            let outside = segmentsOutside(of: Set(processes.map(\.pid)))
+            return found.filter { outside.contains($0.id) }.map(\.problem)
         } catch {
             return [
                 Problem(
@@ -102,6 +107,19 @@ enum MemoryObstacles {
                     object: mappings[0].object, remedy: "Mount the /proc of this host")
             ]
         }
+    }
+}
+
+extension MemoryObstacles {
+    /// The segments that processes which do not come from these have attached.
+    private static func segmentsOutside(of pids: Set<Int32>) -> Set<UInt64> {
+        var found: Set<UInt64> = []
+        for pid in (try? Procfs.live.processes()) ?? [] where !pids.contains(pid) {
+            // What has ended meanwhile has nothing attached.
+            let attached = ((try? ProcessDirectory(pid).maps()) ?? []).filter(\.isSegment).map(\.inode)
+            if !attached.isEmpty, !Descent.leads(to: pid, from: pids) { found.formUnion(attached) }
+        }
+        return found
     }
 }
 

@@ -30,6 +30,8 @@ struct CapturedProcess {
     var session: Keyrings.Session?
     /// What is left of waits, by thread.
     var waits: [(tid: Int32, wait: InterruptedWait)] = []
+    /// What it adds to semaphores at its end.
+    var undo: [SemaphoreUndo] = []
     /// What images have no place for and a restored process does without.
     var losses: [String] = []
 }
@@ -39,6 +41,8 @@ struct ProcessCapture {
     let process: FrozenProcess
     let surveyed: SurveyedProcess
     let memories: CommonMemory
+    /// The sets of semaphores that it may have to adjust at its end.
+    let sets: [(id: Int32, count: Int)]
     let deadline: Deadline
     /// How long threads have waited in their system calls, by thread, where that is known.
     private let waited: [Int32: UInt64]
@@ -46,11 +50,12 @@ struct ProcessCapture {
     /// - Parameter waits: as they were before the freeze.
     init(
         process: FrozenProcess, surveyed: SurveyedProcess, memories: CommonMemory, waits: ObservedWaits,
-        deadline: Deadline
+        sets: [(id: Int32, count: Int)], deadline: Deadline
     ) {
         self.process = process
         self.surveyed = surveyed
         self.memories = memories
+        self.sets = sets
         self.deadline = deadline
         var waited: [Int32: UInt64] = [:]
         for thread in process.threads { waited[thread.tid] = waits.waited(thread) }
@@ -61,13 +66,16 @@ struct ProcessCapture {
     ///   - filters: where seccomp filters are recorded.
     ///   - twins: where it gets its twin, if it is to have one.
     ///   - domains: what is known of users whose processes are asked about Landlock.
+    ///   - queues: what is found in POSIX message queues.
     /// - Throws: the process is as it was then.
     func run(
-        _ filters: inout SeccompFilters, _ twins: inout Twins, _ domains: LandlockDomains
+        _ filters: inout SeccompFilters, _ twins: inout Twins, _ domains: LandlockDomains,
+        _ queues: inout PosixQueueContents
     ) throws(Problem) -> CapturedProcess {
         try refuseDispatch()
         try suspendFilters()
         try ProtectionKeys.refuseDenied(process, surveyed)
+        try PortPermissions.refuse(process, surveyed)
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
         let control = try RemoteControl(
             process, sharingMemoryWith: memories.others(process.pid),
@@ -75,6 +83,7 @@ struct ProcessCapture {
         do throws(Problem) {
             let (answers, futureLocks) = try Processes.urgently { () throws(Problem) in
                 let answers = try ask(control, domains)
+                try queues.read(surveyed.descriptors, control.run)
                 let futureLocks = try MemoryTraitsCapture.futureLocks(surveyed)
                 try twins.add(
                     control, isSubreaper: answers.attributes.isSubreaper, memoryOf: memories.owner(of: process.pid))
@@ -91,6 +100,7 @@ struct ProcessCapture {
             captured.deadRings = answers.deadRings
             captured.policies = answers.policies
             captured.protectionKeys = answers.protectionKeys
+            captured.undo = answers.undo
             return captured
         } catch {
             // Closing the channel is the way out where this fails too.
@@ -113,6 +123,7 @@ struct ProcessCapture {
         var deadRings: Set<UInt64> = []
         var policies = MemoryPolicies()
         var protectionKeys: [Int] = []
+        var undo: [SemaphoreUndo] = []
     }
 
     /// One batch for all that concerns the process and its leader; one for each other thread.
@@ -143,6 +154,7 @@ struct ProcessCapture {
             answers.session = session.question.answer(try control.collect(ofChild: session.calls))
         }
         try answers.policies.complete(policies.answer(result), asked, control)
+        answers.undo = try SemaphoreUndo.find(in: sets, of: process.pid, control.run)
         try judge(answers.threads[0].landlock, status, process.threads[0], control, domains)
         for thread in process.threads.dropFirst() {
             let status = try self.status(of: thread)
@@ -194,7 +206,8 @@ struct ProcessCapture {
         var waits: [(tid: Int32, wait: InterruptedWait)] = []
         for (index, thread) in process.threads.enumerated() {
             let capture = ThreadCapture(
-                thread: thread, process: surveyed.name, memory: control.memory, attributes: answers.threads[index],
+                thread: thread, process: surveyed.name, eye: process.eye, memory: control.memory,
+                attributes: answers.threads[index],
                 status: answers.status[index], actions: answers.actions,
                 seen: thread.tid == surveyed.pid ? surveyed.stat : nil)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)

@@ -2,6 +2,7 @@ internal import Diagnostics
 internal import Linux
 internal import Objects
 internal import SystemPackage
+internal import Tracing
 
 /// What a process itself has against being carried, beside its memory and its descriptors.
 enum ProcessObstacles {
@@ -26,6 +27,16 @@ enum ProcessObstacles {
                     remedy: "Dump and restore with --shell-job: the terminal of the restore then takes its place"))
         }
         return found
+    }
+
+    /// Another program that traces it, which ptrace(2) allows to one alone: asked while Apus does not trace it itself.
+    static func tracer(of process: SurveyedProcess) -> Problem? {
+        let tracer = process.status.tracer
+        guard tracer != 0 else { return nil }
+        let name = (try? ProcessDirectory(tracer).name()).map { " (\(String(decoding: $0, as: UTF8.self)))" } ?? ""
+        return Problem(
+            .alreadyTraced, "process \(tracer)\(name) traces it already", object: process.object,
+            remedy: "End the debugger or tracer \(tracer), then try again")
     }
 
     private static func refusal(_ process: SurveyedProcess, _ summary: String, _ remedy: String) -> Problem {

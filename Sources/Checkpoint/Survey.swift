@@ -14,8 +14,10 @@ struct Survey {
     /// Everything that stands in the way.
     private(set) var obstacles: [Problem] = []
 
-    private let options: DumpOptions
+    private var options: DumpOptions
     private var isRunning = false
+    /// What stood in the way already when the processes were looked at.
+    private var seenObstacles: [Problem] = []
     /// What is known of mappings from before the freeze.
     private(set) var known = KnownMappings()
     /// Processes outside of the tree that have nothing in common with it.
@@ -29,15 +31,13 @@ struct Survey {
     /// Processes come and go, and a look at one that is just ending or calling execve(2) shows things that are not so:
     /// what is not seen again each time was nothing. Whatever is missed here is found on the frozen tree.
     ///
-    /// - Returns: the obstacles, what need not be looked at again on the frozen tree, and what was seen.
+    /// - Returns: the obstacles that last, what is known of mappings for the frozen tree, and the first look.
     static func running(
         from root: Int32, _ options: DumpOptions
-    ) throws(Problem) -> (
-        obstacles: [Problem], known: KnownMappings, strangers: Set<Int32>, processes: [SurveyedProcess]
-    ) {
+    ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings, first: Survey) {
         let first = try Survey(runningFrom: root, options)
         let known = options.finally == .run ? KnownMappings(first.processes) : KnownMappings()
-        if first.obstacles.isEmpty { return ([], known, first.strangers, first.processes) }
+        if first.obstacles.isEmpty { return ([], known, first) }
         var obstacles = first.obstacles
         var pause = Self.pause
         while true {
@@ -47,7 +47,7 @@ struct Survey {
             // what is under way for a moment is waited for, a while longer than a moment.
             let isPassing = obstacles.allSatisfy { $0.code == .underWay }
             let longest = isPassing ? Self.longestPause : Self.briefPause
-            if obstacles.isEmpty || pause > longest { return (obstacles, known, first.strangers, first.processes) }
+            if obstacles.isEmpty || pause > longest { return (obstacles, known, first) }
             usleep(pause)
             pause *= 2
         }
@@ -56,7 +56,7 @@ struct Survey {
     /// In microseconds.
     private static let (pause, briefPause, longestPause): (UInt32, UInt32, UInt32) = (5_000, 10_000, 80_000)
 
-    private init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
+    init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
         self.options = options
         isRunning = true
         try RootObstacles.check(root)
@@ -102,6 +102,16 @@ struct Survey {
             if seen.isAssumed, let process = seen.process { known.assume(process.areas.map(\.area), of: process.pid) }
             obstacles += seen.obstacles
         }
+        seenObstacles = obstacles
+    }
+
+    /// What would stand in the way with other options, as far as they do not concern files without a name.
+    func obstacles(with options: DumpOptions) -> [Problem] {
+        var other = self
+        other.options = options
+        other.obstacles = seenObstacles
+        other.conclude()
+        return other.obstacles
     }
 
     /// What the processes and what they hold have against being carried.
@@ -109,15 +119,18 @@ struct Survey {
         var circumstances = self.circumstances
         let clocks = self.clocks
         let (processes, before) = (self.processes, circumstances)
+        if isRunning { obstacles += processes.compactMap(ProcessObstacles.tracer) }
         obstacles += Workers.map(processes.count) { ProcessObstacles.find(processes[$0], before, clocks) }.joined()
         obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
         let outside = OutsideSharers(processes, known: strangers)
         obstacles += outside.found
         strangers.formUnion(outside.seen)
         obstacles += MemoryObstacles.find(processes, isRunning: isRunning)
+        obstacles += LockObstacles.find(processes, areCarried: options.fileLocks)
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         addSockets(to: &circumstances)
+        addQueues(to: &circumstances)
         for process in processes {
             for seen in process.descriptors {
                 if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { add(obstacle) }
@@ -135,6 +148,13 @@ struct Survey {
         if !isKnown { obstacles.append(obstacle) }
     }
 
+    /// What of `--external` names nothing in the tree.
+    var uselessKeys: [String] {
+        let keys = Set(
+            processes.flatMap(\.descriptors).compactMap { DescriptionKinds.kind(of: $0)?.externalKey(of: $0) })
+        return options.external.filter { !keys.contains($0) }
+    }
+
     /// What the recognition of descriptors was decided by.
     private(set) var finalCircumstances: Circumstances?
 
@@ -144,8 +164,18 @@ struct Survey {
             fileLocks: options.fileLocks)
         circumstances.evasiveDevices = options.evasiveDevices
         circumstances.ghostLimit = options.ghostLimit
+        circumstances.namespaces = TaskIdentities.own
         circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
+    }
+
+    /// Finds who else has the message queues of the tree open.
+    private func addQueues(to circumstances: inout Circumstances) {
+        let queues = processes.flatMap(\.descriptors).filter(PosixQueue.recognises)
+        if queues.isEmpty { return }
+        let inodes = Set(queues.map(\.status.inode))
+        circumstances.queueHolders = QueueHolders.outside(
+            of: circumstances.pids, among: inodes, Set(queues.map(\.link)))
     }
 
     private mutating func addSockets(to circumstances: inout Circumstances) {
@@ -166,13 +196,14 @@ struct Survey {
                 holders[seen.status.inode] = seen
             }
         }
-        let named = Set(processes.flatMap(\.descriptors).filter(NamedPipe.recognises).map(\.link))
-        if isRunning && !named.isEmpty {
-            circumstances.namedPipesLeadingOut = PipeHolders.outside(of: circumstances.pids, amongNamed: named)
-        }
-        // Who else holds a pipe is looked for once, while nothing stands still.
-        if isRunning && !holders.isEmpty {
-            circumstances.pipesLeadingOut = PipeHolders.outside(of: circumstances.pids, among: Set(holders.keys))
+        // Who else holds a pipe is looked for while nothing stands still.
+        if isRunning {
+            let named = Set(processes.flatMap(\.descriptors).filter(NamedPipe.recognises).map(\.link))
+            let outside = PipeHolders.outside(
+                of: circumstances.pids, amongNamed: named.union(holders.values.map(\.link)))
+            circumstances.outsideHolders = outside
+            circumstances.namedPipesLeadingOut = named.filter { outside[$0] != nil }
+            circumstances.pipesLeadingOut = Set(holders.filter { outside[$0.value.link] != nil }.keys)
         }
         for (inode, ends) in circumstances.pipeEnds where ends != [.reading, .writing] {
             guard let seen = holders[inode] else { continue }

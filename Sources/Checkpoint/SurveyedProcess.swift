@@ -16,9 +16,13 @@ struct NamedFile: Sendable {
     ///   - status: of the file itself.
     ///   - place: the link of `/proc` that leads to it.
     init(shownAs text: FilePath, _ status: FileStatus, at place: FilePath) {
-        let lost = GhostFile.lostName(text, status)
-        path = lost ?? text
         self.status = status
+        let lost = GhostFile.lostName(text, status)
+        if let other = lost.flatMap({ RemainingName.find(for: $0, status) }) {
+            (path, ghost) = (other, nil)
+            return
+        }
+        path = lost ?? text
         ghost = lost == nil ? nil : place
     }
 

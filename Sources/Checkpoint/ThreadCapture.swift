@@ -10,6 +10,8 @@ internal import Tracing
 struct ThreadCapture {
     let thread: Tracee
     let process: String
+    /// The thread whose personality (personality(2)) is that of the process in the images.
+    let eye: Int32
     let memory: ProcessMemory
     let attributes: ThreadAttributes
     let status: TaskStatus
@@ -83,6 +85,10 @@ struct ThreadCapture {
         let stat = try seen ?? directory.stat()
         let scheduling = try Processes.scheduling(of: thread.tid)
         settings.look(at: thread.tid, scheduling, flags: stat.flags)
+        if thread.tid != eye {
+            let own = try directory.personality()
+            if try own != ProcessDirectory(eye).personality() { settings.personality = own }
+        }
         let robust = try Processes.robustList(of: thread.tid)
         var entry = ThreadCoreEntry()
         entry.futexRla = robust.address

@@ -7,6 +7,10 @@ extension CommandOption {
 
     private static let dumps: Verb.Selection = .init(.dump, .preDump)
     private static let engines: Verb.Selection = .init(.dump, .preDump, .restore)
+    /// Those of a dump that decide what can be dumped, and those that are not built, which a dump would refuse, mean
+    /// something to `explain`, too.
+    private static let judged = engines.union(.init(.explain))
+    private static let judgedDumps = dumps.union(.init(.explain))
     private static let servers: Verb.Selection = .init(.pageServer, .lazyPages, .service)
 
     /// Options of every verb.
@@ -36,18 +40,21 @@ extension CommandOption {
 
     /// What becomes of the processes, and who gets hold of them.
     private static let process: [CommandOption] = [
-        .init("tree", "t", .required("pid"), for: .init(.dump, .preDump, .exec), does: "The root of the process tree"),
+        .init(
+            "tree", "t", .required("pid"), for: .init(.dump, .preDump, .exec, .explain),
+            does: "The root of the process tree"),
         .init("leave-running", "R", for: .init(.dump), does: "Let the processes run on after the dump"),
         .init("leave-stopped", "s", for: .init(.dump, .restore), does: "Leave the processes stopped at the end"),
         .init("restore-detached", "d", for: .init(.restore), does: "Leave once the tree runs"),
         .init("restore-sibling", "S", for: .init(.restore), does: "Make the root a child of the caller"),
         .init("exec-cmd", for: .init(.restore), does: "Become the command after -- once the tree runs"),
-        .init("shell-job", "j", for: engines, does: "The tree uses a terminal and a session from outside of it"),
+        .init("shell-job", "j", for: judged, does: "The tree uses a terminal and a session from outside of it"),
         .init(
             "action-script", nil, .required("file"), repetition: .collected, for: engines,
             does: "Run this script at each stage"),
         .init("timeout", nil, .required("seconds"), for: dumps, does: "How long the whole dump may take; 0 for ever"),
-        .init("freeze-cgroup", nil, .required("dir"), for: dumps, status: .notBuilt, does: "Freeze by this cgroup"),
+        .init(
+            "freeze-cgroup", nil, .required("dir"), for: judgedDumps, status: .notBuilt, does: "Freeze by this cgroup"),
         .init(
             "lsm-profile", nil, .required("type:name"), for: .init(.restore),
             does: "What the tasks run as: apparmor:NAME, selinux:LABEL"),
@@ -58,7 +65,8 @@ extension CommandOption {
         .init(
             "weak-sysctls", for: .init(.restore), status: .neutral("no sysctl is carried"), does: "Skip absent sysctls"),
         .init(
-            "allow-uprobes", for: .init(.dump, .restore), status: .notBuilt, does: "Allow tasks that have uprobes"),
+            "allow-uprobes", for: .init(.dump, .restore, .explain), status: .notBuilt,
+            does: "Allow tasks that have uprobes"),
         .init(
             "feature", nil, .required("name"), repetition: .collected, for: .init(.check),
             does: "Check one feature alone"),
@@ -75,83 +83,83 @@ extension CommandOption {
     /// Files and other resources.
     private static let resources: [CommandOption] = [
         .init(
-            "external", nil, .required("key[:value]"), repetition: .collected, for: engines,
+            "external", nil, .required("key[:value]"), repetition: .collected, for: judged,
             does: "A resource that lies outside of the tree"),
         .init(
             "inherit-fd", nil, .required("fd[N]:key"), repetition: .collected, for: .init(.restore),
             does: "A descriptor of the caller that stands in for a resource"),
-        .init("evasive-devices", for: dumps, does: "Use any path to a device whose own cannot be used"),
-        .init("file-locks", "l", for: engines, does: "Carry file locks"),
+        .init("evasive-devices", for: judgedDumps, does: "Use any path to a device whose own cannot be used"),
+        .init("file-locks", "l", for: judged, does: "Carry file locks"),
         .init(
-            "ext-unix-sk", "x", .optional("inode"), repetition: .collected, for: engines,
+            "ext-unix-sk", "x", .optional("inode"), repetition: .collected, for: judged,
             does: "Allow outside unix sockets"),
-        .init("link-remap", for: engines, status: .notBuilt, does: "Keep deleted files by linking them again"),
+        .init("link-remap", for: judged, status: .notBuilt, does: "Keep deleted files by linking them again"),
         .init(
-            "ghost-limit", nil, .required("size"), for: dumps, does: "The largest deleted file to carry (1G)"),
+            "ghost-limit", nil, .required("size"), for: judgedDumps, does: "The largest deleted file to carry (1G)"),
         .init(
-            "ghost-fiemap", for: dumps, status: .neutral("the holes of a file are found by SEEK_DATA"),
+            "ghost-fiemap", for: judgedDumps, status: .neutral("the holes of a file are found by SEEK_DATA"),
             does: "Find the holes of deleted files by fiemap"),
-        .init("force-irmap", for: engines, status: .notBuilt, does: "Resolve inotify targets by a scan"),
+        .init("force-irmap", for: judged, status: .notBuilt, does: "Resolve inotify targets by a scan"),
         .init(
-            "irmap-scan-path", nil, .required("dir"), repetition: .collected, for: engines, status: .notBuilt,
+            "irmap-scan-path", nil, .required("dir"), repetition: .collected, for: judged, status: .notBuilt,
             does: "Where that scan looks"),
         .init(
-            "file-validation", nil, .required("mode"), for: engines, status: .notBuilt, does: "How files are compared"),
+            "file-validation", nil, .required("mode"), for: judged, status: .notBuilt, does: "How files are compared"),
         .init(
             "skip-file-rwx-check", for: .init(.restore), status: .notBuilt, does: "Do not compare the modes of files"),
     ]
 
     private static let cgroups: [CommandOption] = [
         .init(
-            "manage-cgroups", nil, .optional("mode"), for: engines, status: .only(["ignore"]),
+            "manage-cgroups", nil, .optional("mode"), for: judged, status: .only(["ignore"]),
             does: "How to treat cgroups"),
         .init(
-            "cgroup-root", nil, .required("[controller:]path"), repetition: .collected, for: engines,
+            "cgroup-root", nil, .required("[controller:]path"), repetition: .collected, for: judged,
             status: .notBuilt, does: "Put the cgroups below this one"),
         .init(
-            "cgroup-props", nil, .required("text"), for: engines, status: .notBuilt, does: "Which properties to carry"),
-        .init("cgroup-props-file", nil, .required("file"), for: engines, status: .notBuilt, does: "The same in a file"),
+            "cgroup-props", nil, .required("text"), for: judged, status: .notBuilt, does: "Which properties to carry"),
+        .init("cgroup-props-file", nil, .required("file"), for: judged, status: .notBuilt, does: "The same in a file"),
         .init(
-            "cgroup-dump-controller", nil, .required("name"), repetition: .collected, for: engines,
+            "cgroup-dump-controller", nil, .required("name"), repetition: .collected, for: judged,
             status: .notBuilt, does: "Which controllers to carry"),
         .init(
-            "cgroup-yard", nil, .required("dir"), for: engines, status: .notBuilt,
+            "cgroup-yard", nil, .required("dir"), for: judged, status: .notBuilt,
             does: "Where the controllers are mounted"),
     ]
 
     private static let mounts: [CommandOption] = [
-        .init("root", "r", .required("dir"), for: engines, status: .notBuilt, does: "The root of the mount namespace"),
+        .init("root", "r", .required("dir"), for: judged, status: .notBuilt, does: "The root of the mount namespace"),
         .init(
-            "ext-mount-map", "M", .required("key:value"), repetition: .collected, for: engines, status: .notBuilt,
+            "ext-mount-map", "M", .required("key:value"), repetition: .collected, for: judged, status: .notBuilt,
             does: "Mounts from outside"),
         .init(
-            "skip-mnt", nil, .required("dir"), repetition: .collected, for: engines, status: .notBuilt,
+            "skip-mnt", nil, .required("dir"), repetition: .collected, for: judged, status: .notBuilt,
             does: "Leave this mount out"),
         .init(
-            "enable-fs", nil, .required("types"), repetition: .collected, for: engines, status: .notBuilt,
+            "enable-fs", nil, .required("types"), repetition: .collected, for: judged, status: .notBuilt,
             does: "File systems to take as they are"),
-        .init("enable-external-sharing", for: engines, status: .notBuilt, does: "Allow sharing with mounts outside"),
-        .init("enable-external-masters", for: engines, status: .notBuilt, does: "Allow following mounts outside"),
+        .init("enable-external-sharing", for: judged, status: .notBuilt, does: "Allow sharing with mounts outside"),
+        .init("enable-external-masters", for: judged, status: .notBuilt, does: "Allow following mounts outside"),
         .init(
-            "mntns-compat-mode", for: engines, status: .neutral("no mount namespace is carried"),
+            "mntns-compat-mode", for: judged, status: .neutral("no mount namespace is carried"),
             does: "Restore mounts the older way"),
         .init(
             "join-ns", "J", .required("ns:file"), repetition: .collected, for: .init(.restore), status: .notBuilt,
             does: "Restore into this namespace"),
         .init(
-            "empty-ns", nil, .required("ns"), repetition: .collected, for: engines, status: .notBuilt,
+            "empty-ns", nil, .required("ns"), repetition: .collected, for: judged, status: .notBuilt,
             does: "Make this namespace without its content"),
         .init(
-            "namespaces", "n", .required("names"), for: engines, status: .notBuilt,
+            "namespaces", "n", .required("names"), for: judged, status: .notBuilt,
             does: "Namespaces to carry (obsolete)"),
     ]
 
     private static let network: [CommandOption] = [
-        .init("tcp-established", for: engines, does: "Carry established TCP connections"),
-        .init("tcp-close", for: engines, status: .notBuilt, does: "Restore TCP connections closed"),
-        .init("skip-in-flight", for: engines, status: .notBuilt, does: "Drop TCP connections that are being made"),
+        .init("tcp-established", for: judged, does: "Carry established TCP connections"),
+        .init("tcp-close", for: judged, status: .notBuilt, does: "Restore TCP connections closed"),
+        .init("skip-in-flight", for: judged, status: .notBuilt, does: "Drop TCP connections that are being made"),
         .init(
-            "network-lock", nil, .required("method"), for: engines,
+            "network-lock", nil, .required("method"), for: judged,
             status: .neutral("no TCP connection is carried, so none is locked"), does: "How the network is held off"),
         .init(
             "veth-pair", nil, .required("in=out"), repetition: .collected, for: .init(.restore), status: .notBuilt,
@@ -169,14 +177,15 @@ extension CommandOption {
 
     /// How memory is carried.
     private static let pages: [CommandOption] = [
-        .init("track-mem", for: dumps, status: .notBuilt, does: "Track which memory changes from now on"),
+        .init("track-mem", for: judgedDumps, status: .notBuilt, does: "Track which memory changes from now on"),
         .init(
-            "prev-images-dir", nil, .required("dir"), for: dumps, status: .notBuilt,
+            "prev-images-dir", nil, .required("dir"), for: judgedDumps, status: .notBuilt,
             does: "The images that these build upon"),
         .init("auto-dedup", status: .notBuilt, does: "Remove from the parent images what is there again"),
-        .init("page-server", for: dumps, status: .notBuilt, does: "Send the memory to a page server"),
+        .init("page-server", for: judgedDumps, status: .notBuilt, does: "Send the memory to a page server"),
         .init(
-            "lazy-pages", for: .init(.dump, .restore), status: .notBuilt, does: "Bring memory over when it is asked for"
+            "lazy-pages", for: .init(.dump, .restore, .explain), status: .notBuilt,
+            does: "Bring memory over when it is asked for"
         ),
         .init(
             "pre-dump-mode", nil, .required("mode"), for: .init(.preDump), status: .notBuilt, does: "How memory is read"
@@ -186,7 +195,9 @@ extension CommandOption {
 
     /// Options that CRIU does not have.
     private static let own: [CommandOption] = [
-        .init("json", for: .init(.dump, .restore, .check, .show), origin: .apus, does: "Print for programs, as JSON"),
+        .init(
+            "json", for: .init(.dump, .restore, .check, .show, .explain), origin: .apus,
+            does: "Print for programs, as JSON"),
         .init(
             "pid-policy", nil, .required("policy"), for: .init(.restore), status: .only(["exact", "new-namespace"]),
             origin: .apus, does: "Where pids are taken: exact refuses, new-namespace makes a pid namespace"),

@@ -1,26 +1,77 @@
 public import Diagnostics
+internal import Linux
 
 /// The keys of `--external`: `TYPE[ID]`, perhaps with `:VALUE` behind (criu(8)).
 public enum ExternalResource {
     /// The kinds that this version can leave outside.
-    static let built = ["file", "tty", "pipe", "pipe:", "unix"]
-    /// The kinds that CRIU knows beside them.
-    static let known = ["mnt", "dev", "veth", "macvlan", "net", "pid"]
+    static let built = ["file", "tty", "pipe", "unix"]
+    /// The kinds that CRIU knows beside them, and why they are not built.
+    static let known = [
+        "mnt": "mount namespaces are not carried yet", "dev": "mount namespaces are not carried yet",
+        "net": "network namespaces are not carried yet", "veth": "network namespaces are not carried yet",
+        "macvlan": "network namespaces are not carried yet", "pid": "pid namespaces are not carried yet",
+    ]
+    private static let forms = "file[MOUNT:INODE], tty[RDEV:DEV], pipe:[INODE] or unix[INODE]"
 
     /// What is wrong with the keys.
     public static func problems(_ keys: [[UInt8]]) -> [Problem] {
         keys.compactMap { bytes in
             let key = RawArgument.text(bytes)
-            let kind = String(key.prefix { $0 != "[" })
-            let hasID = bytes.contains(UInt8(ascii: "[")) && bytes.contains(UInt8(ascii: "]"))
-            if hasID && built.contains(kind) { return nil }
-            if hasID && known.contains(kind) {
-                return Problem(
-                    .optionNotBuilt, "option --external \(key.printable) is not built yet",
-                    remedy: "Only file[MOUNT:INODE], tty[RDEV:DEV], pipe:[INODE] and unix[INODE] can be left outside")
+            guard let parts = Parts(key) else { return .invalid("--external", key, expected: forms) }
+            if built.contains(parts.kind) {
+                return parts.isWellFormed && parts.value.isEmpty
+                    ? nil : .invalid("--external", key, expected: form(of: parts.kind))
             }
-            return .invalid(
-                "--external", key, expected: "file[MOUNT:INODE], tty[RDEV:DEV], pipe:[INODE] or unix[INODE]")
+            guard let why = known[parts.kind] else { return .invalid("--external", key, expected: forms) }
+            return Problem(
+                .optionNotBuilt, "option --external \(key.printable) is not built yet: \(why)",
+                remedy: "Only \(forms) can be left outside")
+        }
+    }
+
+    private static func form(of kind: String) -> String {
+        switch kind {
+        case "file": "file[MOUNT:INODE] with the mount id and the inode in hexadecimal, as in file[1a:2c01]"
+        case "tty": "tty[RDEV:DEV] with both devices in hexadecimal, as in tty[8801:18]"
+        case "pipe": "pipe:[INODE], as the descriptor in /proc/PID/fd is called"
+        default: "unix[INODE], with the inode that the descriptor in /proc/PID/fd shows as socket:[INODE]"
+        }
+    }
+
+    /// A key in the one form in which it is looked for: CRIU's own manual writes some in two.
+    public static func canonical(_ key: String) -> String {
+        guard let parts = Parts(key), parts.value.isEmpty, (built + ["socket"]).contains(parts.kind) else { return key }
+        let numbers = parts.numbers.map { number in
+            // A number that is written with leading zeros or capitals is the same number.
+            UInt64(number, radix: parts.radix).map { String($0, radix: parts.radix) } ?? number
+        }
+        let colon = ["pipe", "socket"].contains(parts.kind) ? ":" : ""
+        return "\(parts.kind)\(colon)[\(numbers.joined(separator: ":"))]"
+    }
+
+    /// What a key is made of.
+    private struct Parts {
+        let kind: String
+        let numbers: [String]
+        /// What follows the bracket, after its colon.
+        let value: String
+
+        init?(_ key: String) {
+            guard let open = key.firstIndex(of: "["), let close = key[open...].firstIndex(of: "]") else { return nil }
+            var kind = String(key[..<open])
+            if kind.last == ":" { kind.removeLast() }
+            let inside = key[key.index(after: open)..<close]
+            let rest = key[key.index(after: close)...]
+            guard !kind.isEmpty, !kind.contains("/"), rest.isEmpty || rest.first == ":" else { return nil }
+            self.kind = kind
+            numbers = inside.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            value = String(rest.dropFirst())
+        }
+
+        var radix: Int { ["file", "tty"].contains(kind) ? 16 : 10 }
+
+        var isWellFormed: Bool {
+            numbers.count == (radix == 16 ? 2 : 1) && numbers.allSatisfy { UInt64($0, radix: radix) != nil }
         }
     }
 }
@@ -40,8 +91,10 @@ public struct InheritedDescriptor: Sendable, Equatable {
         guard let descriptor = Int32(number), descriptor >= 0, rest.first == ":", rest.count > 1 else {
             return .failure(wrong)
         }
-        let key = String(rest.dropFirst())
-        for kind in ["mnt[", "net["] where key.hasPrefix(kind) {
+        // A file is named by its path from the root on.
+        let key = String(ExternalResource.canonical(String(rest.dropFirst())).drop { $0 == "/" })
+        guard !key.isEmpty else { return .failure(wrong) }
+        for kind in ["mnt[", "net[", "pid[", "dev["] where key.hasPrefix(kind) {
             return .failure(
                 Problem(
                     .optionNotBuilt, "option --inherit-fd with \(key.printable) is not built yet",

@@ -93,7 +93,7 @@ extension Invocation {
         guard let verb, let place = scan.positionals.firstIndex(where: { $0.text == verb.rawValue }) else { return }
         let others = scan.positionals[(place + 1)...]
         operands = others.map(\.bytes) + (scan.terminated ?? [])
-        if verb == .show || has("exec-cmd") { return }
+        if verb == .show || verb == .explain || has("exec-cmd") { return }
         for argument in others {
             problems.append(
                 argument.follows.map { detached($0, argument.text) }

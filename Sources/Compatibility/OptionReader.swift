@@ -35,6 +35,9 @@ public struct OptionReader {
         }
     }
 
+    /// How often the option is given, with and without a value.
+    public func occurrences(_ long: String) -> Int { all(long).count }
+
     /// All values of the option, byte by byte.
     public func values(_ long: String) -> [[UInt8]] { all(long).compactMap(\.value) }
 

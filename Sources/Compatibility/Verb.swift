@@ -20,9 +20,8 @@ public enum Verb: String, CaseIterable, Sendable {
     /// Whether this version can do it. One that it cannot do says so and exits with 1.
     public var isBuilt: Bool {
         switch self {
-        case .dump, .restore, .check, .show: true
-        case .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec, .migrate, .receive, .run,
-            .explain:
+        case .dump, .restore, .check, .show, .explain: true
+        case .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec, .migrate, .receive, .run:
             false
         }
     }
@@ -45,7 +44,7 @@ public enum Verb: String, CaseIterable, Sendable {
         case .migrate: "Move a running process tree to another host"
         case .receive: "Take a process tree from another host"
         case .run: "Start a program so that it can be moved easily"
-        case .explain: "Explain a problem code"
+        case .explain: "Say what a process tree holds and whether it could be dumped"
         }
     }
 

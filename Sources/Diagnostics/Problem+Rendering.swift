@@ -35,37 +35,19 @@ extension Problem {
         let subject = object.description
         let summary = summary.printable
         if subject.isEmpty {
-            text += " " + Self.wrap(summary, style, hanging: 2, used: code.rawValue.count + 9) + "\n"
+            text += " " + summary.wrapped(style, hanging: 2, used: code.rawValue.count + 9) + "\n"
         } else {
             text += " " + style.strong(subject.printable) + "\n"
-            text += "  " + Self.wrap(summary, style, hanging: 2, used: 2) + "\n"
+            text += "  " + summary.wrapped(style, hanging: 2) + "\n"
         }
         if let cause {
             let words = "\(cause.attempted): \(cause.errno.description)".printable
-            text += "  cause: " + Self.wrap(words, style, hanging: 9, used: 9) + "\n"
+            text += "  cause: " + words.wrapped(style, hanging: 9) + "\n"
         }
         if !remedy.isEmpty {
-            text += "  " + style.helpful("help:") + " " + Self.wrap(remedy.printable, style, hanging: 8, used: 8) + "\n"
+            text += "  " + style.helpful("help:") + " " + remedy.printable.wrapped(style, hanging: 8) + "\n"
         }
         return text
-    }
-
-    /// Breaks the text at spaces, further lines indented by `hanging` columns; `used` columns of the first are taken.
-    private static func wrap(_ text: String, _ style: TextStyle, hanging: Int, used: Int) -> String {
-        var output = ""
-        var column = used
-        for word in text.split(separator: " ") {
-            if column + 1 + word.count > style.columns && column > hanging {
-                output += "\n" + String(repeating: " ", count: hanging)
-                column = hanging
-            } else if !output.isEmpty {
-                output += " "
-                column += 1
-            }
-            output += word
-            column += word.count
-        }
-        return output
     }
 }
 
@@ -88,6 +70,26 @@ extension String {
             } else {
                 output.unicodeScalars.append(scalar)
             }
+        }
+        return output
+    }
+
+    /// Breaks the text at spaces, further lines indented by `hanging` columns.
+    ///
+    /// - Parameter used: the columns of the first line that are taken; as many, where it is not given.
+    public func wrapped(_ style: TextStyle, hanging: Int, used: Int? = nil) -> String {
+        var output = ""
+        var column = used ?? hanging
+        for word in split(separator: " ") {
+            if column + 1 + word.count > style.columns && column > hanging {
+                output += "\n" + String(repeating: " ", count: hanging)
+                column = hanging
+            } else if !output.isEmpty {
+                output += " "
+                column += 1
+            }
+            output += word
+            column += word.count
         }
         return output
     }

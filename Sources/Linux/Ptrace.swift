@@ -125,6 +125,19 @@ public enum Ptrace {
         return bytes
     }
 
+    /// Whether a stopped tracee may use I/O ports (ioperm(2), NT_386_IOPERM). False where the kernel has no such thing.
+    public static func hasPortPermissions(_ tid: Int32) -> Bool {
+        let permissions: UInt = 0x201
+        // One bit for each of 65536 ports, set for those that it may not use.
+        var bytes = [UInt8](repeating: 0, count: 8192)
+        let result: Result<Void, Errno> = unsafe bytes.withUnsafeMutableBytes { buffer in
+            var vector = unsafe iovec(iov_base: buffer.baseAddress, iov_len: buffer.count)
+            return unsafe regset(APUS_PTRACE_GETREGSET, tid, permissions, &vector)
+        }
+        if case .success = result { return true }
+        return false
+    }
+
     private static func regset(
         _ number: Int, _ tid: Int32, _ type: UInt, _ vector: UnsafeMutablePointer<iovec>
     ) -> Result<Void, Errno> {

@@ -51,6 +51,12 @@ extension MappedArea {
         }
     }
 
+    /// Whether it is an attached segment of System V shared memory (sysvipc(7)); its inode is the segment's id.
+    public var isSegment: Bool {
+        guard case .file(let path) = name else { return false }
+        return isSegment(path)
+    }
+
     /// `/SYSV0000002a (deleted)`, in the kernel's own file system of device 0:N that no user can put a file into.
     private func isSegment(_ path: [UInt8]) -> Bool {
         path.starts(with: "/SYSV".utf8) && path.suffix(10).elementsEqual(" (deleted)".utf8) && path.count == 23

@@ -15,10 +15,26 @@ public protocol DescriptionKind: SendableMetatype {
     /// Why this one cannot be carried, where it cannot: asked before the processes are frozen, and again afterwards.
     static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem?
 
+    /// What people call this very one, where the kind holds several sorts of things.
+    static func label(of seen: SeenDescriptor) -> String
+
+    /// What about it can stop a dump and shows only when the tree stands still, as the end of a sentence that begins
+    /// with "whether"; nil where there is nothing.
+    static func doubt(about seen: SeenDescriptor) -> String?
+
+    /// The key by which the restore's caller can provide it (`--external`), where that is a way out.
+    static func externalKey(of seen: SeenDescriptor) -> String?
+
     /// Records the description behind a descriptor of a frozen process.
     ///
     /// - Returns: under which type and id the images have it.
     static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem) -> DescriptionKey
+}
+
+extension DescriptionKind {
+    public static func label(of seen: SeenDescriptor) -> String { name }
+    public static func doubt(about seen: SeenDescriptor) -> String? { nil }
+    public static func externalKey(of seen: SeenDescriptor) -> String? { nil }
 }
 
 /// How a descriptor names its description in images.
@@ -54,16 +70,28 @@ public struct Circumstances: Sendable {
     public var pipesLeadingOut: Set<UInt64> = []
     /// Named pipes that somebody outside of the tree has open.
     public var namedPipesLeadingOut: Set<[UInt8]> = []
+    /// Processes outside of the tree that have POSIX message queues of it open, by the inode of the queue.
+    public var queueHolders: [UInt64: Int32] = [:]
+    /// Which process outside of the tree holds a pipe, by the link of its descriptors; those that were looked for.
+    public var outsideHolders: [[UInt8]: Int32] = [:]
     /// The sockets of the tree, and who is at the other end.
     public var sockets = SocketTable()
     /// Datagram sockets may be connected to one outside of the tree (`--ext-unix-sk`).
     public var externalUnixSockets = false
+    /// The numbers that images give the namespaces of the tree.
+    public var namespaces = TaskKobjIdsEntry()
 
     public init(pids: Set<Int32>, shellJob: Bool, external: Set<String>, fileLocks: Bool) {
         self.pids = pids
         self.shellJob = shellJob
         self.external = external
         self.fileLocks = fileLocks
+    }
+
+    /// Who holds a pipe outside of the tree, for messages.
+    func holder(of seen: SeenDescriptor) -> String {
+        outsideHolders[seen.link].map { SocketTable.describe($0) + " outside of the tree" }
+            ?? "a process outside of the tree"
     }
 }
 

@@ -8,11 +8,14 @@ public enum DescriptionKinds {
         Pipe.self,
         NamedPipe.self,
         SharedMemoryFile.self,
+        PosixQueue.self,
         Eventfd.self,
         Epoll.self,
         Timerfd.self,
         Signalfd.self,
         Inotify.self,
+        Pidfd.self,
+        NamespaceFile.self,
         UnixSocket.self,
         InetSocket.self,
         RawSocket.self,
@@ -24,6 +27,11 @@ public enum DescriptionKinds {
     /// The kind of a descriptor, nil where Apus carries no such thing.
     public static func kind(of seen: SeenDescriptor) -> (any DescriptionKind.Type)? {
         all.first { $0.recognises(seen) }
+    }
+
+    /// What people call a descriptor, also one that Apus does not carry.
+    public static func label(of seen: SeenDescriptor) -> String {
+        kind(of: seen)?.label(of: seen) ?? RefusedKind.name(of: seen)
     }
 
     /// Why a descriptor cannot be carried, nil where it can.

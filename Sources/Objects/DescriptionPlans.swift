@@ -15,11 +15,21 @@ public enum DescriptionPlans {
                 .objectUnsupported, "the images have no file \(key)", remedy: "Copy the images again, all of them")
         }
         if let deleted = UnnamedFile.find(key, in: images, mappedAs: mappedAs) { return deleted }
-        if key.type == .reg, entry.hasReg { return NamedFile(entry.reg, mappedAs: mappedAs) }
+        if key.type == .reg, let queue = images.supplement[.mqueue, key.id] {
+            let all = images.supplement.keys(of: .mqueue).compactMap { images.supplement[.mqueue, $0] }
+            return try PosixQueueFile(entry.reg, queue, among: all)
+        }
+        if let ended = EndedProcessFile.find(key, in: images, mappedAs: mappedAs) { return ended }
+        if key.type == .reg, entry.hasReg {
+            let process = ProcessFile.process(of: entry.reg.path)
+            let isMember = process.flatMap { images.task($0) } != nil
+            return NamedFile(entry.reg, mappedAs: mappedAs, ofProcess: isMember)
+        }
         if key.type == .pipe, entry.hasPipe {
-            return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID])
+            return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID], images.supplement)
         }
         if key.type == .unixsk, entry.hasUsk {
+            if let outside = OutsideSocket(entry.usk, images.supplement) { return outside }
             return try UnixSocketEnd(entry.usk, in: images.unixSockets, images.supplement)
         }
         if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {
@@ -44,6 +54,8 @@ public enum DescriptionPlans {
                 content: StoredMemory(segments: segments, layers: layers))
         }
         if let resource = event(entry, images.supplement) { return resource }
+        if entry.hasPidfd { return try ProcessReference(entry.pidfd, in: images) }
+        if entry.hasNsf { return try OpenNamespace(entry.nsf, in: images) }
         throw Problem(
             .objectUnsupported, "the images hold \(name(of: key.type)) (id \(key.id)), which Apus cannot restore yet",
             remedy: "Restore these images with CRIU, or dump the program again without such a file")

@@ -30,9 +30,16 @@ public final class Descriptions {
     public internal(set) var ghosts = GhostTable()
     /// Segments of System V shared memory; nil where none was come across.
     public internal(set) var systemV: SystemVMemory?
+    /// Semaphores and message queues of System V.
+    public internal(set) var systemVRecords = SystemVRecords()
+    /// What is in POSIX message queues, by inode.
+    var queueContents: [UInt64: [PosixQueues.Message]] = [:]
     /// Sockets, and what is queued in them.
     public internal(set) var sockets = SocketRecords()
     public let circumstances: Circumstances
+
+    /// Takes what was found in POSIX message queues.
+    public func take(_ contents: PosixQueueContents) { queueContents = contents.messages }
 
     private var lastID: UInt32 = 0
     private var handles: [Int32: ProcessHandle] = [:]

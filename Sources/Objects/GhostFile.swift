@@ -10,7 +10,8 @@ public enum GhostFile {
     /// program has, less than what would surprise by filling a disk.
     public static let usualLimit: UInt64 = 1 << 30
 
-    private static let mark = " (deleted)"
+    /// What a link of `/proc` has at the end of a name that is gone.
+    static let mark = " (deleted)"
 
     /// The name that a file has lost; nil for one that has a name.
     ///
@@ -59,7 +60,7 @@ public enum GhostFile {
                 "It is an object of a driver, or its file system was unmounted"
                     + " lazily: close it before the dump")
         }
-        let stored = min(status.size, status.blocks * 512)
+        let stored = storedSize(of: status)
         if stored > limit {
             return refusal(
                 "the file has been deleted, and its \(stored) bytes are more than may be kept (\(limit))",
@@ -67,6 +68,9 @@ public enum GhostFile {
         }
         return nil
     }
+
+    /// What is kept of a file, in bytes: its holes take no room.
+    public static func storedSize(of status: FileStatus) -> UInt64 { min(status.size, status.blocks &* 512) }
 
     /// The kernel's own mounts (those of drivers' memory, for one) stand in no list.
     private static func isMounted(_ status: FileStatus) -> Bool {
@@ -109,10 +113,19 @@ public struct GhostTable: Sendable {
             known[identity] = id
             items.append(Item(id: id, status: status, place: place))
         }
+        remap(description, to: id, .ghost)
+    }
+
+    /// Records that a description is of a file of `/proc` about a process that has ended.
+    mutating func add(process pid: Int32, description: UInt32) {
+        remap(description, to: UInt32(bitPattern: pid), .procfs)
+    }
+
+    private mutating func remap(_ description: UInt32, to id: UInt32, _ type: RemapType) {
         var remap = RemapFilePathEntry()
         remap.origID = description
         remap.remapID = id
-        remap.remapType = .ghost
+        remap.remapType = type
         remaps.append(remap)
     }
 }

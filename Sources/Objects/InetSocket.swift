@@ -21,6 +21,10 @@ public enum InetSocket: DescriptionKind {
             || (socket.type == Sockets.datagram && [udp, udpLite].contains(socket.protocolNumber))
     }
 
+    public static func label(of seen: SeenDescriptor) -> String {
+        seen.socket?.protocolNumber == tcp ? "TCP socket" : "UDP socket"
+    }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let problem = circumstances.sockets.outside(seen) { return problem }
         guard seen.socket?.protocolNumber == tcp else { return DatagramSocket.obstacle(to: seen) }
@@ -141,6 +145,12 @@ extension SocketTable {
         return Problem(
             .leadsOutside,
             "the socket is also open in \(SocketTable.describe(holder)), which is outside of the tree",
-            object: seen.object, remedy: "Dump the tree that has both, or close the socket in one of them")
+            object: seen.object,
+            remedy: "Dump the tree that has both, or close the socket in one of them"
+                + (seen.socket?.domain != Sockets.unix
+                    ? ""
+                    : ". "
+                        + LeftOutside.remedy(
+                            dump: "unix[\(seen.status.inode)]", restore: "socket:[\(seen.status.inode)]")))
     }
 }

@@ -25,7 +25,17 @@ public struct NamedPipeEnd: Resource {
             + (content.map { $0.bytes.isEmpty ? "" : " with \($0.bytes.count) bytes queued" } ?? "")
     }
 
+    /// As for a file: its path from the root on, or the key under which the dump left it outside.
+    private var key: String { String(file.path.string.drop { $0 == "/" }) }
+    public var keys: [String] { [key] }
+    private var queued: CheckpointImages.PipeContent? { flags.canRead ? content : nil }
+
     public func obstacles(at site: RestoreSite) -> [Problem] {
+        if let descriptor = site.inherited[key] {
+            let problem = LeftOutside.problem(with: descriptor, for: key, kinds: [.fifo], flags: flags)
+            return problem.map { [$0] } ?? []
+        }
+        if file.ext { return [LeftOutside.missing("the named pipe", key)] }
         do throws(Errno) {
             if try Files.status(of: file.path).kind == .fifo { return [] }
             return [
@@ -44,6 +54,9 @@ public struct NamedPipeEnd: Resource {
     }
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
+        if let descriptor = site.inherited[key] {
+            return try site.givenPipes.description(of: descriptor, for: key, flags: flags, content: queued)
+        }
         do throws(Errno) {
             // With both ends held for the moment, nothing that is opened waits for its other end.
             if site.namedPipes[pipe] == nil { site.namedPipes[pipe] = SharedFile(try filled()) }

@@ -64,7 +64,7 @@ extension UnixSocketWorkshop {
 
     /// Connects what waits to be accepted, in its order, while the pids of those who connected are free.
     func connectAll() throws(Problem) {
-        let entries = made.keys.sorted().compactMap { standIns.contains($0) ? nil : all.sockets[$0] }
+        let entries = made.keys.sorted().compactMap { all.sockets[$0] }
         // Those that do not wait are passed over.
         for entry in entries.sorted(by: { order($0) < order($1) }) { try connectWaiting(entry) }
         for entry in entries where listening[entry.ino] != nil { try listen(entry, as: supplement(of: entry).peer) }

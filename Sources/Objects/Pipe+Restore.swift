@@ -46,14 +46,20 @@ final class PipeEnds {
 public struct PipeEnd: Resource {
     let entry: PipeEntry
     let content: CheckpointImages.PipeContent?
+    /// The dump left it outside.
+    let isOutside: Bool
 
-    public init(_ entry: PipeEntry, content: CheckpointImages.PipeContent?) {
+    public init(_ entry: PipeEntry, content: CheckpointImages.PipeContent?, _ supplement: Supplement = Supplement()) {
         self.entry = entry
         self.content = content
+        isOutside = supplement[.external, Pipe.key(UInt64(entry.pipeID))] != nil
     }
 
     private var flags: OpenFlags { OpenFlags(rawValue: Int32(truncatingIfNeeded: entry.flags)) }
-    private var key: String { "pipe:[\(entry.pipeID)]" }
+    private var key: String { Pipe.key(UInt64(entry.pipeID)) }
+    public var keys: [String] { [key] }
+    /// What has to be in it again: a writing end alone leaves what it wrote with whoever reads it.
+    private var queued: CheckpointImages.PipeContent? { flags.canRead ? content : nil }
     private var isWriting: Bool { !flags.intersection([.writeOnly, .readWrite]).isEmpty }
 
     public var description: String {
@@ -61,10 +67,19 @@ public struct PipeEnd: Resource {
             + (content.map { $0.bytes.isEmpty ? "" : " with \($0.bytes.count) bytes queued" } ?? "")
     }
 
-    public func obstacles(at site: RestoreSite) -> [Problem] { [] }
+    public func obstacles(at site: RestoreSite) -> [Problem] {
+        guard let descriptor = site.inherited[key] else {
+            return isOutside ? [LeftOutside.missing("the pipe", key)] : []
+        }
+        let isFilled = queued.map { !$0.bytes.isEmpty } ?? false
+        let problem = LeftOutside.problem(with: descriptor, for: key, kinds: isFilled ? [.fifo] : [], flags: flags)
+        return problem.map { [$0] } ?? []
+    }
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
-        if let substitute = try site.substitute(for: key) { return substitute }
+        if let descriptor = site.inherited[key] {
+            return try site.givenPipes.description(of: descriptor, for: key, flags: flags, content: queued)
+        }
         let ends: PipeEnds
         if let known = site.pipes[entry.pipeID] {
             ends = known

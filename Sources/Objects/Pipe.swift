@@ -25,20 +25,30 @@ public enum Pipe: DescriptionKind {
         return ends
     }
 
+    public static func doubt(about seen: SeenDescriptor) -> String? {
+        seen.info.flags.contains(.direct) ? "packets are queued in the pipe (O_DIRECT)" : nil
+    }
+
+    public static func externalKey(of seen: SeenDescriptor) -> String? { key(seen.status.inode) }
+
+    static func key(_ inode: UInt64) -> String { "pipe:[\(inode)]" }
+
+    private static func isExternal(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> Bool {
+        circumstances.external.contains(key(seen.status.inode))
+    }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         let inode = seen.status.inode
         guard circumstances.pipesLeadingOut.contains(inode) else { return nil }
-        if circumstances.external.contains("pipe:[\(inode)]") || circumstances.external.contains("pipe[\(inode)]") {
-            return nil
-        }
+        if isExternal(seen, circumstances) { return nil }
         let held = circumstances.pipeEnds[inode] ?? []
         let what =
             held == .reading
             ? "the writing end of the pipe" : held == .writing ? "the reading end of the pipe" : "the pipe"
         return Problem(
-            .leadsOutside, "\(what) is held by a process outside of the tree", object: seen.object,
-            remedy: "Dump the whole pipeline by naming the process that started it, or provide the pipe at the restore:"
-                + " dump with --external 'pipe:[\(inode)]', restore with --inherit-fd 'fd[N]:pipe:[\(inode)]'")
+            .leadsOutside, "\(what) is held by \(circumstances.holder(of: seen))", object: seen.object,
+            remedy: "Dump the whole pipeline by naming the process that started it. "
+                + LeftOutside.remedy(dump: key(inode)))
     }
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
@@ -56,6 +66,7 @@ public enum Pipe: DescriptionKind {
         entry.id = id
         entry.pipe = pipe
         descriptions.add(entry)
+        if isExternal(seen, descriptions.circumstances) { descriptions.leaveOutside(key(seen.status.inode)) }
         if seen.info.flags.canRead && descriptions.seenPipes.insert(seen.status.inode).inserted {
             descriptions.pipeContents.append(try content(of: seen, own.raw, descriptions))
         }
@@ -123,12 +134,16 @@ public enum NamedPipe: DescriptionKind {
         seen.status.kind == .fifo && seen.hasPath && !seen.info.flags.contains(.path)
     }
 
+    public static func externalKey(of seen: SeenDescriptor) -> String? { RegularFile.externalKey(of: seen) }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
+        if RegularFile.externalName(seen, circumstances) != nil { return nil }
         if let obstacle = RegularFile.obstacle(to: seen, circumstances) { return obstacle }
         guard circumstances.namedPipesLeadingOut.contains(seen.link) else { return nil }
+        let key = externalKey(of: seen).map { ". " + LeftOutside.remedy(dump: $0) } ?? ""
         return Problem(
-            .leadsOutside, "the named pipe is also open in a process outside of the tree", object: seen.object,
-            remedy: "Dump the tree that has both ends; fuser '\(seen.linkText)' shows who has it")
+            .leadsOutside, "the named pipe is also held by \(circumstances.holder(of: seen))", object: seen.object,
+            remedy: "Dump the tree that has both ends\(key)")
     }
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
@@ -139,6 +154,10 @@ public enum NamedPipe: DescriptionKind {
         var file = RegularFile.entry(seen, id: descriptions.nextID())
         file.pos = 0
         file.fown = try descriptions.owner(of: seen, through: own.raw)
+        if let external = RegularFile.externalName(seen, descriptions.circumstances) {
+            file.ext = true
+            file.path = FilePath(external)
+        }
         RegularFile.add(file, to: descriptions)
         var fifo = FifoEntry()
         fifo.id = id

@@ -26,8 +26,6 @@ struct RefusedKind {
 
     static let all: [RefusedKind] = [
         RefusedKind("a fanotify queue", link: "anon_inode:[fanotify]", closing),
-        RefusedKind("a pidfd", link: "anon_inode:[pidfd]", closing),
-        RefusedKind("a pidfd", link: "pidfd:", closing),
         RefusedKind(
             "an io_uring", link: "anon_inode:[io_uring]",
             "Run the program with io_uring disabled: what is under way in it cannot be seen"),
@@ -47,11 +45,6 @@ struct RefusedKind {
             "Its content is hidden from the kernel's own eyes, and cannot be carried"),
         RefusedKind(
             "memory of huge pages", link: "/anon_hugepage", "Run the program without explicit huge pages (MAP_HUGETLB)"),
-        RefusedKind("a namespace", closing) { seen in
-            ["mnt:[", "net:[", "pid:[", "uts:[", "ipc:[", "user:[", "cgroup:[", "time:["].contains {
-                seen.linkBegins(with: $0)
-            }
-        },
         RefusedKind("a block device", "Close it before the dump: what the kernel holds of it is not saved") {
             $0.status.kind == .blockDevice
         },
@@ -65,6 +58,14 @@ struct RefusedKind {
             $0.status.kind == .characterDevice
         },
     ]
+
+    /// What people call it, without an article.
+    static func name(of seen: SeenDescriptor) -> String {
+        if seen.status.kind == .socket { return RefusedSocket.name(of: seen) }
+        guard let kind = all.first(where: { $0.matches(seen) }) else { return "unknown kind" }
+        let words = kind.name.split(separator: " ")
+        return ["a", "an"].contains(words[0]) ? words.dropFirst().joined(separator: " ") : kind.name
+    }
 
     static func problem(of seen: SeenDescriptor) -> Problem {
         if seen.status.kind == .socket { return RefusedSocket.problem(of: seen) }

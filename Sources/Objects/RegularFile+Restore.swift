@@ -7,9 +7,15 @@ internal import SystemPackage
 public struct NamedFile: Resource {
     private var entry: RegFileEntry
 
-    /// - Parameter mappedAs: for a file that is only mapped, how the mapping needs it to be opened.
-    public init(_ entry: RegFileEntry, mappedAs: UInt32? = nil) {
+    /// It is about a process that is yet to be made.
+    public let needsProcesses: Bool
+
+    /// - Parameters:
+    ///   - mappedAs: for a file that is only mapped, how the mapping needs it to be opened.
+    ///   - ofProcess: it is a file of `/proc` about a process that the restore makes.
+    public init(_ entry: RegFileEntry, mappedAs: UInt32? = nil, ofProcess: Bool = false) {
         self.entry = entry
+        needsProcesses = ofProcess
         if let mappedAs { self.entry.flags = mappedAs }
     }
 
@@ -26,13 +32,20 @@ public struct NamedFile: Resource {
     /// What `--inherit-fd` calls the file.
     private var key: String { path.string.hasPrefix("/") ? String(path.string.dropFirst()) : path.string }
 
+    public var keys: [String] { [key] }
+
     public var description: String {
         let mode = flags.contains(.readWrite) ? "read and write" : flags.contains(.writeOnly) ? "write" : "read"
         return "\(path) to \(mode)" + (entry.pos > 0 ? " at \(entry.pos)" : "")
     }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
-        if site.inherited[key] != nil { return [] }
+        if let descriptor = site.inherited[key] {
+            let problem = LeftOutside.problem(with: descriptor, for: key, flags: flags)
+            return problem.map { [$0] } ?? []
+        }
+        if needsProcesses { return [] }
+        if entry.ext { return [LeftOutside.missing("the file", key)] }
         let status: FileStatus
         do throws(Errno) { status = try Files.status(of: path) } catch {
             return [

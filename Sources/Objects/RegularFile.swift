@@ -22,24 +22,47 @@ public enum RegularFile: DescriptionKind {
         }
     }
 
+    public static func label(of seen: SeenDescriptor) -> String {
+        if seen.info.flags.contains(.path) { return "path (O_PATH)" }
+        return switch seen.status.kind {
+        case .directory: "directory"
+        case .characterDevice, .blockDevice: "device"
+        case .regular, .symbolicLink, .fifo, .socket, .anonymous, nil:
+            GhostFile.lostName(seen.path, seen.status) == nil ? name : "deleted file"
+        }
+    }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if externalName(seen, circumstances) != nil { return nil }
-        let parts = seen.path.components.map(\.string)
-        if parts.count > 1, parts[0] == "proc", let pid = Int32(parts[1]), circumstances.pids.contains(pid) {
-            return Problem(
-                .unsupported, "a file of /proc about a process of the tree cannot be carried yet", object: seen.object,
-                remedy: "Close it in the program before the dump")
+        guard var obstacle = obstacleByName(to: seen, circumstances) else { return nil }
+        if let key = externalKey(of: seen) { obstacle.remedy += ". " + LeftOutside.remedy(dump: key) }
+        return obstacle
+    }
+
+    private static func obstacleByName(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
+        if let problem = ProcessFile.obstacle(to: seen.path, seen.status, seen.object, circumstances.pids) {
+            return problem
         }
+        if ProcessFile.lostName(seen.path, seen.status) != nil { return nil }
         if let name = GhostFile.lostName(seen.path, seen.status) {
             // A device is whatever leads to its driver, and not content that could be kept.
-            if evasiveName(seen, circumstances) != nil { return nil }
-            return GhostFile.obstacle(
-                name, seen.status, seen.object, isShared: true, limit: circumstances.ghostLimit)
+            return evaded(
+                GhostFile.obstacle(name, seen.status, seen.object, isShared: true, limit: circumstances.ghostLimit),
+                seen, circumstances)
         }
         let obstacle = obstacle(
             to: seen.path, seen.status, seen.object, followLinks: !seen.info.flags.contains(.noFollow))
-        guard obstacle != nil, circumstances.evasiveDevices else { return obstacle }
-        return DeviceNames.another(for: seen.status) == nil ? obstacle : nil
+        return evaded(obstacle, seen, circumstances)
+    }
+
+    /// Another name of a device is a way out, where it is allowed.
+    private static func evaded(
+        _ obstacle: Problem?, _ seen: SeenDescriptor, _ circumstances: Circumstances
+    ) -> Problem? {
+        guard var obstacle, DeviceNames.another(for: seen.status) != nil else { return obstacle }
+        if circumstances.evasiveDevices { return nil }
+        obstacle.remedy += ". Or allow another name of the same device with --evasive-devices"
+        return obstacle
     }
 
     /// Whether a name leads to a file: it must lead there again at the restore.
@@ -76,6 +99,9 @@ public enum RegularFile: DescriptionKind {
             file.path = FilePath(external)
         } else if let other = evasiveName(seen, descriptions.circumstances) {
             file.path = other
+        } else if let name = ProcessFile.lostName(seen.path, seen.status), let pid = ProcessFile.process(of: name) {
+            file.path = name
+            descriptions.ghosts.add(process: pid, description: file.id)
         } else if let name = GhostFile.lostName(seen.path, seen.status) {
             file.path = name
             let place = ProcessDirectory(seen.pid).path.appending("fd").appending("\(seen.number)")
@@ -93,10 +119,14 @@ public enum RegularFile: DescriptionKind {
     }
 
     /// The key with which `--external` names a file: mount and inode in hexadecimal.
-    private static func externalName(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> String? {
-        guard !circumstances.external.isEmpty, let mount = seen.info.mountID else { return nil }
-        let key = "file[\(String(mount, radix: 16)):\(String(seen.status.inode, radix: 16))]"
+    static func externalName(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> String? {
+        guard !circumstances.external.isEmpty, let key = externalKey(of: seen) else { return nil }
         return circumstances.external.contains(key) ? key : nil
+    }
+
+    public static func externalKey(of seen: SeenDescriptor) -> String? {
+        guard let mount = seen.info.mountID else { return nil }
+        return "file[\(String(mount, radix: 16)):\(String(seen.status.inode, radix: 16))]"
     }
 
     /// Another name for a device whose own does not lead to it (`--evasive-devices`).

@@ -10,14 +10,21 @@ internal import SystemPackage
 public protocol Resource: Sendable, CustomStringConvertible {
     /// What stands in the way of opening it on this host. Nothing is made or changed.
     func obstacles(at site: RestoreSite) -> [Problem]
+    /// By which names a descriptor of Apus' caller can stand in for it (`--inherit-fd`).
+    var keys: [String] { get }
     /// Whether it is to be opened when everything else is open.
     var comesLast: Bool { get }
+    /// Whether the processes of the tree have to be there before it can be opened: these then fetch it from Apus
+    /// (pidfd_getfd(2)), as they cannot inherit it.
+    var needsProcesses: Bool { get }
     /// Opens it.
     func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor
 }
 
 extension Resource {
     public var comesLast: Bool { false }
+    public var needsProcesses: Bool { false }
+    public var keys: [String] { [] }
 }
 
 /// The place where a tree is being restored: what its resources share while they are opened.
@@ -31,12 +38,20 @@ public final class RestoreSite {
     var pipes: [UInt32: PipeEnds] = [:]
     /// Both ends of each named pipe, until all of its descriptions are open.
     var namedPipes: [UInt32: SharedFile] = [:]
+    var givenPipes = GivenPipes()
     var memoryFiles: [UInt64: SharedFile] = [:]
     /// Seals that forbid mappings which the tree has yet to make.
     var lateSeals: [(file: SharedFile, seals: UInt32)] = []
     /// Files without a name, by their id in the images.
     var deletedFiles: [UInt32: SharedFile] = [:]
+    /// Processes that have ended, by the inodes of their pidfds.
+    var endedProcesses: [UInt32: EndedProcess] = [:]
     var segments = SegmentsAtWork()
+    /// POSIX message queues by their inodes at the dump, and those whose names go again, or whose messages come back, if the
+    /// restore fails.
+    var posixQueues: [UInt64: SharedQueue] = [:]
+    var madeQueues: Set<[UInt8]> = []
+    var changedQueues: [[UInt8]: [PosixQueues.Message]] = [:]
     var unixSockets = UnixSocketWorkshop()
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
@@ -66,11 +81,14 @@ public final class RestoreSite {
     /// Forgets what was made for an attempt that was taken back.
     public func beginAnew() {
         pipes = [:]
+        givenPipes.leave()
         memoryFiles = [:]
         lateSeals = []
         deletedFiles = [:]
+        endedProcesses = [:]
         segments.leave()
         namedPipes = [:]
+        posixQueues = [:]
         unixSockets = UnixSocketWorkshop()
         lostDatagrams = []
         listening = []
@@ -91,6 +109,8 @@ public final class RestoreSite {
     /// - Parameter descriptors: Apus' descriptors of the descriptions, by the ids of the images.
     public func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
         try unixSockets.complete(descriptors)
+        try segments.limitQueues()
+        try givenPipes.fill()
         for late in lateSeals {
             do throws(Errno) { try Files.addSeals(late.file.descriptor.raw, late.seals) } catch {
                 throw Problem(

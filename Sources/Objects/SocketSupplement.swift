@@ -17,8 +17,6 @@ struct SocketSupplement: Equatable {
     var peer: StandIn?
     /// Who made a connection that waits to be accepted, as far as can be told: a process that has the socket.
     var connector: StandIn?
-    /// Its other end was outside, and the restore may be given something in its place.
-    var isExternal = false
     /// It led to the journal, which logged it as this.
     var journal: [UInt8]?
     /// The names of network devices that the images have by their numbers, which are others on each host.
@@ -33,7 +31,7 @@ struct SocketSupplement: Equatable {
     static func == (one: SocketSupplement, other: SocketSupplement) -> Bool {
         one.order == other.order && one.senders == other.senders
             && one.levels == other.levels && one.groups == other.groups && one.arrivals == other.arrivals
-            && one.isExternal == other.isExternal && one.devices == other.devices && one.journal == other.journal
+            && one.devices == other.devices && one.journal == other.journal
             && one.peer == other.peer
             && one.connector == other.connector
             && one.options.elementsEqual(other.options) { $0.option == $1.option && $0.value == $1.value }
@@ -94,7 +92,6 @@ struct SocketSupplement: Equatable {
         if senders.contains(where: { !$0.isEmpty }) {
             members.append(.init("senders", .array(senders.map { .string(Self.text($0)) })))
         }
-        if isExternal { members.append(.init("external", .bool(true))) }
         if let journal { members.append(.init("journal", .string(Self.text(journal)))) }
         if !devices.isEmpty {
             let names = devices.sorted { $0.key < $1.key }
@@ -134,7 +131,6 @@ struct SocketSupplement: Equatable {
                 devices[number] = name
             }
         }
-        isExternal = json["external"] == .bool(true)
         if let value = json["journal"] {
             guard case .string(let text) = value, let name = Self.bytes(text), name.count <= 64,
                 !name.contains(UInt8(ascii: "\n")), !name.contains(0)

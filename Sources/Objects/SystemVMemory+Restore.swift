@@ -180,6 +180,13 @@ public struct IPCNamespace: Resource {
 struct SegmentsAtWork {
     /// Segments of Apus' own namespace that go again if the restore fails.
     var made: [Int32] = []
+    var madeSemaphores: [Int32] = []
+    var madeQueues: [Int32] = []
+    /// What sets and queues that were there had.
+    var changedSemaphores: [(id: Int32, values: [UInt16])] = []
+    var changedQueues: [(id: Int32, messages: [MessageQueue.Message])] = []
+    /// Queues whose limits are yet to be set.
+    var unlimited: [IpcMsgEntry] = []
     var attached: [AttachedSegment] = []
     /// The IPC namespace of Apus, while it is in that of the tree.
     var home: SharedFile?
@@ -187,6 +194,7 @@ struct SegmentsAtWork {
     /// Detaches everything and goes home.
     mutating func leave() {
         attached = []
+        unlimited = []
         if let home { try? SystemV.enter(home.descriptor.raw) }
         home = nil
     }
@@ -195,6 +203,7 @@ struct SegmentsAtWork {
         leave()
         for id in made { try? SystemV.remove(id) }
         made = []
+        withdrawSystemV()
     }
 }
 
@@ -206,10 +215,19 @@ final class AttachedSegment {
 
 extension RestoreSite {
     /// Takes back what outlives Apus and the tasks.
-    public func withdraw() { segments.withdraw() }
+    public func withdraw() {
+        segments.withdraw()
+        withdrawQueues()
+        givenPipes.withdraw()
+    }
 
     /// The tree runs: what was made is its own.
-    public func commit() { segments.made = [] }
+    public func commit() {
+        segments.made = []
+        segments.forgetSystemV()
+        forgetQueues()
+        givenPipes.commit()
+    }
 }
 
 extension Problem.Code {

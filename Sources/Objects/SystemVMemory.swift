@@ -28,10 +28,11 @@ public struct SystemVMemory: Sendable {
     /// - Parameters:
     ///   - mappings: every mapping of a segment in the tree, with its process.
     ///   - segments: all of the namespace.
+    /// - Returns: the ids of segments that have more attachments than these mappings, and what is to be said of each.
     public static func obstacles(
         to mappings: [(area: MappedArea, object: Problem.Object)], among segments: [SharedSegment]
-    ) -> [Problem] {
-        var found: [Problem] = []
+    ) -> [(id: UInt64, problem: Problem)] {
+        var found: [(id: UInt64, problem: Problem)] = []
         let byID = Dictionary(grouping: mappings) { $0.area.inode }
         for (id, mappings) in byID.sorted(by: { $0.key < $1.key }) {
             guard let segment = segments.first(where: { UInt64(UInt32(bitPattern: $0.id)) == id }) else { continue }
@@ -39,14 +40,14 @@ public struct SystemVMemory: Sendable {
             guard segment.attached > UInt64(mappings.count) else { continue }
             var object = mappings[0].object
             object.address = mappings[0].area.range.lowerBound
-            found.append(
-                Problem(
-                    .leadsOutside,
-                    "the segment of System V shared memory \(id) is attached \(outside) times outside of the tree, too",
-                    object: object,
-                    remedy:
-                        "Dump the processes that share it together, by a parent of all, or have the others detach it"
-                        + " (`ipcs -mp` shows who made it and who used it last)"))
+            let problem = Problem(
+                .leadsOutside,
+                "the segment of System V shared memory \(id) is attached \(outside) times outside of the tree, too",
+                object: object,
+                remedy:
+                    "Dump the processes that share it together, by a parent of all, or have the others detach it"
+                    + " (`ipcs -mp` shows who made it and who used it last)")
+            found.append((id, problem))
         }
         return found
     }

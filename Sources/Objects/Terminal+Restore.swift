@@ -19,6 +19,8 @@ public struct OutsideTerminal: Resource {
         OpenFlags(rawValue: Int32(truncatingIfNeeded: entry.flags)).subtracting([.noControllingTerminal])
     }
 
+    public var keys: [String] { [key] }
+
     public var description: String { "the caller's terminal in place of terminal \(info.id)" }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {

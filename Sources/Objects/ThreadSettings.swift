@@ -25,6 +25,8 @@ public struct ThreadSettings: Sendable, Equatable {
     public var isIOFlusher = false
     /// PR_SET_SPECULATION_CTRL: the settings by the number of the misfeature.
     public var speculation: [Int: UInt64] = [:]
+    /// personality(2), which a thread may have another of than its process had.
+    public var personality: UInt32?
     /// set_mempolicy(2).
     public var memoryPolicy: MemoryPolicy?
 
@@ -104,7 +106,9 @@ public struct ThreadSettings: Sendable, Equatable {
     /// - Parameter flags: of its `stat`.
     public mutating func look(at thread: Int32, _ scheduling: Processes.Scheduling, flags: UInt32) {
         isIOFlusher = flags & Self.flusherFlags == Self.flusherFlags
-        if let mask = try? Processes.affinity(of: thread), let all = Self.allProcessors, !mask.starts(with: all) {
+        if let mask = try? Processes.affinity(of: thread), let all = Self.allProcessors, !mask.starts(with: all),
+            !Self.isGiven(mask, to: thread)
+        {
             processors = Array(mask.prefix((mask.lastIndex { $0 != 0 } ?? 0) + 1))
         }
         if let priority = try? Processes.ioPriority(of: thread), priority != 0 { ioPriority = priority }
@@ -117,6 +121,15 @@ public struct ThreadSettings: Sendable, Equatable {
 
     /// The time slice that Apus has, in nanoseconds: what is usual on this host.
     private static let usualSlice = (try? Processes.scheduling(of: 0))?.runtime ?? 0
+
+    /// Whether a thread has these processors from its control group: then it is bound to them there alone.
+    private static func isGiven(_ mask: [UInt8], to thread: Int32) -> Bool {
+        guard let online = allProcessors, let set = sets?.processors(of: ProcessDirectory(thread)) else { return false }
+        let given = ProcessorMask.common(set, online)
+        return mask.starts(with: given) && mask.dropFirst(given.count).allSatisfy { $0 == 0 }
+    }
+
+    private static let sets = (try? ProcessDirectory(path: "/proc/self").mounts()).map { ProcessorSet(mounts: $0) }
 
     /// The mask of all processors that are on, as sched_getaffinity(2) would give it; nil where it cannot be found out.
     private static let allProcessors: [UInt8]? = ProcessorMask.online
@@ -133,6 +146,7 @@ extension ThreadSettings {
         add("io_priority", ioPriority)
         add("timer_slack", timerSlack)
         add("time_stamp_counter", timeStampCounter)
+        add("personality", personality)
         add("machine_check_kill", machineCheckKill)
         if hasNoCPUID { members.append(.init("no_cpuid", true)) }
         if isIOFlusher { members.append(.init("io_flusher", true)) }
@@ -165,6 +179,7 @@ extension ThreadSettings {
         timerSlack = number("timer_slack")
         timeStampCounter = number("time_stamp_counter")
         machineCheckKill = number("machine_check_kill")
+        personality = number("personality")
         hasNoCPUID = json["no_cpuid"] == .bool(true)
         isIOFlusher = json["io_flusher"] == .bool(true)
         memoryPolicy = json["memory_policy"].flatMap { MemoryPolicy($0) }

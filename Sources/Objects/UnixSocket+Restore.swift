@@ -48,7 +48,7 @@ public struct UnixSocketEnd: Resource {
     }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
-        guard isBound, !ExternalUnixSocket.isGiven(entry, at: site) else { return [] }
+        guard isBound else { return [] }
         let name = UnixSocketFile.text(entry.nameBytes)
         if let occupant = site.unixSockets.occupant(of: entry) {
             return [

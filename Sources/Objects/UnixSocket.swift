@@ -9,18 +9,17 @@ public enum UnixSocket: DescriptionKind {
 
     public static func recognises(_ seen: SeenDescriptor) -> Bool { seen.socket?.domain == Sockets.unix }
 
+    public static func doubt(about seen: SeenDescriptor) -> String? {
+        "every descriptor that is under way in a Unix socket (SCM_RIGHTS) is of a kind that can be carried"
+    }
+
     // MARK: What stands in the way
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         let table = circumstances.sockets
-        if let problem = table.outside(seen) {
-            guard problem.code == .leadsOutside else { return problem }
-            return ExternalUnixSocket.isNamed(seen, circumstances)
-                ? nil : ExternalUnixSocket.withRemedy(problem, seen)
-        }
-        if ExternalUnixSocket.isNamed(seen, circumstances) || ExternalUnixSocket.leadsToJournal(seen, circumstances) {
-            return nil
-        }
+        if isLeftOutside(seen, circumstances) { return obstacle(toOutside: seen, circumstances) }
+        if let problem = table.outside(seen) { return problem }
+        if JournalStream.recognises(seen, circumstances) { return nil }
         // Closed since: a look at the frozen tree will show all that is left.
         guard let report = table.report(of: seen) else { return nil }
         do throws(Problem) {
@@ -71,7 +70,7 @@ public enum UnixSocket: DescriptionKind {
         let holder = table.outside[UInt64(peer)].map { " It is open in \(SocketTable.describe($0))" } ?? ""
         return Problem(
             .leadsOutside, "the socket is connected to one outside of the tree (inode \(peer)\(name)).\(holder)",
-            object: seen.object, remedy: ExternalUnixSocket.remedy(for: seen, peer: peer, table.unix[peer]))
+            object: seen.object, remedy: JournalStream.remedy(for: seen, table.unix[peer]))
     }
 
     // MARK: The dump
@@ -93,9 +92,8 @@ public enum UnixSocket: DescriptionKind {
         socket.flags = seen.descriptionFlags
         socket.uflags = 0
         socket.backlog = report.sendQueue
-        let isExternal = ExternalUnixSocket.isNamed(seen, descriptions.circumstances)
-        let isLog = !isExternal && ExternalUnixSocket.leadsToJournal(seen, descriptions.circumstances)
-        let peer = isExternal || isLog ? 0 : table.connecting[report.inode] ?? report.peer ?? 0
+        let isLog = JournalStream.recognises(seen, descriptions.circumstances)
+        let peer = isLog ? 0 : table.connecting[report.inode] ?? report.peer ?? 0
         socket.peer = peer
         socket.fown = try descriptions.owner(of: seen, through: own.raw)
         do throws(Errno) {
@@ -110,16 +108,11 @@ public enum UnixSocket: DescriptionKind {
         socket.nsID = networkNamespace
         try UnixSocketFile(seen, report)?.add(to: &socket)
         add(socket, to: descriptions)
+        if leaveOutside(seen, report.inode, descriptions) { return DescriptionKey(.unixsk, id) }
         var supplement = try descriptions.supplement(seen, id, through: own.raw)
-        supplement.isExternal = isExternal
-        if isExternal {
-            descriptions.note(
-                loss: "\(seen.object.description): its other end stays outside (--external): without --inherit-fd"
-                    + " 'fd[N]:socket:[\(report.inode)]' it will be closed")
-        }
         if isLog { supplement.journal = Array(seen.process.utf8) }
         descriptions.supplement[.socket, id] = supplement.json
-        if let listener = table.connecting[report.inode], !isExternal {
+        if let listener = table.connecting[report.inode] {
             supplement.connector = StandIn(process: seen.pid)
             supplement.order = table.unix[listener]?.waiting.firstIndex(of: report.inode)
             descriptions.supplement[.socket, id] = supplement.json

@@ -9,7 +9,7 @@ extension UnixSocketWorkshop {
     ///
     /// - Parameter descriptors: Apus' descriptors of the descriptions, by the ids of the images.
     func complete(_ descriptors: [UInt32: Int32]) throws(Problem) {
-        let entries = made.keys.sorted().compactMap { standIns.contains($0) ? nil : all.sockets[$0] }
+        let entries = made.keys.sorted().compactMap { all.sockets[$0] }
         if entries.isEmpty { return }
         // Changing its peer costs a datagram socket its queue.
         for entry in entries { try reconnect(entry) }

@@ -17,8 +17,6 @@ final class UnixSocketWorkshop {
     var made: [UInt32: SharedFile] = [:]
     /// The other ends of those whose other end is closed: closed again when the queues are filled.
     var doomed: [UInt32: SharedFile] = [:]
-    /// Those in whose place the restore was given something.
-    var standIns: Set<UInt32> = []
     /// How many senders of datagrams were made that are nobody's.
     var strangers: UInt32 = 0
     private var rooms: [UInt32: UnixSocketRoom] = [:]
@@ -64,7 +62,7 @@ final class UnixSocketWorkshop {
 
     private func make(_ entry: UnixSkEntry, at site: RestoreSite) throws(Problem) {
         if made[entry.ino] != nil { return }
-        if try takeFromOutside(entry, at: site) { return }
+        if try connectToJournal(entry) { return }
         switch try UnixSocketRole(entry, in: all) {
         case .alone, .connecting: try makeAlone(entry, at: site)
         case .listening:
@@ -98,7 +96,7 @@ final class UnixSocketWorkshop {
         do throws(Errno) {
             made[first] = SharedFile(try Files.duplicate(ends.first.raw))
             let other = SharedFile(try Files.duplicate(ends.second.raw))
-            if let second { if made[second] == nil { made[second] = other } } else { doomed[first] = other }
+            if let second { made[second] = other } else { doomed[first] = other }
         } catch {
             throw Problem(
                 .fileUnopenable, "a Unix socket cannot be kept", cause: .init(error, attempted: "fcntl(F_DUPFD)"),

@@ -31,6 +31,9 @@ enum CallFailure {
             "Run Apus with all the capabilities that the process had"
         case ("setresuid", _), ("setresgid", _), ("setgroups", _):
             "Run Apus as root in a user namespace that maps these ids"
+        case ("fcntl", .resourceTemporarilyUnavailable), ("fcntl", .permissionDenied),
+            ("flock", .resourceTemporarilyUnavailable):
+            "Somebody else has the file locked or open since the dump: /proc/locks and fuser(1) tell who; end that first"
         case (_, .notPermitted), (_, .permissionDenied): "Run Apus as root"
         default: "Run `apus check` to see whether the kernel lacks something"
         }

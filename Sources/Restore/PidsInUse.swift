@@ -1,5 +1,6 @@
 internal import Diagnostics
 internal import Linux
+internal import Objects
 internal import SystemPackage
 internal import Tracing
 
@@ -86,8 +87,4 @@ struct PidsInUse {
     private static func name(of pid: Int32) -> String? {
         (try? ProcessDirectory(pid).stat()).map { String(decoding: $0.name, as: UTF8.self) }
     }
-}
-
-extension Problem.Code {
-    static let pidInUse: Self = "pid-in-use"
 }

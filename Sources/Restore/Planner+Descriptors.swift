@@ -14,11 +14,13 @@ extension Planner {
         if let root = images.files.regular(fs.rootID), root.path.string != "/",
             let descriptor = descriptor(.init(.reg, fs.rootID))
         {
+            fetch(descriptor, in: &batch)
             let dot = batch.string(Array(".".utf8))
             batch.call(Int(SYS_fchdir), .signed(descriptor), for: "go to its root directory \(root.path)")
             batch.call(Int(SYS_chroot), .address(dot), for: "change its root directory to \(root.path)")
         }
         if let descriptor = descriptor(.init(.reg, fs.cwdID)) {
+            fetch(descriptor, in: &batch)
             batch.call(
                 Int(SYS_fchdir), .signed(descriptor),
                 for: "go to its working directory \(images.files.regular(fs.cwdID)?.path.string ?? "")")
@@ -38,6 +40,7 @@ extension Planner {
             guard let source = descriptor(.init(entry.type, entry.id)) else { continue }
             kept.append(number)
             noteTerminal(entry, source)
+            fetch(source, in: &batch)
             let flags = entry.flags & 1 == 0 ? 0 : UInt64(O_CLOEXEC)
             batch.call(
                 Int(SYS_dup3), .signed(source), .signed(number), .value(flags), for: "open descriptor \(number)")
@@ -54,7 +57,7 @@ extension Planner {
         batch.call(
             Int(SYS_close_range), .value(UInt64(first)), .value(UInt64(UInt32.max)), 0, for: "close what is not its own"
         )
-        composeLocks(task, in: &batch)
+        composeLocks(index, in: &batch)
     }
 
     private mutating func noteTerminal(_ entry: FdinfoEntry, _ source: Int32) {

@@ -58,6 +58,7 @@ extension Planner {
         guard holders.adder(of: target) == index, let source = descriptor(target), let own = descriptor(set) else {
             return
         }
+        fetch(source, in: &batch)
         let add = 1  // EPOLL_CTL_ADD
         let event = batch.buffer((watch.isDisabled ? watch.expectingAnything : watch).bytes)
         batch.call(Int(SYS_dup3), .signed(source), .signed(watch.number), 0, for: "lend number \(watch.number)")

@@ -26,6 +26,9 @@ extension Planner {
                 Int(SYS_ioprio_set), ofProcess, 0, .signed(priority), for: "set its I/O priority",
                 losing: "thread \(thread.tid) has not its I/O priority (\(priority >> 13):\(priority & 7))")
         }
+        if let personality = settings.personality {
+            batch.call(Int(SYS_personality), .value(UInt64(personality)), for: "set the thread's personality")
+        }
         if settings.isIOFlusher {
             prctl(57, 1, losing: "thread \(thread.tid) is no longer an I/O flusher (PR_SET_IO_FLUSHER)", in: &batch)
         }

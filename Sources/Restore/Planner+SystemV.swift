@@ -30,7 +30,11 @@ extension Planner {
     /// Has Apus make the segments, in a namespace of the tree's own if it had one.
     mutating func openSegments() {
         let own = images.ownIPCNamespace
-        if let own, images.segments.contains(where: { $0.namespace == own }) || images.ipcSettings[own] != nil {
+        let isIn = Set(
+            images.segments.map(\.namespace) + images.semaphores.map(\.namespace)
+                + images.messageQueues.map(\.namespace)
+                + images.ipcSettings.keys)
+        if let own, isIn.contains(own) {
             plan.openings.append(
                 .init(descriptor: takeDescriptor(), resource: IPCNamespace(images.ipcSettings[own]), owner: nil))
         }
@@ -43,6 +47,8 @@ extension Planner {
                 problems.append(error)
             }
         }
+        openSemaphores(own)
+        openQueues(own)
     }
 
     private func content(of segment: SegmentImage) throws(Problem) -> SystemVSegment.Content {

@@ -22,6 +22,8 @@ extension Planner {
         let hasOwnHandlers = !sharing.handlers.contains(index)
         if hasOwnHandlers { composeActions(task, in: &rebuild) }
         composeAttributes(task, ofMemory: !sharing.memory.contains(index), in: &rebuild)
+        composeSemaphoreUndo(of: task.pid, in: &rebuild)
+        composeSending(of: task.pid, in: &rebuild)
         plan.tasks[index].rebuild = placed(rebuild)
 
         // Threads come with the last batch: they wait on the channel that they share with the leader, and a command
@@ -29,8 +31,12 @@ extension Planner {
         noteSeccomp(index)
         var finish = Batch()
         composeSettling(index, in: &finish)
+        // A table that others fill is filled by now. Who of those that share it takes a lock, fcntl(F_GETLK) tells.
+        if sharing.descriptors.contains(index) { composeLocks(index, in: &finish) }
+        composeLeases(index, in: &finish)
         composeThreads(index, in: &finish)
         composeTimers(task, in: &finish)
+        composeSignatures(of: task.pid, in: &finish)
         let speaker = plan.tasks[index].firstLasting
         composeThread(index, speaker, in: &finish)
         if !sharing.memory.contains(index) { composeDenials(task, in: &finish) }

@@ -30,7 +30,7 @@ extension Planner {
         let chooseNumbers = 77
         if host.choosesTimerNumbers {
             batch.call(Int(SYS_prctl), .int(chooseNumbers), 1, 0, 0, 0, for: "choose the numbers of timers")
-            for timer in timers { make(timer, number: timer.itID, in: &batch) }
+            for timer in timers { make(timer, of: task, number: timer.itID, in: &batch) }
             batch.call(Int(SYS_prctl), .int(chooseNumbers), 0, 0, 0, 0)
             return
         }
@@ -43,16 +43,24 @@ extension Planner {
                     remedy: "Restore it on Linux 6.15 or later"))
         }
         let wanted = Dictionary(timers.map { ($0.itID, $0) }) { first, _ in first }
-        for id in 0...highest { make(wanted[id], number: id, in: &batch) }
+        for id in 0...highest { make(wanted[id], of: task, number: id, in: &batch) }
+    }
+
+    private func isAlive(_ tid: Int32, in task: TaskImages) -> Bool {
+        task.threads.dropFirst(task.hasLostLeader ? 1 : 0).contains { $0.tid == tid }
     }
 
     /// Makes one timer, or a place holder that is deleted at once.
-    private func make(_ entry: PosixTimerEntry?, number id: UInt32, in batch: inout Batch) {
+    private func make(_ entry: PosixTimerEntry?, of task: TaskImages, number id: UInt32, in batch: inout Batch) {
+        // SIGEV_NONE: for one that is only a place holder, and for one that signals a thread which has ended. It signals nobody,
+        // but its time can be read.
+        let none: UInt32 = 1
+        var notify = entry?.itSigevNotify ?? none
+        if let entry, notify & 4 != 0, !isAlive(entry.notifyThreadID, in: task) { notify = none }
         var event: [UInt8] = []
         event.append(littleEndian: entry?.sivalPtr ?? 0)
         event.append(littleEndian: entry?.siSigno ?? 0)
-        // SIGEV_NONE for one that is only a place holder.
-        event.append(littleEndian: entry?.itSigevNotify ?? 1)
+        event.append(littleEndian: notify)
         event.append(littleEndian: entry?.notifyThreadID ?? 0)
         event += [UInt8](repeating: 0, count: 64 - event.count)
         let block = batch.buffer(event)

@@ -6,7 +6,9 @@ internal import SystemPackage
 /// State in the images that Apus does not restore yet: named, never skipped.
 extension Planner {
     mutating func refuseWhatWouldBeLost() {
-        for remap in images.remaps where remap.remapType != .ghost || images.ghosts[remap.remapID] == nil {
+        for remap in images.remaps {
+            let hasContent = remap.remapType == .ghost && images.ghosts[remap.remapID] != nil
+            if hasContent || remap.remapType == .procfs { continue }
             let path = images.files.regular(remap.origID)?.path.string
             refuse(
                 remap.remapType == .ghost
@@ -25,8 +27,6 @@ extension Planner {
         if !spaces.isEmpty {
             refuse("namespaces of its own (\(spaces.joined(separator: ", ")))", pid: images.root?.pid)
         }
-        if names.contains(where: { $0.hasPrefix("ipcns-msg-") }) { refuse("message queues of System V (msgget)") }
-        if names.contains(where: { $0.hasPrefix("ipcns-sem-") }) { refuse("semaphores of System V (semget)") }
         refuseForeignPrograms()
     }
 

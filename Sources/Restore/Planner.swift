@@ -51,6 +51,8 @@ public struct Planner {
     var inheritance: Inheritance?
     /// By task: the policies of its mappings, once somebody has asked for them.
     var policiesByTask: [[MemoryTraits.Placed]]?
+    /// The descriptors that tasks cannot inherit, and the pidfd of Apus through which they fetch them.
+    var late = LateDescriptors()
     private var nextDescriptor: Int32
     private var mailboxEnd = 64
 
@@ -73,7 +75,7 @@ public struct Planner {
         _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool,
         securityProfile: SecurityProfile? = nil
     ) throws(Problems) -> RestorePlan {
-        try Problems.throwIfAny(Planner.impossibilities(images))
+        try Problems.throwIfAny(Planner.impossibilities(images) + Planner.strayLocks(images))
         var room = RestorePlan.Area.prelude + 0x2000 + estimate(images)
         while true {
             var planner = try Planner(images, layers, host, shellJob, leavesStopped, room: room)
@@ -163,6 +165,7 @@ public struct Planner {
             let resource = try DescriptionPlans.resource(for: key, in: images, pages: layers)
             let number = takeDescriptor()
             files[key] = number
+            if resource.needsProcesses { noteLate(number) }
             plan.openings.append(
                 .init(
                     descriptor: number, resource: resource, owner: DescriptionPlans.owner(of: key, in: images),

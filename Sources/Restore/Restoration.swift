@@ -55,7 +55,8 @@ public enum Restoration {
         let rights = HostRights.current()
         rights?.losses(images).forEach { logger.warning("\($0)") }
         try Problems.throwIfAny(
-            (rights?.problems(images) ?? []) + plan.openings.flatMap { $0.resource.obstacles(at: site) }.uniqued()
+            (rights?.problems(images) ?? []) + site.uselessSubstitutes(plan.openings.map(\.resource))
+                + plan.openings.flatMap { $0.resource.obstacles(at: site) }.uniqued()
                 + PidsInUse.problems(plan) + AsyncRequests.problems(plan) + siblingProblems(plan, options))
         if options.dryRun {
             options.showPlan(plan.description)

@@ -29,8 +29,6 @@ public struct RestoreOptions: Sendable {
     public var execCommand: [[UInt8]]?
     /// `--action-script`: run at each stage with `CRTOOLS_SCRIPT_ACTION` set.
     public var actionScripts: [FilePath] = []
-    /// `--external KEY[:VALUE]`.
-    public var external: [String] = []
     /// `--inherit-fd fd[N]:KEY`: the descriptor N of Apus stands in for the resource that KEY names.
     public var inherited: [Inherited] = []
     /// `--status-fd`.

@@ -20,7 +20,9 @@ extension RestorePlan: CustomStringConvertible {
     /// every barrier.
     public var description: String {
         var text = "Apus opens, each once, for the tree to inherit:\n"
-        for opening in openings { text += "  \(opening.descriptor): \(opening.resource)\n" }
+        for opening in openings {
+            text += "  \(opening.descriptor): \(opening.resource)\(opening.isLate ? ", once it is there" : "")\n"
+        }
         if clocks != nil { text += "\nIts monotonic clocks go on where they were at the dump.\n" }
         for task in tasks {
             text += "\nProcess \(task.pid) (\(task.name))"

@@ -20,6 +20,8 @@ public struct RestorePlan: Sendable {
     public var adoptions: [Adoption] = []
     /// Tables of descriptors that several processes share, filled when all are rebuilt.
     public var tables: [SharedTable] = []
+    /// Leases that tasks have taken again.
+    public var leases: [Lease] = []
     /// Where Apus' own things are mapped in every task while it is rebuilt.
     public var area: Area
     /// The shared memory of Apus and all tasks, behind the interpreter's page.
@@ -43,8 +45,21 @@ public struct RestorePlan: Sendable {
         public var resource: any Resource
         /// To whom the description sends signals.
         public var owner: FownEntry?
+        /// Opened when all processes have been made, and fetched by those that need it.
+        public var isLate: Bool { resource.needsProcesses }
         /// The id of the description in the images, where it is one.
         public var id: UInt32?
+    }
+
+    /// A lease that a task has taken again, by the number under which Apus has the description.
+    public struct Lease: Sendable, Equatable {
+        public var descriptor: Int32
+        /// For what somebody had asked for it at the dump; nil where nobody had.
+        public var asked: Asking?
+
+        public enum Asking: Sendable {
+            case toRead, toWrite
+        }
     }
 
     /// What the clocks showed at the dump, in nanoseconds.

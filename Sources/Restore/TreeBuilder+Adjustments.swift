@@ -4,7 +4,7 @@ internal import Linux
 internal import SystemPackage
 internal import Tracing
 
-/// What is written from outside, once the tasks exist.
+/// What is done from outside, once the tasks exist.
 extension TreeBuilder {
     func adjust() throws(Problem) {
         for task in plan.tasks where task.state != .dead {
@@ -44,5 +44,33 @@ extension TreeBuilder {
         }
         let file = try Files.open(path, .writeOnly)
         try Files.write(file.raw, Array((prefix + value).utf8))
+    }
+
+    /// Asks for leases that somebody had asked for at the dump. Whoever holds one has been told already: until owners are set
+    /// (`setOwners`), nobody is told by the kernel.
+    func breakLeases() throws(Problem) {
+        do throws(Errno) {
+            for lease in plan.leases { try Files.setOwner(lease.descriptor, .init(kind: .process, id: 0)) }
+            for lease in plan.leases {
+                guard let asked = lease.asked else { continue }
+                try ask(for: lease.descriptor, asked == .toRead ? .readOnly : .writeOnly)
+            }
+        } catch {
+            throw Problem(
+                .restoreFailed, "a lease cannot be asked for as it was at the dump",
+                cause: .init(error, attempted: "fcntl(F_SETOWN_EX) and open"),
+                remedy: "Mount the file system of the file for writing")
+        }
+    }
+
+    private func ask(for descriptor: Int32, _ flags: OpenFlags) throws(Errno) {
+        do throws(Errno) {
+            _ = try Files.open(FilePath("/proc/self/fd/\(descriptor)"), flags.union(.nonBlocking))
+        } catch {
+            // So says the kernel to whoever does not wait for the lease that he has asked for.
+            if error == .wouldBlock { return }
+            throw error
+        }
+        throw .resourceBusy
     }
 }

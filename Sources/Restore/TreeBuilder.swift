@@ -50,7 +50,7 @@ final class TreeBuilder {
         mailbox = try Mailbox(plan)
         try TreeBuilder.inherit(mailbox.file.raw, as: plan.firstServiceDescriptor)
         do throws(Problem) {
-            try openResources(site)
+            try openResources(late: false)
             try openChannels()
         } catch {
             closeService()
@@ -71,12 +71,13 @@ final class TreeBuilder {
         }
     }
 
-    private func openResources(_ site: RestoreSite) throws(Problem) {
-        for opening in plan.openings {
+    /// - Parameter late: those that the tree fetches instead of inheriting them, or all others.
+    private func openResources(late: Bool) throws(Problem) {
+        for opening in plan.openings where opening.isLate == late {
             let descriptor = try opening.resource.open(at: site)
             try TreeBuilder.inherit(descriptor.raw, as: opening.descriptor)
         }
-        try site.connect()
+        if !late { try site.connect() }
     }
 
     private func openChannels() throws(Problem) {
@@ -113,6 +114,7 @@ final class TreeBuilder {
         forked = Deadline.now()
         try adopt()
         try adjust()
+        try openResources(late: true)
         try barrier(\.rebuild, tasks: plan.tasks.filter { $0.state != .dead })
         for table in plan.tables { try run(table.filling, in: plan.tasks[table.owner]) }
         // Those that end go last: groups and sessions live on through those that have joined by now.
@@ -124,6 +126,7 @@ final class TreeBuilder {
         }
         try finish()
         try completeDescriptions()
+        try breakLeases()
         try setOwners()
         closeService()
     }

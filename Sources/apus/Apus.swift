@@ -11,7 +11,7 @@ struct Apus: ParsableCommand {
               apus dump -t PID -D DIR --shell-job
               apus restore -D DIR --shell-job
             """,
-        subcommands: [Dump.self, Restore.self, Check.self, Show.self]
+        subcommands: [Dump.self, Restore.self, Check.self, Show.self, Explain.self]
     )
 
     static func main() {

@@ -121,8 +121,9 @@ struct Program {
             Cancellation.install()
             return try Restore.perform(in: session)
         case .check: return try Check.perform(in: session)
+        case .explain: return try Explain.perform(in: session)
         case .show, .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec, .migrate, .receive,
-            .run, .explain, nil:
+            .run, nil:
             return try parseAndRun(session.invocation.normalForm)
         }
     }

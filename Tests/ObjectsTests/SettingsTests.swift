@@ -15,6 +15,7 @@ struct SettingsTests {
         settings.timerSlack = 1 << 40
         settings.timeStampCounter = 2
         settings.machineCheckKill = 0
+        settings.personality = 0x004_0000
         settings.isIOFlusher = true
         settings.hasNoCPUID = true
         settings.speculation = [0: 5, 2: 3]

@@ -14,7 +14,7 @@ struct SocketSupplementTests {
         told.order = 3
         told.senders = [[], [0, 65, 255]]
         told.devices = [3: "eth0"]
-        (told.isExternal, told.journal) = (true, [65, 66])
+        told.journal = [65, 66]
         told.peer = StandIn(pid: 0, uid: .max - 1, gid: 7, groups: [])
         told.connector = StandIn(pid: .max, uid: 0, gid: 0, groups: [5, .max])
         #expect(try SocketSupplement(JSON(parsing: (told.json ?? .null).text().utf8), id: 1) == told)

@@ -254,4 +254,21 @@ import Tracing
                 "timer_create", "timer_delete", "timer_create", "timer_delete", "timer_create", "timer_settime",
             ])
     }
+
+    /// The kernel makes no timer for a thread that is not there; one that is there already stays, and signals nobody.
+    @Test(arguments: [false, true])
+    func aTimerOfAThreadThatHasEnded(_ hasEnded: Bool) throws {
+        let plan = try FixturePlans.plan("registers") { images, _ in
+            var timer = PosixTimerEntry()
+            timer.vsec = 5
+            timer.itSigevNotify = 4
+            timer.notifyThreadID = images.tasks[0].pid + (hasEnded ? 1000 : 0)
+            images.tasks[0].core.tc.timers.posix = [timer]
+        }
+        let batch = plan.tasks[0].finish.batch
+        let making = try #require(batch.calls.first { SystemCallName.of($0.number) == "timer_create" })
+        guard case .address(let event) = making.arguments[1] else { throw Unwrap.Missing() }
+        // struct sigevent: value, signal, kind.
+        #expect(batch.memory.littleEndian(UInt32.self, at: event.offset + 12) == (hasEnded ? 1 : 4))
+    }
 }

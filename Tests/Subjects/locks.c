@@ -3,7 +3,7 @@
 #include <sys/file.h>
 
 static char folder[200];
-static int whole, shared, records, described, childs;
+static int whole, shared, records, described, childs, awkward[3], passed, own;
 static pid_t child;
 
 static int make(const char *name)
@@ -62,6 +62,8 @@ static void check_child(void)
 	CHECK(set(childs, F_SETLK, F_WRLCK, 5, 5) == 0, "child: its own lock");
 	CHECK(set(records, F_SETLK, F_WRLCK, 10, 1) == -1, "child: the parent's lock");
 	CHECK(flock(whole, LOCK_EX | LOCK_NB) == 0, "child: the lock of the description that it shares");
+	CHECK(flock(passed, LOCK_EX | LOCK_NB) == 0, "child: the lock that it took for both");
+	CHECK(set(own, F_SETLK, F_WRLCK, 1, 1) == 0, "child: the lock through a descriptor of its own");
 }
 
 static void check(void)
@@ -73,11 +75,15 @@ static void check(void)
 	CHECK(holder(records, F_WRLCK, 500) == getpid() && holder(records, F_RDLCK, 5000) == 0, "read lock to the end");
 	CHECK(holder(described, F_WRLCK, 3) == -1 && holder(described, F_WRLCK, 7) == 0, "lock of a description: %d", holder(described, F_WRLCK, 3));
 	CHECK(holder(childs, F_WRLCK, 5) == child, "the child's lock: %d", holder(childs, F_WRLCK, 5));
+	CHECK(holder(awkward[2], F_WRLCK, 2) == getpid(), "the lock among descriptors of other modes: %d", holder(awkward[2], F_WRLCK, 2));
+	CHECK(!can_lock("passed", LOCK_SH) && flock(passed, LOCK_EX | LOCK_NB) == 0, "the lock that the child took for both");
 	ask_child(child, "child");
 }
 
 int main(int argc, char **argv)
 {
+	char path[300];
+
 	NEED(argc == 2);
 	snprintf(folder, sizeof(folder), "%s", argv[1]);
 	NEED(mkdir(folder, 0755) == 0 || errno == EEXIST);
@@ -87,10 +93,20 @@ int main(int argc, char **argv)
 	records = make("records");
 	described = make("described");
 	childs = make("childs");
+	passed = make("passed");
+	/* A lock shows in every descriptor of its file, also in those that could not take it. */
+	snprintf(path, sizeof(path), "%s/awkward", folder);
+	NEED(close(make("awkward")) == 0);
+	awkward[0] = open(path, O_PATH);
+	awkward[1] = open(path, O_RDONLY);
+	awkward[2] = open(path, O_RDWR);
+	NEED(set(awkward[2], F_SETLK, F_WRLCK, 2, 2) == 0);
 	NEED(flock(whole, LOCK_EX) == 0 && flock(shared, LOCK_SH) == 0);
 	child = fork();
 	if (child == 0) {
 		NEED(set(childs, F_SETLK, F_WRLCK, 5, 5) == 0);
+		own = make("own");
+		NEED(set(own, F_SETLK, F_WRLCK, 1, 1) == 0 && flock(passed, LOCK_EX) == 0);
 		child_is_ready();
 		child_rounds(check_child);
 	}

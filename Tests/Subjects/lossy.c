@@ -1,11 +1,27 @@
 /*
  * lossy.c KIND: has something that no images carry. spent: a child that has ended and used processor time; overruns: a timer
  * that has overrun; unread: a timer that goes on while its signal waits; refused: a UDP socket with an error; packets: a raw
- * socket with packets.
+ * socket with packets. system-v, system-v-queue: has used the semaphores, the queue of the subject sysv; queue NAME: has a POSIX
+ * message queue open.
  */
 #include "subject.h"
 #include <arpa/inet.h>
+#include <mqueue.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
+
+#define KEY 0x41507100
+
+static void use_system_v(int isQueue)
+{
+	struct { long type; } message;
+
+	if (isQueue)
+		NEED(msgrcv(msgget(KEY, 0), &message, 0, 3, IPC_NOWAIT | MSG_NOERROR) >= 0);
+	else
+		NEED(semop(semget(KEY, 5, IPC_CREAT | 0600), &(struct sembuf){ .sem_num = 4, .sem_op = 1 }, 1) == 0);
+}
 
 static void use_time(void)
 {
@@ -46,7 +62,7 @@ int main(int argc, char **argv)
 	/* Long enough that it does not go off once more after its signal was read. */
 	struct itimerspec often = { .it_value = { .tv_nsec = 1 }, .it_interval = { .tv_nsec = 1000000 } };
 
-	NEED(argc == 2);
+	NEED(argc >= 2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (!strcmp(argv[1], "refused")) {
 		send_to_nobody();
@@ -60,6 +76,10 @@ int main(int argc, char **argv)
 			_exit(0);
 		}
 		NEED(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+	} else if (!strcmp(argv[1], "queue")) {
+		NEED(argc == 3 && mq_open(argv[2], O_RDONLY) >= 0);
+	} else if (!strncmp(argv[1], "system-v", 8)) {
+		use_system_v(argv[1][8] == '-');
 	} else {
 		NEED(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 && timer_settime(timer, 0, &often, NULL) == 0);
 		usleep(20000);

@@ -6,6 +6,7 @@
 #include <linux/ioprio.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 #include <x86intrin.h>
 
@@ -71,6 +72,7 @@ static void check_thread(void)
 	CHECK(CPU_COUNT(&set) == 1 && CPU_ISSET(0, &set), "thread: not on processor 0 alone");
 	CHECK(syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) == IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0), "thread: I/O priority %ld",
 	      syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0));
+	CHECK(personality(0xffffffff) == ADDR_NO_RANDOMIZE, "thread: personality %#x", personality(0xffffffff));
 	CHECK(prctl(PR_GET_TIMERSLACK) == 77777, "thread: slack %d", prctl(PR_GET_TIMERSLACK));
 	CHECK(prctl(PR_MCE_KILL_GET, 0, 0, 0, 0) == PR_MCE_KILL_EARLY, "thread: machine checks");
 	CHECK(sched_getscheduler(0) == (SCHED_BATCH | SCHED_RESET_ON_FORK), "thread: policy %#x", sched_getscheduler(0));
@@ -87,6 +89,8 @@ static void *body(void *argument)
 	CPU_SET(0, &set);
 	NEED(sched_setaffinity(0, sizeof(set), &set) == 0);
 	NEED(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0)) == 0);
+	/* Of this thread alone. */
+	NEED(personality(ADDR_NO_RANDOMIZE) >= 0);
 	NEED(prctl(PR_SET_TIMERSLACK, 77777) == 0);
 	NEED(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0) == 0);
 	NEED(sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &(struct sched_param){ 0 }) == 0);

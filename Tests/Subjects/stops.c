@@ -6,6 +6,7 @@
  */
 #include "subject.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 static struct {
 	int signal;
@@ -14,8 +15,11 @@ static struct {
 #define COUNT (int)(sizeof(stopped) / sizeof(stopped[0]))
 static int count = COUNT;
 
+static atomic_int begun;
+
 static void *wait_for_ever(void *unused)
 {
+	begun = 1;
 	for (;;)
 		pause();
 	return unused;
@@ -69,7 +73,12 @@ int main(int argc, char **argv)
 			pthread_t thread;
 
 			setpgid(0, 0);
-			NEED(i != COUNT - 1 || pthread_create(&thread, NULL, wait_for_ever, NULL) == 0);
+			/* A thread that is stopped before it has begun has all its signals blocked, and not after. */
+			if (i == COUNT - 1) {
+				NEED(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0);
+				while (!begun)
+					usleep(1000);
+			}
 			child_is_ready();
 			wait_for_ever(NULL);
 		}

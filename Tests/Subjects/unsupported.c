@@ -4,15 +4,19 @@
 #include <linux/bpf.h>
 #include <linux/userfaultfd.h>
 #include <arpa/inet.h>
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-static int fd = -1, talks, writes;
+static int fd = -1, talks, writes, semaphores = -1;
 
 static void *restricted_thread(void *started)
 {
@@ -23,19 +27,35 @@ static void *restricted_thread(void *started)
 	return NULL;
 }
 
-/* The program takes its vdso away. */
-static int unmap_vdso(void)
+static int find_vdso(unsigned long *start, unsigned long *end)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned long start = 0, end = 0;
 	char line[512];
 	int found = 0;
 
 	while (maps && !found && fgets(line, sizeof(line), maps))
-		found = strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", &start, &end) == 2;
+		found = strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", start, end) == 2;
 	if (maps)
 		fclose(maps);
-	return found ? munmap((void *)start, end - start) : -1;
+	return found;
+}
+
+/* The program takes its vdso away. */
+static int unmap_vdso(void)
+{
+	unsigned long start = 0, end = 0;
+
+	return find_vdso(&start, &end) ? munmap((void *)start, end - start) : -1;
+}
+
+static int protect_vdso(void)
+{
+	unsigned long start = 0, end = 0;
+	int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+
+	if (key < 0 || !find_vdso(&start, &end))
+		return -1;
+	return pkey_mprotect((void *)start, end - start, PROT_READ | PROT_EXEC, key);
 }
 
 static int wait_for_ever(void *unused)
@@ -46,6 +66,17 @@ static int wait_for_ever(void *unused)
 	return 0;
 }
 
+/* Traces its parent, which notices nothing of it. */
+static void trace_parent(pid_t parent, int ready)
+{
+	int status;
+
+	NEED(ptrace(PTRACE_SEIZE, parent, 0, 0) == 0 && write(ready, "r", 1) == 1);
+	while (waitpid(parent, &status, __WALL) == parent && WIFSTOPPED(status))
+		ptrace(PTRACE_CONT, parent, 0, status >> 16 ? 0 : WSTOPSIG(status));
+	_exit(0);
+}
+
 static char first_stack[16384] __attribute__((aligned(16))), second_stack[16384] __attribute__((aligned(16)));
 
 static int leave_orphan(void *shared)
@@ -54,6 +85,14 @@ static int leave_orphan(void *shared)
 
 	syscall(SYS_exit, clone(wait_for_ever, second_stack + sizeof(second_stack), flags, NULL) < 0);
 	return 0;
+}
+
+static void *waiting_thread(void *number)
+{
+	*(volatile pid_t *)number = (pid_t)syscall(SYS_gettid);
+	while (pause())
+		;
+	return NULL;
 }
 
 static void set_up(const char *kind, const char *folder)
@@ -141,6 +180,28 @@ static void set_up(const char *kind, const char *folder)
 		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 3) == 0);
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && send(fd, "early", 5, 0) == 5);
+	} else if (!strcmp(kind, "queue-notified")) {
+		/* Which value the signal would bring no interface tells. */
+		snprintf(path, sizeof(path), "/apus-notified-%d", getpid());
+		fd = mq_open(path, O_CREAT | O_RDWR, 0600, NULL);
+		NEED(fd >= 0 && mq_notify(fd, &(struct sigevent){ .sigev_signo = SIGUSR2 }) == 0);
+	} else if (!strcmp(kind, "semaphore-outside")) {
+		/* Holds a semaphore that a process outside of the tree uses, too. */
+		semaphores = semget(IPC_PRIVATE, 2, 0600);
+		fd = open("/dev/null", O_RDWR);
+		NEED(semctl(semaphores, 0, SETVAL, 1) == 0);
+		NEED(semop(semaphores, &(struct sembuf){ .sem_num = 0, .sem_op = -1, .sem_flg = SEM_UNDO }, 1) == 0);
+		if (fork() == 0) {
+			setsid();
+			if (fork() == 0) {
+				semop(semaphores, &(struct sembuf){ .sem_num = 1, .sem_op = 1 }, 1);
+				wait_for_ever(NULL);
+			}
+			_exit(0);
+		}
+		NEED(wait(NULL) > 0);
+		while (semctl(semaphores, 1, GETVAL) != 1)
+			usleep(1000);
 	} else if (!strcmp(kind, "vsock")) {
 		fd = socket(40, SOCK_STREAM, 0);
 	} else if (!strcmp(kind, "corked")) {
@@ -176,8 +237,46 @@ static void set_up(const char *kind, const char *folder)
 	} else if (!strcmp(kind, "lock")) {
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(flock(fd, LOCK_EX) == 0);
+	} else if (!strncmp(kind, "lease", 5)) {
+		/* With a mapping, or without a name, of the file: these could not be restored. */
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		NEED(ftruncate(fd, 4096) == 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0);
+		if (!strcmp(kind, "lease-mapped"))
+			NEED(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+		if (!strcmp(kind, "lease-nameless"))
+			NEED(unlink(path) == 0);
+	} else if (!strcmp(kind, "lock-mapped")) {
+		/* The mapping keeps the description, and the lock of it, of which no descriptor tells. */
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		NEED(ftruncate(fd, 4096) == 0 && flock(fd, LOCK_EX) == 0);
+		NEED(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED && close(fd) == 0);
+		fd = open("/dev/null", O_RDWR);
 	} else if (!strcmp(kind, "pidfd")) {
-		fd = syscall(SYS_pidfd_open, getpid(), 0);
+		/* Of the init of its world, which is outside. */
+		fd = syscall(SYS_pidfd_open, 1, 0);
+	} else if (!strcmp(kind, "pidfd-thread")) {
+		static pthread_t handle;
+		static volatile pid_t number;
+		NEED(pthread_create(&handle, NULL, waiting_thread, (void *)&number) == 0);
+		while (!number)
+			usleep(1000);
+		fd = syscall(SYS_pidfd_open, number, O_EXCL);
+	} else if (!strcmp(kind, "proc-outside")) {
+		fd = open("/proc/1/status", O_RDONLY);
+	} else if (!strcmp(kind, "proc-descriptor")) {
+		fd = open("/proc/self/fdinfo/0", O_RDONLY);
+	} else if (!strcmp(kind, "namespace-open")) {
+		/* Of a process that has ended. */
+		pid_t child;
+		NEED(pipe(pair) == 0);
+		if ((child = fork()) == 0)
+			_exit(unshare(CLONE_NEWUTS) == 0 && write(pair[1], "x", 1) == 1 && pause());
+		NEED(read(pair[0], path, 1) == 1 && close(pair[0]) == 0 && close(pair[1]) == 0);
+		snprintf(path, sizeof(path), "/proc/%d/ns/uts", child);
+		fd = open(path, O_RDONLY);
+		NEED(kill(child, SIGKILL) == 0 && wait(NULL) == child);
+	} else if (!strcmp(kind, "namespace-time")) {
+		fd = open("/proc/self/ns/time", O_RDONLY);
 	} else if (!strncmp(kind, "orphan-", 7)) {
 		/* One that shares something and has been left to init, which is outside. */
 		unsigned long shared = !strcmp(kind, "orphan-memory") ? CLONE_VM : CLONE_FS;
@@ -217,9 +316,22 @@ static void set_up(const char *kind, const char *folder)
 		NEED(pthread_create(&handle, NULL, restricted_thread, (void *)&started) == 0);
 		while (!started)
 			usleep(1000);
+	} else if (!strcmp(kind, "ports")) {
+		fd = open("/dev/null", O_RDWR);
+		NEED(ioperm(0x80, 4, 1) == 0);
+	} else if (!strcmp(kind, "vdso-key")) {
+		/* The vdso, or its data, with a protection key of which no thread may read anything. */
+		fd = open("/dev/null", O_RDWR);
+		NEED(protect_vdso() == 0);
 	} else if (!strcmp(kind, "no-vdso")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unmap_vdso() == 0);
+	} else if (!strcmp(kind, "traced")) {
+		fd = open("/dev/null", O_RDWR);
+		NEED(pipe(pair) == 0);
+		if (fork() == 0)
+			trace_parent(getppid(), pair[1]);
+		NEED(read(pair[0], path, 1) == 1 && close(pair[0]) == 0 && close(pair[1]) == 0);
 	} else if (!strcmp(kind, "namespace")) {
 		fd = open("/dev/null", O_RDWR);
 		NEED(unshare(CLONE_NEWUTS) == 0);
@@ -232,6 +344,8 @@ static void check(void)
 	CHECK(fcntl(fd, F_GETFD) >= 0, "the object is gone");
 	if (writes)
 		CHECK(write(fd, "a line\n", 7) == 7, "nobody listens: %s", strerror(errno));
+	if (semaphores >= 0)
+		CHECK(semctl(semaphores, 0, GETVAL) == 0 && semctl(semaphores, 1, GETVAL) == 1, "the semaphores have changed");
 	if (talks)
 		CHECK(send(fd, "hello", 5, 0) == 5, "the service is gone: %s", strerror(errno));
 }

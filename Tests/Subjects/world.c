@@ -46,6 +46,9 @@ static void reap_for_ever(int tell)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV, NULL))
 		die("mount /proc");
+	/* What has names there goes with the world. */
+	if (access("/dev/shm", F_OK) == 0 && mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, NULL))
+		die("mount /dev/shm");
 	if (write(tell, "r", 1) != 1)
 		die("tell");
 	syscall(SYS_close_range, 0, ~0U, 0);

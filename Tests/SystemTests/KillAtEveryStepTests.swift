@@ -7,7 +7,11 @@ struct KillAtEveryStepTests {
     /// Runs, threads, memory, pipes and waits in one tree would hide which one was harmed, so they take turns.
     static let subjects =
         Subject.all.filter {
-            ["registers", "threads", "leaderless", "pipes", "signals", "aio", "compat-32", "sharedvm"].contains($0.name)
+            [
+                "registers", "threads", "leaderless", "pipes", "signals", "aio", "sysv", "posixipc", "compat-32",
+                "sharedvm",
+            ].contains(
+                $0.name)
         } + [
             // A tracer that dies right after stopping a thread leaves it to the kernel, which ends some calls with EINTR:
             // signal(7), "Interruption of system calls and library functions by stop signals". More than some processes
@@ -93,7 +97,9 @@ struct KillAtEveryStepTests {
     }
 
     private static let restored =
-        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sharedvm"].map { Subject(name: $0) }
+        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sysv", "sharedvm"].map {
+            Subject(name: $0)
+        }
         + [
             // A second thread of a stopped process is not itself again before it goes on, if Apus is killed on its way.
             Subject(name: "stops", arguments: ["single"]),

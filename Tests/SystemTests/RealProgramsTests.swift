@@ -36,6 +36,12 @@ struct RealProgramsTests {
     @Test(.enabled(if: Programs.has("redis-server", "redis-benchmark", "redis-cli"), "needs redis-server"))
     func redis() throws { try run(["bash", Programs.path("redis.sh")]) }
 
+    @Test(.enabled(if: Programs.has("nginx", "curl"), "needs nginx and curl"))
+    func nginx() throws { try run(["bash", Programs.path("nginx.sh")]) }
+
+    @Test(.enabled(if: exists("/usr/lib/postgresql") && Programs.has("setpriv"), "needs postgresql"))
+    func postgresql() throws { try run(["bash", Programs.path("postgresql.sh")]) }
+
     @Test(.enabled(if: Programs.has("stress-ng"), "needs stress-ng"))
     func stress() throws { try run(["bash", Programs.path("stress.sh")]) }
 

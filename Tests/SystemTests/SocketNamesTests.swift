@@ -83,27 +83,4 @@ struct SocketNamesTests {
                 "\(text(world.path("unsupported")))")
         }
     }
-
-    /// One whose other end stays outside comes back without it, or as what takes its place.
-    @Test func anEndThatStaysOutside() throws {
-        try withWorld { world in
-            let running = try RunningSubject(
-                Subject(name: "unsupported", arguments: ["socket-outside", "FOLDER"]), in: world)
-            let inode = lines(world.path("unsupported.out")).first { $0.hasPrefix("socket ") }?.dropFirst(7) ?? ""
-            let refused = try world.dump(running.pid, to: "images")
-            #expect(refused.status == 1 && refused.errors.contains("--external 'unix[\(inode)]'"), "\(refused)")
-            try world.requireDump(running.pid, to: "images", ["--external", "unix[\(inode)]"])
-            #expect(text(world.path("images/dump.log")).contains("its other end stays outside"))
-            try world.requireRestore("images")
-            #expect(text(world.path("images/restore.log")).contains("its other end was outside, and is closed now"))
-            #expect(running.check() == [])
-            world.killAll()
-            try write("", to: world.path("instead"))
-            let script =
-                "exec 9>>'\(world.path("instead"))' && exec '\(Place.apus)' restore -d -D '\(world.path("images"))'"
-                + " --inherit-fd 'fd[9]:socket:[\(inode)]'"
-            try world.succeed("sh", "-c", script)
-            #expect(running.check() == [])
-        }
-    }
 }

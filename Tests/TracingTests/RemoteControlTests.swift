@@ -72,7 +72,10 @@ struct RemoteControlTests {
         }
         #expect(problem?.code == .freezeDiverges && problem?.object.pid == child.pid)
         for pid in [child.pid] + ProcessState.children(of: child.pid, thread: child.pid) {
-            #expect(ProcessState.tracer(of: pid) == 0 && ProcessState(of: pid)?.letter == "S")
+            #expect(ProcessState.tracer(of: pid) == 0)
+            let limit = Deadline(seconds: 5)
+            while ProcessState(of: pid)?.letter != "S", !limit.isPast { usleep(1000) }
+            #expect(ProcessState(of: pid)?.letter == "S", "it does not get back to its wait")
         }
         let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
         #expect(tree.processes.count == 13)

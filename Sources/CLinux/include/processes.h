@@ -43,3 +43,9 @@ _Static_assert(sizeof(struct apus_rlimit) == 16, "size of struct rlimit64");
 
 /// fork(2), which Swift hides.
 static inline int apus_fork(void) { return (int)fork(); }
+
+/// Starts a child of this process that makes nothing but system calls, and dies with it at the latest.
+///
+/// `pid` is the number that it is to have, 0 for any. `end` is the word of wait4(2) with which it ends at once; -1 for one
+/// that waits to be killed. Returns the pid, or a negative error number.
+int apus_placeholder(int pid, int end);

@@ -47,6 +47,8 @@ extension CheckpointImages {
         ghosts = shared.ghosts
         memfds = shared.memfds
         segments = shared.segments
+        semaphores = shared.semaphores
+        messageQueues = shared.messageQueues
         ipcSettings = shared.ipcSettings
         fileLocks = shared.fileLocks
         seccompFilters = shared.seccompFilters
@@ -94,6 +96,8 @@ extension CheckpointImages {
         let ghosts: [UInt32: GhostFileEntry]
         let memfds: [MemfdInodeEntry]
         let segments: [SegmentImage]
+        let semaphores: [SemaphoreImage]
+        let messageQueues: [MessageQueueImage]
         let ipcSettings: [UInt32: IpcVarEntry]
         let fileLocks: [FileLockEntry]
         let seccompFilters: [SeccompFilter]
@@ -114,6 +118,8 @@ extension CheckpointImages {
             ghosts = try directory.each(.ghostFile, names)
             memfds = try directory.messages(.memfdInodes)
             segments = try directory.segments(names)
+            semaphores = try directory.semaphores(names)
+            messageQueues = try directory.messageQueues(names)
             ipcSettings = try directory.each(.ipcSettings, names)
             fileLocks = try directory.messages(.fileLocks)
             seccompFilters = try directory.first(.seccomp)?.seccompFilters ?? []

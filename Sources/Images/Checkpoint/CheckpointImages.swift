@@ -32,6 +32,10 @@ public struct CheckpointImages: Sendable {
     public var memfds: [MemfdInodeEntry]
     /// Segments of System V shared memory, of all namespaces.
     public var segments: [SegmentImage]
+    /// Sets of System V semaphores, of all namespaces.
+    public var semaphores: [SemaphoreImage]
+    /// Queues of System V messages, of all namespaces.
+    public var messageQueues: [MessageQueueImage]
     /// Settings of IPC namespaces, by namespace id.
     public var ipcSettings: [UInt32: IpcVarEntry]
     public var fileLocks: [FileLockEntry]

@@ -18,18 +18,51 @@ public enum SystemV {
     public static func make(
         key: Int32, id: Int32, size: UInt64, permissions: UInt32, uid: UInt32, gid: UInt32
     ) throws(Errno) {
-        let next = try Files.open("/proc/sys/kernel/shm_next_id", .writeOnly)
-        try Files.write(next.raw, Array("\(id)".utf8))
         let how = UInt(IPC_CREAT | IPC_EXCL) | UInt(permissions & 0o777)
-        do throws(Errno) {
-            let made = try acting(uid: uid, gid: gid) { () throws(Errno) in
-                try call(Int(SYS_shmget), UInt(signed: key), UInt(size), how)
+        try make(.segment, under: id, uid: uid, gid: gid) {
+            outcome(of: Int(SYS_shmget), UInt(signed: key), UInt(size), how)
+        }
+    }
+
+    /// What has ids of System V.
+    enum Kind {
+        case segment, semaphores, queue
+
+        /// The file that says which id the next one gets (proc_sys_kernel(5)).
+        var nextID: FilePath {
+            switch self {
+            case .segment: "/proc/sys/kernel/shm_next_id"
+            case .semaphores: "/proc/sys/kernel/sem_next_id"
+            case .queue: "/proc/sys/kernel/msg_next_id"
             }
+        }
+
+        /// IPC_RMID.
+        func remove(_ id: Int32) throws(Errno) {
+            switch self {
+            case .segment: try SystemV.remove(id)
+            case .semaphores: try SystemV.removeSemaphores(id)
+            case .queue: try SystemV.removeQueue(id)
+            }
+        }
+    }
+
+    /// Makes something under a given id, as a given user.
+    ///
+    /// - Parameter get: shmget(2), semget(2), msgget(2).
+    /// - Throws: EEXIST where the key is in use, or another id came out.
+    static func make(
+        _ kind: Kind, under id: Int32, uid: UInt32, gid: UInt32, _ get: () -> Result<Int, Errno>
+    ) throws(Errno) {
+        let next = try Files.open(kind.nextID, .writeOnly)
+        try Files.write(next.raw, Array("\(id)".utf8))
+        do throws(Errno) {
+            let made = try acting(uid: uid, gid: gid) { () throws(Errno) in try get().get() }
             if made == Int(id) { return }
-            try remove(Int32(made))
+            try kind.remove(Int32(made))
             throw .fileExists
         } catch {
-            // The wish would hold for whoever makes the next segment.
+            // The wish would hold for whoever makes the next one.
             try? Files.write(next.raw, Array("-1".utf8))
             throw error
         }

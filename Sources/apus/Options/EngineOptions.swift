@@ -2,13 +2,19 @@ internal import ArgumentParser
 
 /// The options that a dump and a restore share.
 struct EngineOptions: ParsableArguments {
-    @Flag(name: [.customShort("j"), .long], help: "The tree uses a terminal and a session from outside of it.")
-    var shellJob = false
-
     @Option(
         help: .init("Run this script at each stage; may be given several times.", valueName: "file"),
         completion: .file())
     var actionScript: [String] = []
+
+    @Flag(help: "Print statistics at the end.")
+    var displayStats = false
+}
+
+/// What a dump and a restore may do about things that stand in their way.
+struct ObstacleOptions: ParsableArguments {
+    @Flag(name: [.customShort("j"), .long], help: "The tree uses a terminal and a session from outside of it.")
+    var shellJob = false
 
     @Option(
         help: .init(
@@ -27,7 +33,13 @@ struct EngineOptions: ParsableArguments {
 
     @Option(help: .init("How to treat cgroups; only ignore is built.", valueName: "mode"))
     var manageCgroups: String?
+}
 
-    @Flag(help: "Print statistics at the end.")
-    var displayStats = false
+/// The same, for a dump alone.
+struct DumpObstacleOptions: ParsableArguments {
+    @Flag(help: "Use any path to a device file whose own path cannot be used.")
+    var evasiveDevices = false
+
+    @Option(help: .init("The most to keep of a file that has lost its name.", valueName: "size"))
+    var ghostLimit = "1G"
 }

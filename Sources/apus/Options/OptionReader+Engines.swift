@@ -1,11 +1,33 @@
+internal import Checkpoint
 internal import Compatibility
 
 extension OptionReader {
+    /// The options that decide what stands in the way of a dump.
+    mutating func readObstacleOptions(into options: inout DumpOptions) {
+        options.shellJob = flag("shell-job")
+        options.external = external() + externalSockets()
+        options.evasiveDevices = flag("evasive-devices")
+        options.ghostLimit = size("ghost-limit") ?? options.ghostLimit
+        options.fileLocks = flag("file-locks")
+        options.tcpEstablished = flag("tcp-established")
+        options.externalUnixSockets = allowsExternalSockets
+    }
+
+    /// `--ext-unix-sk` without the inode of a socket is meant for all.
+    var allowsExternalSockets: Bool { occurrences("ext-unix-sk") > values("ext-unix-sk").count }
+
+    /// With an inode it is meant for one, and the same as `--external unix[INODE]`.
+    private mutating func externalSockets() -> [String] {
+        let keys = values("ext-unix-sk").map { "unix[\(RawArgument.text($0))]" }
+        report(ExternalResource.problems(keys.map { Array($0.utf8) }))
+        return keys.map(ExternalResource.canonical)
+    }
+
     /// The keys of `--external`.
     mutating func external() -> [String] {
         let keys = values("external")
         report(ExternalResource.problems(keys))
-        return keys.map { String(decoding: $0, as: UTF8.self) }
+        return keys.map { ExternalResource.canonical(RawArgument.text($0)) }
     }
 
     /// The descriptors of `--inherit-fd`.

@@ -31,19 +31,13 @@ extension ImageSummary {
         return [style.strong(directory.string.printable), origin, facts.joined(separator: ", ")]
     }
 
-    /// On a terminal a long command would break the tree into pieces; elsewhere it is wanted whole.
-    private static func shortened(_ command: String, _ style: TextStyle) -> String {
-        let room = max(20, style.columns - 56)
-        return style.coloured && command.count > room ? command.prefix(room - 1) + "…" : command
-    }
-
     private func tree(_ style: TextStyle) -> [String] {
         var table = Table([.left, .left, .left, .right, .right, .left])
         table.add("PROCESS", "NAME", "STATE", "SESSION", "GROUP", "COMMAND")
         for task in tasks {
             table.add(
                 task.branch + "\(task.pid)", task.name.printable, task.stateText, "\(task.session)",
-                "\(task.processGroup)", Self.shortened(task.commandText.printable, style))
+                "\(task.processGroup)", task.commandText.printable.shortened(for: style, besides: 56))
         }
         return table.lines { row, column, cell in
             switch column {

@@ -18,6 +18,11 @@ enum Quantity {
     /// `1 mapping`, `2 mappings`.
     static func count(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
+    /// The same for a noun that takes more than an s: `1 process`, `2 processes`.
+    static func count(_ count: Int, _ noun: String, _ several: String) -> String {
+        "\(count) \(count == 1 ? noun : several)"
+    }
+
     /// A point in time, in UTC: `2026-11-23 14:05:09 UTC`.
     static func time(_ seconds: Int64) -> String {
         // Days since 1970 to a date of the Gregorian calendar, counted in eras of 400 years from March of year 0.

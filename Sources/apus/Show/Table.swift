@@ -1,3 +1,15 @@
+internal import Diagnostics
+
+extension String {
+    /// On a terminal a long last column would break a table into pieces; elsewhere it is wanted whole.
+    ///
+    /// - Parameter taken: the columns of the terminal that others need.
+    func shortened(for style: TextStyle, besides taken: Int) -> String {
+        let room = max(20, style.columns - taken)
+        return style.coloured && count > room ? prefix(room - 1) + "…" : self
+    }
+}
+
 /// Lines of text in columns.
 struct Table {
     enum Alignment {

@@ -13,6 +13,8 @@ struct Dump: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineOptions
+    @OptionGroup var obstacles: ObstacleOptions
+    @OptionGroup var dumpObstacles: DumpObstacleOptions
 
     @Option(name: [.customShort("t"), .long], help: .init("The root of the process tree.", valueName: "pid"))
     var tree: Int32?
@@ -22,12 +24,6 @@ struct Dump: ParsableCommand {
 
     @Flag(name: [.customShort("s"), .long], help: "Leave the processes stopped.")
     var leaveStopped = false
-
-    @Flag(help: "Use any path to a device file whose own path cannot be used.")
-    var evasiveDevices = false
-
-    @Option(help: .init("The most to keep of a file that has lost its name.", valueName: "size"))
-    var ghostLimit = "1G"
 
     @Option(help: .init("How long the whole dump may take; 0 for ever.", valueName: "seconds"))
     var timeout = 10
@@ -65,18 +61,12 @@ extension Dump: Action {
         var options = DumpOptions(pid: pid ?? 0, imagesDirectory: reader.path("images-dir") ?? ".")
         options.workDirectory = reader.path("work-dir")
         options.finally = running ? .run : stopped ? .stop : .kill
-        options.shellJob = reader.flag("shell-job")
         options.timeout =
             reader.number("timeout", in: 0...Int(Int32.max), expected: "a number of seconds, or 0 for no limit")
             ?? options.timeout
         options.actionScripts = reader.paths("action-script")
-        options.external = reader.external()
         options.statusDescriptor = reader.descriptor("status-fd")
-        options.evasiveDevices = reader.flag("evasive-devices")
-        options.ghostLimit = reader.size("ghost-limit") ?? options.ghostLimit
-        options.fileLocks = reader.flag("file-locks")
-        options.tcpEstablished = reader.flag("tcp-established")
-        options.externalUnixSockets = reader.flag("ext-unix-sk")
+        reader.readObstacleOptions(into: &options)
         let display = reader.flag("display-stats")
         let shellJob = options.shellJob
         // What only the caller of the restore will provide cannot be verified here.

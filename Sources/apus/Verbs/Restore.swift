@@ -12,6 +12,7 @@ struct Restore: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineOptions
+    @OptionGroup var obstacles: ObstacleOptions
 
     @Flag(name: [.customShort("d"), .long], help: "Leave once the tree runs, instead of waiting for its root.")
     var restoreDetached = false
@@ -99,11 +100,13 @@ extension Restore: Action {
             }
         }
         options.actionScripts = reader.paths("action-script")
-        options.external = reader.external()
+        for key in reader.external() {
+            session.logger.info("--external \(key) has no effect on a restore: --inherit-fd says what takes its place")
+        }
         options.inherited = reader.inherited().map { .init(descriptor: $0.descriptor, key: $0.key) }
         options.fileLocks = reader.flag("file-locks")
         options.tcpEstablished = reader.flag("tcp-established")
-        options.externalUnixSockets = reader.flag("ext-unix-sk")
+        options.externalUnixSockets = reader.allowsExternalSockets
         options.statusDescriptor = reader.descriptor("status-fd")
         let display = reader.flag("display-stats")
         options.progress = session.progress

@@ -25,6 +25,8 @@ enum CriuOutcome {
         "memory": .carried(but: ["zero in children: flags were"]),
         "sockets": .carried(but: ["TCP options", "UDP options"]),
         "rseq": .carried(but: ["worker "]),
+        // CRIU has pidfds since 4.1.
+        "pidfds": .impossible,
         // The subject asks for what Linux 6.1 does not have.
         "settings": .impossible,
         "seccomp": .impossible,
@@ -54,8 +56,8 @@ enum CriuOutcome {
     private static let dumpedByCriu: [String: CriuOutcome] = [
         "credentials": .carried(but: ["credentials of ", "service: ", "locked: ", "mixed: ", "strand "]),
         "events": .refused("Dump eventpoll"),
-        // Not explained yet: from Apus to CRIU it is carried.
-        "locks": .carried(but: ["the child's lock"]),
+        // Its dump does not store the lock of a child through a descriptor that the child has from its parent.
+        "locks": .carried(but: ["the child's lock: 0"]),
         "segments": .refused("doesn't live in IPC ns"),
         "sharing": .refused("Can't make FS id"),
         // CRIU ends its waits, or they are never answered, between its own dump and its own restore too.

@@ -1,0 +1,66 @@
+internal import Diagnostics
+internal import Linux
+internal import Objects
+internal import SystemPackage
+
+/// What locks on files have to do with mappings: a mapping keeps a file open as a descriptor does.
+enum LockObstacles {
+    private struct Identity: Hashable {
+        let device: DeviceNumber
+        let inode: UInt64
+    }
+
+    /// - Parameter areCarried: locks may be carried (`--file-locks`).
+    static func find(_ processes: [SurveyedProcess], areCarried: Bool) -> [Problem] {
+        unseen(processes) + (areCarried ? leased(processes) : [])
+    }
+
+    /// Locks of descriptions that have no descriptor any more, only mappings. No fdinfo shows these.
+    private static func unseen(_ processes: [SurveyedProcess]) -> [Problem] {
+        guard let text = try? Files.contents(of: "/proc/locks"), !text.isEmpty else { return [] }
+        let mapped = mappings(of: processes)
+        let pids = Set(processes.map(\.pid))
+        let shown = Set(processes.flatMap(\.descriptors).flatMap(\.info.locks).map(identity))
+        return FileLock.list(parsing: text).compactMap { lock in
+            guard !lock.isWaiting, pids.contains(lock.pid), !shown.contains(identity(lock)),
+                let object = mapped[identity(lock)]
+            else { return nil }
+            return Problem(
+                .unsupported, "the mapped file is held by \(FileLocks.name(of: lock)), whose descriptor is closed",
+                object: object, remedy: "Release it before the dump: such a lock cannot be carried")
+        }
+    }
+
+    /// The restore opens a mapped file once more for its mapping, which such a lease does not allow.
+    private static func leased(_ processes: [SurveyedProcess]) -> [Problem] {
+        let leases = processes.flatMap(\.descriptors).filter {
+            $0.info.locks.contains(where: FileLocks.isExclusiveLease)
+        }
+        guard !leases.isEmpty else { return [] }
+        let mapped = mappings(of: processes)
+        return leases.compactMap { seen in
+            guard let lock = seen.info.locks.first(where: FileLocks.isExclusiveLease), mapped[identity(lock)] != nil
+            else {
+                return nil
+            }
+            return Problem(
+                .unsupported, "the file is mapped and held by a write lease", object: seen.object,
+                remedy: "Release the lease, or unmap the file, before the dump")
+        }
+    }
+
+    private static func identity(_ lock: FileLock) -> Identity { Identity(device: lock.device, inode: lock.inode) }
+
+    /// The files that are mapped, and by whom.
+    private static func mappings(of processes: [SurveyedProcess]) -> [Identity: Problem.Object] {
+        var found: [Identity: Problem.Object] = [:]
+        for process in processes {
+            for (area, _) in process.areas where area.inode != 0 {
+                var object = process.object
+                object.address = area.range.lowerBound
+                found[Identity(device: area.device, inode: area.inode)] = object
+            }
+        }
+        return found
+    }
+}
