@@ -56,6 +56,7 @@ struct RefusedKind {
 
     /// What people call it, without an article.
     static func name(of seen: SeenDescriptor) -> String {
+        if seen.status.kind == .socket { return RefusedSocket.name(of: seen) }
         guard let kind = all.first(where: { $0.matches(seen) }) else { return "unknown kind" }
         let words = kind.name.split(separator: " ")
         return ["a", "an"].contains(words[0]) ? words.dropFirst().joined(separator: " ") : kind.name

@@ -71,6 +71,16 @@ struct RefusedSocket {
         10: "SOCK_PACKET",
     ]
 
+    private static func kind(of socket: SocketIdentity) -> RefusedSocket? {
+        all.first { $0.domain == socket.domain && ($0.protocolNumber.map { $0 == socket.protocolNumber } ?? true) }
+    }
+
+    /// What people call it, without an article.
+    static func name(of seen: SeenDescriptor) -> String {
+        guard let socket = seen.socket else { return "socket" }
+        return "socket of family \(socket.domain) (\(kind(of: socket)?.name ?? "which Apus does not know"))"
+    }
+
     /// Why a socket of no kind that Apus carries refuses the dump.
     static func problem(of seen: SeenDescriptor) -> Problem {
         guard let socket = seen.socket else {
@@ -78,9 +88,7 @@ struct RefusedSocket {
                 .unsupported, "a socket that does not tell what it is cannot be carried", object: seen.object,
                 remedy: closing)
         }
-        let known = all.first {
-            $0.domain == socket.domain && ($0.protocolNumber.map { $0 == socket.protocolNumber } ?? true)
-        }
+        let known = kind(of: socket)
         let type = types[socket.type].map { "\($0) (\(socket.type))" } ?? "\(socket.type)"
         return Problem(
             .unsupported,

@@ -18,10 +18,8 @@ public enum UnixSocket: DescriptionKind {
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         let table = circumstances.sockets
         if isLeftOutside(seen, circumstances) { return obstacle(toOutside: seen, circumstances) }
-        if let problem = table.outside(seen) {
-            return problem.code == .leadsOutside ? JournalSocket.withRemedy(problem, seen) : problem
-        }
-        if JournalSocket.leadsToJournal(seen, circumstances) { return nil }
+        if let problem = table.outside(seen) { return problem }
+        if JournalStream.recognises(seen, circumstances) { return nil }
         // Closed since: a look at the frozen tree will show all that is left.
         guard let report = table.report(of: seen) else { return nil }
         do throws(Problem) {
@@ -72,7 +70,7 @@ public enum UnixSocket: DescriptionKind {
         let holder = table.outside[UInt64(peer)].map { " It is open in \(SocketTable.describe($0))" } ?? ""
         return Problem(
             .leadsOutside, "the socket is connected to one outside of the tree (inode \(peer)\(name)).\(holder)",
-            object: seen.object, remedy: JournalSocket.remedy(for: seen, table.unix[peer]))
+            object: seen.object, remedy: JournalStream.remedy(for: seen, table.unix[peer]))
     }
 
     // MARK: The dump
@@ -94,7 +92,7 @@ public enum UnixSocket: DescriptionKind {
         socket.flags = seen.descriptionFlags
         socket.uflags = 0
         socket.backlog = report.sendQueue
-        let isLog = JournalSocket.leadsToJournal(seen, descriptions.circumstances)
+        let isLog = JournalStream.recognises(seen, descriptions.circumstances)
         let peer = isLog ? 0 : table.connecting[report.inode] ?? report.peer ?? 0
         socket.peer = peer
         socket.fown = try descriptions.owner(of: seen, through: own.raw)

@@ -96,7 +96,7 @@ final class UnixSocketWorkshop {
         do throws(Errno) {
             made[first] = SharedFile(try Files.duplicate(ends.first.raw))
             let other = SharedFile(try Files.duplicate(ends.second.raw))
-            if let second { if made[second] == nil { made[second] = other } } else { doomed[first] = other }
+            if let second { made[second] = other } else { doomed[first] = other }
         } catch {
             throw Problem(
                 .fileUnopenable, "a Unix socket cannot be kept", cause: .init(error, attempted: "fcntl(F_DUPFD)"),

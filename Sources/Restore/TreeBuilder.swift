@@ -77,7 +77,7 @@ final class TreeBuilder {
             let descriptor = try opening.resource.open(at: site)
             try TreeBuilder.inherit(descriptor.raw, as: opening.descriptor)
         }
-        try site.connect()
+        if !late { try site.connect() }
     }
 
     private func openChannels() throws(Problem) {

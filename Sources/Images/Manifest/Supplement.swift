@@ -39,8 +39,8 @@ public struct Supplement: Sendable, Equatable {
         /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits; `peer` and
         /// `connector`, who made a connection: `pid`, `uid`, `gid`, `groups`; `levels` and `interfaces`, options of other
         /// levels, by level and option; `groups`, memberships: `interface`, `address`, `includes`, `sources`; `arrivals`, of
-        /// the datagrams that are queued: `to`, `ttl`, `tos`; `journal`, as what one that led to the journal is logged;
-        /// `devices`, names of network devices by their numbers.
+        /// the datagrams that are queued: `to`, `ttl`, `tos`; `journal`, as
+        /// what it is logged; `devices`, names of network devices by their numbers.
         case socket
         /// By the key by which the restore's caller provides it (`--inherit-fd`): what was left outside of the dump.
         case external
