@@ -20,6 +20,7 @@ public enum DescriptionKinds {
         InetSocket.self,
         NetlinkSocket.self,
         RegularFile.self,
+        Device.self,
     ]
 
     /// The kind of a descriptor, nil where Apus carries no such thing.
