@@ -22,6 +22,7 @@ public enum DescriptionKinds {
         PacketSocket.self,
         NetlinkSocket.self,
         RegularFile.self,
+        Device.self,
     ]
 
     /// The kind of a descriptor, nil where Apus carries no such thing.

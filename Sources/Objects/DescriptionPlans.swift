@@ -60,7 +60,7 @@ public enum DescriptionPlans {
                 inode, flags: mappedAs ?? entry.memfd.flags, position: entry.memfd.pos,
                 content: StoredMemory(segments: segments, layers: layers))
         }
-        if let resource = event(entry, images.supplement) { return resource }
+        if let resource = try event(entry, images) { return resource }
         if entry.hasPidfd { return try ProcessReference(entry.pidfd, in: images) }
         if entry.hasNsf { return try OpenNamespace(entry.nsf, in: images) }
         throw Problem(
@@ -69,12 +69,14 @@ public enum DescriptionPlans {
     }
 
     /// What opens a descriptor of events; nil for other kinds.
-    private static func event(_ entry: FileEntry, _ supplement: Supplement) -> (any Resource)? {
-        if entry.hasEfd { return EventCounter(entry.efd, supplement) }
-        if entry.hasTfd { return ReadTimer(entry.tfd, supplement) }
+    private static func event(
+        _ entry: FileEntry, _ images: CheckpointImages
+    ) throws(Problem) -> (any Resource)? {
+        if entry.hasEfd { return EventCounter(entry.efd, images.supplement) }
+        if entry.hasTfd { return ReadTimer(entry.tfd, images.supplement) }
         if entry.hasSgfd { return SignalReader(entry.sgfd) }
         if entry.hasEpfd { return EventSet(entry.epfd) }
-        if entry.hasIfy { return FileWatcher(entry.ify) }
+        if entry.hasIfy { return try FileWatcher(entry.ify, in: images) }
         return nil
     }
 

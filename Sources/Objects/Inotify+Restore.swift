@@ -6,8 +6,27 @@ internal import SystemPackage
 /// A queue of what happens to files, with its watches under their numbers.
 public struct FileWatcher: Resource {
     let entry: InotifyFileEntry
+    /// The files without a name that are watched, by watch: their ids in the images.
+    private let lost: [UInt32: UInt32]
 
-    public init(_ entry: InotifyFileEntry) { self.entry = entry }
+    /// - Throws: `image-unsuitable` where the supplement names a file that the images do not have.
+    public init(_ entry: InotifyFileEntry, in images: CheckpointImages) throws(Problem) {
+        self.entry = entry
+        var lost: [UInt32: UInt32] = [:]
+        for told in images.supplement[.inotify, entry.id]?["lost"]?.elements ?? [] {
+            let remap = images.remaps.first { remap in
+                told["file"]?.bits == UInt64(remap.origID) && remap.remapType == .ghost
+                    && images.ghosts[remap.remapID] != nil
+            }
+            guard let watch = told["watch"]?.bits.flatMap({ UInt32(exactly: $0) }), let remap else {
+                throw Problem(
+                    .imageUnsound, "what the supplement says of inotify queue \(entry.id) makes no sense",
+                    remedy: "Copy the images again, all of them")
+            }
+            lost[watch] = remap.remapID
+        }
+        self.lost = lost
+    }
 
     public var description: String { "inotify queue with \(entry.wd.count) watches" }
 
@@ -18,7 +37,7 @@ public struct FileWatcher: Resource {
     private var watches: [InotifyWdEntry] { entry.wd.sorted { $0.wd < $1.wd } }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
-        watches.compactMap { watch in
+        watches.filter { lost[$0.wd] == nil }.compactMap { watch in
             guard watch.fHandle.hasPath else {
                 return Problem(
                     .objectUnsupported, "the images do not name the file of watch \(watch.wd) of an inotify queue",
@@ -39,7 +58,7 @@ public struct FileWatcher: Resource {
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
             let descriptor = try Files.watcher()
-            for watch in watches { try add(watch, to: descriptor.raw) }
+            for watch in watches { try add(watch, to: descriptor.raw, at: site) }
             try setFlags(entry.flags, of: descriptor.raw)
             return descriptor
         } catch {
@@ -50,12 +69,17 @@ public struct FileWatcher: Resource {
         }
     }
 
-    private func add(_ watch: InotifyWdEntry, to watcher: Int32) throws(Errno) {
+    private func add(_ watch: InotifyWdEntry, to watcher: Int32, at site: RestoreSite) throws(Errno) {
         // IN_DONT_FOLLOW: the path is of the watched file itself.
-        let dontFollow: UInt32 = 0x0200_0000
+        var dontFollow: UInt32 = 0x0200_0000
         // What a program can ask for: IN_ALL_EVENTS, IN_EXCL_UNLINK, IN_ONESHOT. The kernel adds others of its own.
         let known: UInt32 = 0xfff | 0x0400_0000 | 0x8000_0000
-        let path = watch.fHandle.filePath
+        var path = watch.fHandle.filePath
+        if let ghost = lost[watch.wd] {
+            guard let file = site.deletedFiles[ghost] else { throw .noSuchFileOrDirectory }
+            path = FilePath("/proc/self/fd/\(file.descriptor.raw)")
+            dontFollow = 0
+        }
         let wanted = Int32(truncatingIfNeeded: watch.wd)
         do throws(Errno) { try Files.setNextWatch(wanted, of: watcher) } catch {
             guard error == .inappropriateIOCTLForDevice || error == .invalidArgument else { throw error }

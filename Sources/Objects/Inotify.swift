@@ -14,7 +14,9 @@ public enum Inotify: DescriptionKind {
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         do throws(Problem) {
-            for watch in try watches(of: seen) { _ = try path(of: watch, seen) }
+            for watch in try watches(of: seen) where target(of: watch, circumstances) == nil {
+                _ = try path(of: watch, seen)
+            }
             return nil
         } catch {
             return error
@@ -29,6 +31,7 @@ public enum Inotify: DescriptionKind {
         entry.id = descriptions.nextID()
         entry.flags = seen.descriptionFlags
         entry.fown = try descriptions.owner(of: seen, through: own.raw)
+        var lost: [JSON] = []
         for watch in try watches(of: seen) {
             var watched = InotifyWdEntry()
             watched.id = 0
@@ -38,7 +41,12 @@ public enum Inotify: DescriptionKind {
             watched.sDev = watch.device
             watched.wd = watch.number
             watched.fHandle = watch.handle
-            watched.fHandle.filePath = try path(of: watch, seen)
+            if let target = target(of: watch, descriptions.circumstances) {
+                let key = try descriptions.capture(target)
+                lost.append(.object([.init("watch", .number(watch.number)), .init("file", .number(key.id))]))
+            } else {
+                watched.fHandle.filePath = try path(of: watch, seen)
+            }
             entry.wd.append(watched)
         }
         if let queued = try? Files.readableBytes(own.raw), queued > 0 {
@@ -46,10 +54,25 @@ public enum Inotify: DescriptionKind {
                 "process \(seen.pid), descriptor \(seen.number): what the inotify queue has to tell and the program has"
                     + " not read yet (\(queued) bytes) is not carried")
         }
+        if !lost.isEmpty { descriptions.supplement[.inotify, entry.id] = .object([.init("lost", .array(lost))]) }
         return descriptions.record(.inotify, entry.id) { $0.ify = entry }
     }
 
     // MARK: Watches
+
+    /// Who has a watched file without a name open: nothing else leads to it, after the restore as before.
+    private static func target(of watch: Watch, _ circumstances: Circumstances) -> SeenDescriptor? {
+        let number = device(of: watch)
+        return circumstances.descriptors.sorted { $0.key < $1.key }.lazy.flatMap(\.value).first { candidate in
+            candidate.status.linkCount == 0 && candidate.status.inode == watch.inode
+                && candidate.status.device == number && DescriptionKinds.kind(of: candidate) is RegularFile.Type
+        }
+    }
+
+    /// The kernel's own encoding: 20 bits of minor number.
+    private static func device(of watch: Watch) -> DeviceNumber {
+        DeviceNumber(major: watch.device >> 20, minor: watch.device & 0xfffff)
+    }
 
     private struct Watch {
         var number, mask, ignored, device: UInt32
@@ -113,8 +136,7 @@ public enum Inotify: DescriptionKind {
 
     /// A name that leads to the watched file.
     private static func path(of watch: Watch, _ seen: SeenDescriptor) throws(Problem) -> FilePath {
-        // The kernel's own encoding: 20 bits of minor number.
-        let device = DeviceNumber(major: watch.device >> 20, minor: watch.device & 0xfffff)
+        let device = device(of: watch)
         let mounts = (try? ProcessDirectory(seen.pid).mounts()) ?? []
         var last: Errno = .noSuchFileOrDirectory
         for mount in mounts where mount.device == device {

@@ -43,6 +43,13 @@ public struct PosixQueueFile: Resource {
             if present.capacity != state.attributes.capacity || present.messageSize != state.attributes.messageSize {
                 return [obstacle("another one has its name", "Remove that one (mq_unlink)")]
             }
+            if !state.isLeft && !site.seesOutside {
+                return [
+                    obstacle(
+                        "it is there, and who has it open cannot be seen from a new pid namespace",
+                        "Remove it (mq_unlink), if nobody does")
+                ]
+            }
             if !state.isLeft, let user = Self.holder(of: shownName) {
                 return [obstacle("it is there, and process \(user) has it open", "End that process")]
             }

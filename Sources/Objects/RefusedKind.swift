@@ -24,14 +24,21 @@ struct RefusedKind {
     private static let closing =
         "Close it in the program before the dump, or wait for a version of Apus that carries it"
 
+    private static let bpf = "Detach and close it before the dump, and load it anew afterwards"
+
     static let all: [RefusedKind] = [
-        RefusedKind("a fanotify queue", link: "anon_inode:[fanotify]", closing),
+        RefusedKind(
+            "a fanotify queue", link: "anon_inode:[fanotify]",
+            "End what watches files for others (fanotify) before the dump: while it stands still, it answers nobody"),
         RefusedKind(
             "an io_uring", link: "anon_inode:[io_uring]",
-            "Run the program with io_uring disabled: what is under way in it cannot be seen"),
+            "The kernel shows neither what is under way in it nor how it was set up: run the program without"
+                + " (UV_USE_IO_URING=0 for Node.js and libuv; sysctl kernel.io_uring_disabled=2 for all)"),
         RefusedKind(
             "a userfaultfd", link: "anon_inode:[userfaultfd]",
             "Dump the program when it handles no page faults of its own"),
+        RefusedKind("a BPF map", link: "anon_inode:bpf-map", bpf),
+        RefusedKind("a BPF program", link: "anon_inode:bpf-prog", bpf),
         RefusedKind(
             "a BPF object", link: "anon_inode:bpf", "Detach and close it before the dump, and load it anew afterwards"),
         RefusedKind("a performance counter", link: "anon_inode:[perf_event]", "Stop profiling (perf) before the dump"),
@@ -45,6 +52,26 @@ struct RefusedKind {
             "Its content is hidden from the kernel's own eyes, and cannot be carried"),
         RefusedKind(
             "memory of huge pages", link: "/anon_hugepage", "Run the program without explicit huge pages (MAP_HUGETLB)"),
+        RefusedKind(
+            "a file system in user space (FUSE)",
+            "Unmount it before the dump (fusermount -u), and mount it anew afterwards: whoever looks at its files waits for it"
+        ) { $0.isDevice(major: 10, minor: 229) },
+        RefusedKind("a real-time clock", "Its alarms cannot be read: close it before the dump") { seen in
+            ["/dev/rtc", "/dev/misc/rtc"].contains { seen.linkBegins(with: $0) } && seen.status.kind == .characterDevice
+        },
+        RefusedKind("a virtual machine", "Use the virtual machine monitor's own migration") {
+            $0.isDevice(major: 10, minor: 232)
+        },
+        RefusedKind("a graphics device", "Its driver's state cannot be saved: close it before the dump") {
+            $0.status.kind == .characterDevice
+                && ($0.status.representedDevice.major == 226 || $0.linkBegins(with: "/dev/nvidia"))
+        },
+        RefusedKind("a loop device", "Close it before the dump: what lies under it is not in the images") {
+            $0.status.kind == .blockDevice && $0.status.representedDevice.major == 7
+        },
+        RefusedKind("the control of loop devices", "Close it before the dump: nothing is lost by it") {
+            $0.isDevice(major: 10, minor: 237)
+        },
         RefusedKind("a block device", "Close it before the dump: what the kernel holds of it is not saved") {
             $0.status.kind == .blockDevice
         },
@@ -70,5 +97,12 @@ struct RefusedKind {
         return Problem(
             .unsupported, "the kernel calls this object \(seen.linkText), a kind that Apus does not know",
             object: seen.object, remedy: closing)
+    }
+}
+
+extension SeenDescriptor {
+    /// Whether it is a character device of the list of the kernel ("Documentation/admin-guide/devices.txt").
+    fileprivate func isDevice(major: UInt32, minor: UInt32) -> Bool {
+        status.kind == .characterDevice && status.representedDevice == DeviceNumber(major: major, minor: minor)
     }
 }

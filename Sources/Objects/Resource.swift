@@ -35,6 +35,8 @@ public final class RestoreSite {
     public let inherited: [String: Int32]
     /// The caller's terminal takes the place of the one that the dump left outside (`--shell-job`).
     public let shellJob: Bool
+    /// Whether Apus sees the other processes of its host: in a pid namespace that it has made for the tree it does not.
+    public var seesOutside = true
     var pipes: [UInt32: PipeEnds] = [:]
     /// Both ends of each named pipe, until all of its descriptions are open.
     var namedPipes: [UInt32: SharedFile] = [:]

@@ -56,6 +56,7 @@ public struct SystemVQueue: Resource {
         let present = (try? Procfs.live.messageQueues()) ?? []
         if let same = present.first(where: { $0.id == id }) {
             if !isSame(same) { return [taken("another one has its id", "Remove that one: `ipcrm -q \(id)`")] }
+            if !site.seesOutside { return [taken(Self.unseen, "Remove it, if nobody does: `ipcrm -q \(id)`")] }
             if let user = SystemVUse.living([same.lastSender, same.lastReceiver]) ?? Self.waiting(for: id) {
                 return [taken("it is there, and process \(user) uses it", "End that process")]
             }
@@ -66,6 +67,8 @@ public struct SystemVQueue: Resource {
         }
         return []
     }
+
+    private static let unseen = "it is there, and who uses it cannot be seen from a new pid namespace"
 
     private func isSame(_ other: MessageQueue) -> Bool { other.id == id && other.key == key }
 

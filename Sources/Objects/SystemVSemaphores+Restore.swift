@@ -34,6 +34,7 @@ public struct SystemVSemaphores: Resource {
         let present = (try? Procfs.live.semaphoreSets()) ?? []
         if let same = present.first(where: { $0.id == id }) {
             if !isSame(same) { return [taken("another one has its id", "Remove that one: `ipcrm -s \(id)`")] }
+            if !site.seesOutside { return [taken(Self.unseen, "Remove it, if nobody does: `ipcrm -s \(id)`")] }
             let users = (0..<values.count).map { (try? SystemV.lastUser(ofSemaphore: $0, in: id)) ?? 0 }
             if let user = SystemVUse.living(Set(users)) {
                 return [taken("it is there, and process \(user) uses it", "End that process")]
@@ -46,6 +47,8 @@ public struct SystemVSemaphores: Resource {
         }
         return []
     }
+
+    private static let unseen = "it is there, and who uses it cannot be seen from a new pid namespace"
 
     private func isSame(_ other: SemaphoreSet) -> Bool {
         other.id == id && other.key == key && other.count == values.count

@@ -49,6 +49,7 @@ public enum Restoration {
             images: directory,
             inherited: Dictionary(options.inherited.map { ($0.key, $0.descriptor) }) { _, last in last },
             shellJob: options.shellJob)
+        site.seesOutside = namespace == nil
         // Descriptors that the tree inherits stand above all of its own.
         Processes.raiseLimitOfFiles()
         plan.notes.forEach { logger.warning("\($0)") }

@@ -20,6 +20,7 @@
 
 static const char *folder;
 static int big, semaphore, empty, far_timer, expired, fast, dated, signals, watcher;
+static int most, alarm_clock, boot, repeated, once, moved, deleted, moved_watch, deleted_watch, once_watch;
 static int set, inner, edge[2], level[2], sockets[2], armed, ghost, exclusive, seen_edge;
 static int shows_semaphores;
 static time_t date;
@@ -99,6 +100,12 @@ static void check_timers(void)
 	CHECK(take(expired) == 1, "expired timerfd");
 	expire();
 	CHECK(poll(&(struct pollfd){ .fd = fast, .events = POLLIN }, 1, 1000) == 1 && take(fast) >= 1, "fast timerfd");
+	CHECK(timerfd_gettime(boot, &left) == 0 && left.it_value.tv_sec <= 6000 && left.it_value.tv_sec > 5900,
+	      "absolute timerfd: %ld s left", (long)left.it_value.tv_sec);
+	CHECK(timerfd_gettime(repeated, &left) == 0 && left.it_value.tv_sec == 0 && left.it_interval.tv_sec == 9,
+	      "timerfd that is not set: %ld s left, interval %ld", (long)left.it_value.tv_sec, (long)left.it_interval.tv_sec);
+	CHECK(alarm_clock < 0 || (timerfd_gettime(alarm_clock, &left) == 0 && left.it_value.tv_sec <= 8000 &&
+				  left.it_value.tv_sec > 7900), "alarm timerfd: %ld s left", (long)left.it_value.tv_sec);
 	CHECK(fcntl(fast, F_GETFL) & O_NONBLOCK && fcntl(far_timer, F_GETFD) & FD_CLOEXEC, "flags of timerfds");
 }
 
@@ -115,6 +122,9 @@ static void check_counters(void)
 		;
 	give(semaphore, 2);
 	CHECK(take(empty) == 0 && errno == EAGAIN, "empty eventfd");
+	CHECK(write(most, &(uint64_t){ 1 }, 8) < 0 && errno == EAGAIN, "the fullest eventfd takes one more");
+	CHECK(take(most) == UINT64_MAX - 1, "the fullest eventfd: its counter");
+	give(most, UINT64_MAX - 1);
 }
 
 static void check_signals(void)
@@ -125,6 +135,34 @@ static void check_signals(void)
 		      info.ssi_int == 4711 + round_number - 1, "signalfd");
 	CHECK(read(signals, &info, sizeof(info)) < 0 && errno == EAGAIN, "empty signalfd");
 	queue();
+}
+
+/* The one event of a watch, and no other. */
+static void check_event(int number, unsigned mask, const char *which)
+{
+	union { struct inotify_event event; char bytes[4096]; } buffer;
+
+	CHECK(read(watcher, &buffer, sizeof(buffer)) > 0 && buffer.event.wd == number && buffer.event.mask == mask,
+	      "%s: watch %d, not %d, mask %#x", which, buffer.event.wd, number, buffer.event.mask);
+}
+
+/* Files that have other names by now, or none, and a watch that tells of one event only. */
+static void check_lost_names(void)
+{
+	union { struct inotify_event event; char bytes[4096]; } buffer;
+	char path[300];
+
+	CHECK(pwrite(moved, "m", 1, 0) == 1, "write to a file that was moved");
+	check_event(moved_watch, IN_MODIFY, "moved file");
+	CHECK(pwrite(deleted, "d", 1, 0) == 1, "write to a file without a name");
+	check_event(deleted_watch, IN_MODIFY, "file without a name");
+	CHECK(pwrite(once, "o", 1, 0) == 1 && pwrite(once, "o", 1, 0) == 1, "write");
+	snprintf(path, sizeof(path), "%s/file", folder);
+	CHECK(read(watcher, &buffer, sizeof(buffer)) == 2 * sizeof(buffer.event) && buffer.event.wd == once_watch &&
+		      buffer.event.mask == IN_MODIFY, "one-shot watch: %d, mask %#x", buffer.event.wd, buffer.event.mask);
+	CHECK((&buffer.event)[1].mask == IN_IGNORED, "one-shot watch: not once");
+	once_watch = inotify_add_watch(watcher, path, IN_MODIFY | IN_ONESHOT);
+	CHECK(once_watch > 0, "inotify_add_watch");
 }
 
 static void check_watches(void)
@@ -141,6 +179,7 @@ static void check_watches(void)
 	      "inotify: watch %d, mask %#x", buffer.event.wd, buffer.event.mask);
 	while (read(watcher, &buffer, sizeof(buffer)) > 0)
 		;
+	check_lost_names();
 }
 
 static void check_set(void)
@@ -197,6 +236,8 @@ static void make_counters(void)
 
 	big = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	give(big, BIG);
+	most = eventfd(0, EFD_NONBLOCK);
+	give(most, UINT64_MAX - 1);
 	semaphore = eventfd(2, EFD_SEMAPHORE | EFD_NONBLOCK);
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", semaphore);
 	shows_semaphores = *proc_field(path, "eventfd-semaphore");
@@ -212,6 +253,8 @@ static void make_counters(void)
 
 static void make_timers(void)
 {
+	struct timespec now;
+
 	far_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	NEED(timerfd_settime(far_timer, 0, &(struct itimerspec){ { 3, 0 }, { 7000, 0 } }, NULL) == 0);
 	expired = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
@@ -221,6 +264,35 @@ static void make_timers(void)
 	dated = timerfd_create(CLOCK_REALTIME, 0);
 	date = time(NULL) + 5000;
 	arm(dated, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, date, 0, 0);
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	boot = timerfd_create(CLOCK_BOOTTIME, 0);
+	arm(boot, TFD_TIMER_ABSTIME, now.tv_sec + 6000, 0, 0);
+	/* Not set, but with an interval. */
+	repeated = timerfd_create(CLOCK_MONOTONIC, 0);
+	NEED(timerfd_settime(repeated, 0, &(struct itimerspec){ { 9, 0 }, { 0, 0 } }, NULL) == 0);
+	/* Where the host has a clock that can wake it. */
+	alarm_clock = timerfd_create(CLOCK_BOOTTIME_ALARM, 0);
+	if (alarm_clock >= 0)
+		arm(alarm_clock, 0, 8000, 0, 0);
+}
+
+static const char *file_in_folder(const char *name)
+{
+	static char path[300];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+static int watch_file(const char *name, int *file)
+{
+	int number;
+
+	/* Of a size that stays. */
+	NEED((*file = open(file_in_folder(name), O_CREAT | O_RDWR, 0600)) >= 0 && pwrite(*file, "-", 1, 0) == 1);
+	number = inotify_add_watch(watcher, file_in_folder(name), IN_MODIFY);
+	NEED(number > 0);
+	return number;
 }
 
 static void make_watches(void)
@@ -228,14 +300,20 @@ static void make_watches(void)
 	char path[300];
 
 	snprintf(path, sizeof(path), "%s/file", folder);
-	NEED(mkdir(folder, 0700) == 0 && close(open(path, O_CREAT | O_RDWR, 0600)) == 0);
+	NEED(mkdir(folder, 0700) == 0 && (once = open(path, O_CREAT | O_RDWR, 0600)) >= 0 && pwrite(once, "-", 1, 0) == 1);
 	watcher = inotify_init1(IN_NONBLOCK);
 	NEED(inotify_add_watch(watcher, "/", IN_DELETE) == 1);
 	NEED(inotify_add_watch(watcher, path, IN_MODIFY | IN_ONESHOT) == 2);
 	NEED(inotify_rm_watch(watcher, 1) == 0);
 	NEED(inotify_add_watch(watcher, folder, IN_CREATE | IN_EXCL_UNLINK) == 3);
-	/* IN_IGNORED of the watch that was removed. */
-	NEED(read(watcher, path, sizeof(path)) > 0);
+	once_watch = 2;
+	moved_watch = watch_file("moved", &moved);
+	deleted_watch = watch_file("deleted", &deleted);
+	snprintf(path, sizeof(path), "%s/elsewhere", folder);
+	NEED(rename(file_in_folder("moved"), path) == 0 && unlink(file_in_folder("deleted")) == 0);
+	/* IN_IGNORED of the watch that was removed, IN_CREATE of the files. */
+	while (read(watcher, path, sizeof(path)) > 0)
+		;
 }
 
 int main(int argc, char **argv)

@@ -2,12 +2,16 @@
 #include "subject.h"
 #include "landlock.h"
 #include <linux/bpf.h>
+#include <linux/bpf.h>
+#include <linux/io_uring.h>
+#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <arpa/inet.h>
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/io.h>
 #include <sys/ioctl.h>
@@ -180,6 +184,22 @@ static void set_up(const char *kind, const char *folder)
 		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 3) == 0);
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && send(fd, "early", 5, 0) == 5);
+	} else if (!strcmp(kind, "io_uring")) {
+		struct io_uring_params parameters = { 0 };
+		fd = (int)syscall(SYS_io_uring_setup, 8, &parameters);
+	} else if (!strcmp(kind, "fanotify")) {
+		fd = fanotify_init(FAN_CLASS_NOTIF, O_RDONLY);
+	} else if (!strcmp(kind, "bpf")) {
+		union bpf_attr map = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1 };
+		fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof(map));
+	} else if (!strcmp(kind, "perf")) {
+		struct perf_event_attr counter = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(counter),
+						   .config = PERF_COUNT_SW_TASK_CLOCK };
+		fd = (int)syscall(SYS_perf_event_open, &counter, 0, -1, -1, 0);
+	} else if (!strcmp(kind, "secretmem")) {
+		fd = (int)syscall(SYS_memfd_secret, 0);
+	} else if (!strncmp(kind, "/dev/", 5)) {
+		fd = open(kind, O_RDWR);
 	} else if (!strcmp(kind, "queue-notified")) {
 		/* Which value the signal would bring no interface tells. */
 		snprintf(path, sizeof(path), "/apus-notified-%d", getpid());

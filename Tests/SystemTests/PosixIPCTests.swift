@@ -45,6 +45,18 @@ struct PosixIPCTests {
         }
     }
 
+    /// In a pid namespace of its own a copy would not see the original that still uses what it would take.
+    @Test func besideTheOriginal() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Self.subject, in: world)
+            try world.requireDump(running.pid, to: "images", ["--leave-running"])
+            let refused = try world.restore("images", ["--pid-policy", "new-namespace"])
+            #expect(refused.status == 1 && refused.errors.contains("queue-in-use"), "\(refused)")
+            #expect(refused.errors.contains("cannot be seen"), "\(refused)")
+            #expect(running.check() == [])
+        }
+    }
+
     /// Somebody has opened what the tree has left; a failing restore leaves all messages where they were.
     @Test func whatIsInUse() throws {
         try withWorld { world in

@@ -37,6 +37,18 @@ struct SystemVTests {
         }
     }
 
+    /// In a pid namespace of its own a copy would not see the original that still uses what it would take.
+    @Test func besideTheOriginal() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Self.subject, in: world)
+            try world.requireDump(running.pid, to: "images", ["--leave-running"])
+            let refused = try world.restore("images", ["--pid-policy", "new-namespace"])
+            #expect(refused.status == 1 && refused.errors.contains("system-v-in-use"), "\(refused)")
+            #expect(refused.errors.contains("cannot be seen"), "\(refused)")
+            #expect(running.check() == [])
+        }
+    }
+
     /// Somebody else has begun to use what the tree has left.
     @Test func whatIsInUse() throws {
         try withWorld { world in

@@ -53,6 +53,9 @@ public struct Supplement: Sendable, Equatable {
         case semaphores
         /// By the id of a queue of System V messages: its last `sender` and its last `receiver`, 0 for nobody.
         case queue
+        /// By the id of an inotify queue: `lost`, its watches of files that have no name, each with the number of the
+        /// `watch` and the id of a description of the `file`.
+        case inotify
         /// By the id of a description of a POSIX message queue: the `inode` that tells one queue from another, its `name` in
         /// hexadecimal digits, `capacity` and `size` of a message, `uid`, `gid`, whether it is `unlinked`, and its `messages`,
         /// each with its `priority` and its `bytes`; `left` where others use it and keep them.

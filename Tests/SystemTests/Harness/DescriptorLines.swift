@@ -14,8 +14,12 @@ enum DescriptorLines {
             .replacing("\nClockID:", with: " ClockID:").split(separator: "\n").sorted().joined(separator: "\n")
     }
 
-    /// What an epoll set watches, without the inode.
+    /// What an epoll set or an inotify queue watches, without the inode: a file without a name has a new one.
     private static func watched(_ line: String) -> String {
+        if line.hasPrefix("inotify wd:") {
+            return line.split(separator: " ").filter { !$0.hasPrefix("ino:") && !$0.hasPrefix("f_handle:") }
+                .joined(separator: " ")
+        }
         guard line.hasPrefix("tfd:"), let end = line.firstRange(of: " pos:")?.lowerBound else { return line }
         return String(line[..<end])
     }
