@@ -51,8 +51,8 @@ public struct EpollWatch: Sendable, Equatable {
         guard let told = supplement[.epoll, entry.id] else { return watches }
         let names = told["watches"]?.elements ?? []
         for (index, name) in names.enumerated() where index < watches.count {
-            guard let number = name["fd"]?.bits, let type = name["type"]?.bits.flatMap({ FdTypes(rawValue: Int($0)) }),
-                let id = name["id"]?.bits
+            guard let number = name["fd"]?.bits, let id = name["id"]?.bits,
+                let type = name["type"]?.bits.flatMap({ Int(exactly: $0) }).flatMap(FdTypes.init(rawValue:))
             else { continue }
             watches[index].number = Int32(truncatingIfNeeded: number)
             watches[index].target = .init(type, UInt32(truncatingIfNeeded: id))

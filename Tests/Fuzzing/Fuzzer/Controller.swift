@@ -158,7 +158,9 @@ struct Controller {
             line.contains("Fatal error") || line.contains("VIOLATION") || line.contains(" in ")
                 || line.contains("Error")
         }
-        return ([end] + lines.prefix(8).map(String.init)).joined(separator: "\n")
+        // The same defect is at another address in each process.
+        let told = lines.prefix(8).map { String($0).replacing(/0x[0-9a-f]+/, with: "") }
+        return ([end] + told).joined(separator: "\n")
     }
 
     private static func number(in path: String) -> UInt64? {
