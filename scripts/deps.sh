@@ -25,6 +25,8 @@ xz xz-utils
 sqlite3 sqlite3
 redis-server redis-server
 stress-ng stress-ng
+rsync rsync
+inotifywait inotify-tools
 '
 missing=
 while read -r command package; do
