@@ -28,6 +28,8 @@ nginx nginx-light
 curl curl
 pg_ctlcluster postgresql
 stress-ng stress-ng
+rsync rsync
+inotifywait inotify-tools
 '
 missing=
 while read -r command package; do

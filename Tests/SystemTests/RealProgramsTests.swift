@@ -30,6 +30,17 @@ struct RealProgramsTests {
     @Test(.enabled(if: Programs.has("xz", "tar"), "needs xz-utils and tar"))
     func xz() throws { try run(["bash", Programs.path("compress.sh")]) }
 
+    /// And rsync, where there is one.
+    @Test(.enabled(if: Programs.has("tar", "dd"), "needs tar"))
+    func copies() throws { try run(["bash", Programs.path("copy.sh")]) }
+
+    /// And inotifywait, where there is one.
+    @Test(.enabled(if: Programs.has("tail"), "needs tail"))
+    func followers() throws { try run(["bash", Programs.path("follow.sh")]) }
+
+    @Test(.enabled(if: Programs.has("python3"), "needs python3"))
+    func pythonSharedMemory() throws { try run(["python3", Programs.path("shared_memory.py")]) }
+
     @Test(.enabled(if: Programs.has("sqlite3"), "needs sqlite3"))
     func sqlite() throws { try run(["bash", Programs.path("sqlite.sh")], options: ["--file-locks"]) }
 
