@@ -25,6 +25,11 @@ xz xz-utils
 sqlite3 sqlite3
 redis-server redis-server
 stress-ng stress-ng
+tmux tmux
+screen screen
+vim vim
+less less
+htop htop
 '
 missing=
 while read -r command package; do

@@ -7,7 +7,7 @@ struct KillAtEveryStepTests {
     /// Runs, threads, memory, pipes and waits in one tree would hide which one was harmed, so they take turns.
     static let subjects =
         Subject.all.filter {
-            ["registers", "threads", "leaderless", "pipes", "signals", "aio", "compat-32", "sharedvm", "ptys"].contains(
+            ["registers", "threads", "leaderless", "pipes", "signals", "aio", "compat-32", "sharedvm"].contains(
                 $0.name)
         } + [
             // A tracer that dies right after stopping a thread leaves it to the kernel, which ends some calls with EINTR:
@@ -19,6 +19,7 @@ struct KillAtEveryStepTests {
                     "sigtimedwait", "epoll_wait", "semtimedop", "recv with SO_RCVTIMEO", "recv", "accept", "eventfd",
                     "msgrcv", "pause",
                 ], renewsChildren: true),
+            Subject(name: "ptys", arguments: ["alone"]),
             // Large enough for a twin.
             Subject(name: "ballast", arguments: ["33"]),
             Subject(name: "sharedvm", arguments: ["33"]),
