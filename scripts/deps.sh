@@ -30,6 +30,11 @@ pg_ctlcluster postgresql
 stress-ng stress-ng
 rsync rsync
 inotifywait inotify-tools
+tmux tmux
+screen screen
+vim vim
+less less
+htop htop
 '
 missing=
 while read -r command package; do

@@ -65,6 +65,26 @@ static int write_all(int descriptor, const uint8_t *bytes, size_t count)
 	return 0;
 }
 
+/// Types, and returns when all is understood: what is written into the master arrives some time later, and poll(2) waits
+/// for it only where nothing is there already. TIOCSTI needs CAP_SYS_ADMIN, and before Linux 6.7 may be disabled.
+static int type(int master, int slave, const uint8_t *bytes, size_t count)
+{
+	// The line discipline holds one less than 4096; what is beyond stays behind it, untouched, as it was.
+	size_t typed = 0;
+
+	while (typed < count && typed < 4095 && ioctl(slave, TIOCSTI, bytes + typed) == 0)
+		typed++;
+	if (typed == count)
+		return 0;
+	if (write_all(master, bytes + typed, count - typed))
+		return EAGAIN;
+	if (typed < 4095) {
+		is_ready(slave, POLLIN);
+		usleep(20000);
+	}
+	return 0;
+}
+
 /// Opens a slave of one's own, whatever lock the pair has.
 static int open_slave(int master)
 {
@@ -109,14 +129,14 @@ static int fill_lines(int master, int slave, const struct apus_terminal_queues *
 	for (line = 0; line < queues->line_count; line++) {
 		uint32_t end = queues->line_ends[line];
 
-		error = write_all(master, queues->input + start, end - start);
+		error = type(master, slave, queues->input + start, end - start);
 		if (!error && (end == start || queues->input[end - 1] != '\n'))
-			error = write_all(master, &end_of_file, 1);
+			error = type(master, slave, &end_of_file, 1);
 		if (error)
 			return error;
 		start = end;
 	}
-	return write_all(master, queues->input + start, queues->input_size - start);
+	return type(master, slave, queues->input + start, queues->input_size - start);
 }
 
 /// Holds output back as the terminal's user does.
@@ -126,7 +146,7 @@ static int stop_output(int master, int slave, const struct apus_termios2 *settin
 
 	if (!(settings->input_flags & IXON_BIT) || stop == 0)
 		return ioctl(slave, TCXONC, 0) ? errno : 0;
-	return write_all(master, &stop, 1);
+	return type(master, slave, &stop, 1);
 }
 
 static int fill(int master, int slave, const struct apus_terminal_queues *queues, const struct apus_termios2 *settings)
@@ -139,10 +159,7 @@ static int fill(int master, int slave, const struct apus_terminal_queues *queues
 	error = write_all(slave, queues->output, queues->output_size);
 	if (!error && queues->input_size + queues->line_count > 0)
 		error = plain.local_flags & ICANON_BIT ? fill_lines(master, slave, queues, plain) :
-							 write_all(master, queues->input, queues->input_size);
-	// The settings must not come before what is on its way has arrived.
-	is_ready(slave, POLLIN);
-	is_ready(master, POLLIN);
+							 type(master, slave, queues->input, queues->input_size);
 	if (ioctl(slave, APUS_TCSETS2, settings) && !error)
 		error = errno;
 	if (queues->is_stopped && !error)
@@ -202,19 +219,20 @@ static int copy(int master, int slave, struct apus_terminal_queues *result)
 
 	if (ioctl(slave, APUS_TCGETS2, &settings))
 		return errno;
-	error = take(master, result->output, &result->output_size, sizeof(result->output));
+	// Until nothing is left that is on its way: it is yet to be understood by the settings that are in force, and echoed.
+	error = settings.local_flags & ICANON_BIT ? take_lines(slave, result) :
+						    take(slave, result->input, &result->input_size, sizeof(result->input));
+	if (!error)
+		error = take(master, result->output, &result->output_size, sizeof(result->output));
 	// What has room, and takes nothing, is held back.
 	result->is_stopped = !error && !is_ready(slave, POLLOUT);
-	if (!error && settings.local_flags & ICANON_BIT)
-		error = take_lines(slave, result);
 	raw = quiet(&settings);
 	raw.input_flags |= settings.input_flags & IXON_BIT;
 	raw.local_flags &= ~(uint32_t)ICANON_BIT;
 	raw.control_characters[VMIN_AT] = raw.control_characters[VTIME_AT] = 0;
 	if (!(settings.local_flags & ICANON_BIT)) {
-		is_ready(slave, POLLIN);
 		ioctl(slave, FIONREAD, &waiting);
-		if (waiting == 0 && result->output_size == 0)
+		if (waiting == 0 && result->input_size == 0 && result->output_size == 0)
 			return error;
 	}
 	if (ioctl(slave, APUS_TCSETS2, &raw))
@@ -236,14 +254,20 @@ int apus_terminal_copy(int master, struct apus_terminal_queues *result)
 	if (child == 0) {
 		int packets = 0, off = 0, slave;
 
-		// It keeps all descriptors: where Apus is killed, what hangs on its lifelines waits for this child.
-		ioctl(master, APUS_TIOCGPKT, &packets);
+		struct sched_param first = { .sched_priority = 1 };
+
+		// Where Apus is killed, the tree runs on at once: so this is to be over before others get to run, if it may.
+		syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first);
+		// Neither lifelines nor locks: nobody is to wait for this child.
+		syscall(SYS_dup3, master, 0, 0);
+		syscall(SYS_close_range, 1, ~0u, 0);
+		ioctl(0, APUS_TIOCGPKT, &packets);
 		if (packets)
-			ioctl(master, APUS_TIOCPKT, &off);
-		slave = open_slave(master);
-		result->error = slave < 0 ? errno : copy(master, slave, result);
+			ioctl(0, APUS_TIOCPKT, &off);
+		slave = open_slave(0);
+		result->error = slave < 0 ? errno : copy(0, slave, result);
 		if (packets)
-			ioctl(master, APUS_TIOCPKT, &packets);
+			ioctl(0, APUS_TIOCPKT, &packets);
 		syscall(SYS_exit_group, 0);
 	}
 	if (child < 0)

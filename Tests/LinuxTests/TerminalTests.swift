@@ -64,4 +64,59 @@ import Testing
         #expect(!Terminal.isTerminal(file.raw))
         #expect(throws: Errno.inappropriateIOCTLForDevice) { try Terminal.windowSize(file.raw) }
     }
+
+    /// What is typed, half typed and written is still there, in its order, when it has been copied.
+    @Test func queuesAreCopiedAndStay() throws {
+        let master = try Terminal.openPair()
+        try Terminal.setLocked(master.raw, false)
+        let slave = try Terminal.openPeer(master.raw, [.readWrite, .noControllingTerminal, .nonBlocking])
+        let before = try Terminal.settings(slave.raw)
+        // Two lines, one of them ended by an end-of-file character (4), and a half one; echoed as they are typed.
+        try Files.write(master.raw, Array("one\ntwo\u{4}half".utf8))
+        try Files.write(slave.raw, Array("out\n".utf8))
+        let queues = try Terminal.copyQueues(master.raw)
+        #expect(queues.input == Array("one\ntwohalf".utf8) && queues.lineEnds == [4, 7] && !queues.isStopped)
+        #expect(queues.output == Array("one\r\ntwohalfout\r\n".utf8))
+        #expect(try Terminal.copyQueues(master.raw) == queues)
+        #expect(try Terminal.settings(slave.raw) == before)
+        #expect(try Files.readSome(slave.raw, atMost: 100) == Array("one\n".utf8))
+        #expect(try Files.readSome(slave.raw, atMost: 100) == Array("two".utf8))
+        #expect(throws: Errno.wouldBlock) { try Files.readSome(slave.raw, atMost: 100) }
+        #expect(try Files.readSome(master.raw, atMost: 100) == queues.output)
+    }
+
+    /// More than the line discipline holds, in raw mode; and what was copied from one pair fills another.
+    @Test func fullQueuesFillAnother() throws {
+        let first = try Terminal.openPair()
+        let second = try Terminal.openPair()
+        for master in [first.raw, second.raw] {
+            try Terminal.setLocked(master, false)
+            var raw = try Terminal.settings(master)
+            (raw.inputFlags, raw.outputFlags, raw.localFlags) = (0, 0, 0)
+            try Terminal.setSettings(master, raw)
+        }
+        let slave = try Terminal.openPeer(first.raw, [.readWrite, .noControllingTerminal, .nonBlocking])
+        try Files.write(slave.raw, (0..<9000).map { UInt8(truncatingIfNeeded: $0 / 3) })
+        try Files.write(first.raw, (0..<2000).map { UInt8(truncatingIfNeeded: $0) })
+        let queues = try Terminal.copyQueues(first.raw)
+        #expect(queues.output == (0..<9000).map { UInt8(truncatingIfNeeded: $0 / 3) })
+        #expect(queues.input == (0..<2000).map { UInt8(truncatingIfNeeded: $0) })
+        let other = try Terminal.openPeer(second.raw, [.readWrite, .noControllingTerminal, .nonBlocking])
+        try Terminal.fillQueues(second.raw, queues)
+        #expect(try Terminal.copyQueues(second.raw) == queues)
+        try other.close()
+    }
+
+    @Test func queuesThatNoTerminalCouldHold() {
+        var queues = Terminal.Queues()
+        queues.input = [1, 2]
+        for ends in [[3], [-1], [2, 1]] {
+            queues.lineEnds = ends
+            #expect(!queues.isValid)
+        }
+        queues.lineEnds = [1, 1, 2]
+        #expect(queues.isValid)
+        queues.output = Array(repeating: 0, count: Terminal.Queues.mostOutput + 1)
+        #expect(!queues.isValid)
+    }
 }

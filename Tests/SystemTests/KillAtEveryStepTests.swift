@@ -9,7 +9,7 @@ struct KillAtEveryStepTests {
         Subject.all.filter {
             [
                 "registers", "threads", "leaderless", "pipes", "signals", "aio", "sysv", "posixipc", "compat-32",
-                "sharedvm", "ptys",
+                "sharedvm",
             ].contains(
                 $0.name)
         } + [
@@ -22,6 +22,7 @@ struct KillAtEveryStepTests {
                     "sigtimedwait", "epoll_wait", "semtimedop", "recv with SO_RCVTIMEO", "recv", "accept", "eventfd",
                     "msgrcv", "pause",
                 ], renewsChildren: true),
+            Subject(name: "ptys", arguments: ["alone"]),
             // Large enough for a twin.
             Subject(name: "ballast", arguments: ["33"]),
             Subject(name: "sharedvm", arguments: ["33"]),

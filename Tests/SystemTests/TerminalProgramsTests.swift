@@ -1,0 +1,187 @@
+import Glibc
+import Testing
+
+/// Programs of Debian that live in terminals, or have some, dumped and restored three times while somebody works with them.
+@Suite("Real programs in terminals", .serialized, .enabled(if: geteuid() == 0, "needs root"))
+struct TerminalProgramsTests {
+    // MARK: Multiplexers, whose terminals are all in the tree
+
+    /// An editor, a pager, a shell with a line half typed, and a program that draws all the time.
+    @Test(.enabled(if: Programs.has("tmux", "vim", "less", "htop"), "needs tmux, vim, less and htop"))
+    func tmux() throws {
+        try withWorld { world in
+            try write((1...200).map { "line \($0)\n" }.joined(), to: world.path("text"))
+            let tmux = Multiplexer(
+                world: world, command: ["tmux", "-S", world.path("socket"), "-f", "/dev/null"])
+            let text = world.path("text")
+            try tmux.run([
+                "new-session", "-d", "-s", "s", "-x", "80", "-y", "24", "vim", "-u", "NONE", "-i", "NONE", text,
+            ])
+            try tmux.run(["new-window", "-d", "-t", "s", "less", text])
+            try tmux.run(["new-window", "-d", "-t", "s", "bash", "--norc", "--noprofile"])
+            try tmux.run(["new-window", "-d", "-t", "s", "htop"])
+            let pid = try #require(Int32(try tmux.run(["display", "-p", "#{pid}"]).dropLast()))
+            func screen(_ window: Int) throws -> String { try tmux.run(["capture-pane", "-p", "-t", "s:\(window)"]) }
+            func type(_ window: Int, _ keys: String...) throws {
+                try tmux.run(["send-keys", "-t", "s:\(window)"] + keys)
+            }
+            try tmux.expect("line 23", in: { try screen(0) + screen(1) })
+            try tmux.expect("$", in: { try screen(2) })
+            try tmux.expect("Tasks:", in: { try screen(3) })
+            try type(0, "itext ")
+            try type(2, "cat", "Enter", "half")
+            try tmux.expect("text line 1\n", in: { try screen(0) })
+            try tmux.expect("\nhalf", in: { try screen(2) })
+            for round in 1...3 {
+                let before = try (0...2).map(screen)
+                try world.requireDump(pid, to: "images-\(round)")
+                try world.requireRestore("images-\(round)")
+                #expect(try (0...2).map(screen) == before, "round \(round)")
+                try type(0, "round\(round) ")
+                try type(1, "Space")
+                try type(2, "way\(round)", "Enter", "half")
+                try tmux.expect("round\(round) line 1\n", in: { try screen(0) })
+                try tmux.expect("line \(23 + 23 * round)\n", in: { try screen(1) })
+                // Echoed, and written by cat.
+                try tmux.expect("halfway\(round)\n", in: { try screen(2) })
+                let drawn = try screen(3)
+                #expect(eventually { (try? screen(3) != drawn) == true }, "htop does not draw in round \(round)")
+            }
+            try tmux.run(["kill-server"])
+            #expect(eventually { world.processes.isEmpty }, "\(world.processes)")
+        }
+    }
+
+    @Test(.enabled(if: Programs.has("screen", "bash"), "needs screen"))
+    func screen() throws {
+        try withWorld { world in
+            try world.succeed("mkdir", "-m", "700", world.path("sockets"))
+            let screen = Multiplexer(
+                world: world, command: ["env", "SCREENDIR=\(world.path("sockets"))", "screen"])
+            try screen.run(["-c", "/dev/null", "-dmS", "one", "bash", "--norc", "--noprofile"])
+            func look() throws -> String {
+                _ = unsafe unlink(world.path("copy"))
+                try screen.run(["-S", "one", "-X", "hardcopy", world.path("copy")])
+                _ = eventually { text(world.path("copy")).hasSuffix("\n") }
+                return text(world.path("copy"))
+            }
+            try screen.expect("$", in: look)
+            let pid = try #require(world.processes.first { pid in text("\(world.proc)/\(pid)/comm") == "screen\n" })
+            for round in 1...3 {
+                let before = try look()
+                try world.requireDump(pid, to: "images-\(round)")
+                try world.requireRestore("images-\(round)")
+                #expect(try look() == before, "round \(round)")
+                try screen.run(["-S", "one", "-X", "stuff", "echo $((\(round) * 111))\n"])
+                try screen.expect("\n\(round * 111)\n", in: look)
+            }
+            try screen.run(["-S", "one", "-X", "quit"])
+            #expect(eventually { world.processes.isEmpty }, "\(world.processes)")
+        }
+    }
+
+    // MARK: A shell with jobs
+
+    /// In a terminal whose master is outside; and under `script`, whose terminal is in the tree, in another one.
+    @Test(
+        .enabled(if: Programs.has("bash", "script"), "needs bash and script"),
+        arguments: ["bash --norc --noprofile -i", "script -q -f -c 'bash --norc --noprofile -i' FOLDER/typescript"])
+    func jobs(_ shell: String) throws {
+        try withWorld { world in
+            let shell = [
+                "env", "PS1=> ", "TERM=xterm", "sh", "-c", "exec " + shell.replacing("FOLDER", with: world.folder),
+            ]
+            var terminals = [try world.job(shell, output: "out")]
+            let pid = try #require(terminals[0].pid)
+            func type(_ line: String, awaiting answer: String) throws {
+                let before = text(world.path("out")).utf8.count
+                terminals.last?.type(Array(line.utf8))
+                let came = { String(decoding: text(world.path("out")).utf8.dropFirst(before), as: UTF8.self) }
+                try #require(eventually { came().contains(answer) }, "\(line): no \(answer) in \(came())")
+            }
+            try #require(eventually { text(world.path("out")).contains("> ") })
+            try type("sleep 1000 &\n", awaiting: "[1] ")
+            try type("sleep 2000 &\n", awaiting: "[2] ")
+            try type("word=kept; cd /usr; echo at $PWD\n", awaiting: "at /usr")
+            for round in 1...3 {
+                let images = "images-\(round)"
+                // Opened before the dump: afterwards it could be given the number of the one in the tree.
+                let restore =
+                    "read line; exec \(Place.apus) restore -D \(world.path(images)) --shell-job -o restore.log"
+                let next = try world.job(["sh", "-c", restore], output: "out")
+                try world.requireDump(pid, to: images, ["--shell-job"])
+                terminals.append(next)
+                next.type([10])
+                try #require(
+                    eventually { world.isReleased(pid, named: "bash") || world.isReleased(pid, named: "script") },
+                    "\(world.log(images, "restore"))")
+                try type("jobs; echo $word $((6 * 7))\n", awaiting: "kept 42")
+                try type("fg %1\n", awaiting: "sleep 1000")
+                // The shell has printed that before it gives the terminal to the job.
+                usleep(300_000)
+                try type("\u{1a}", awaiting: "Stopped")
+                try type("bg\n", awaiting: "sleep 1000 &")
+                try type("jobs\n", awaiting: "Running                 sleep 2000")
+            }
+            try type("kill %1 %2; wait; exit 7\n", awaiting: "exit")
+            #expect(eventually { world.processes.isEmpty || terminals.last?.status != nil }, "\(world.processes)")
+            if shell.joined().contains("script") {
+                let end = "COMMAND_EXIT_CODE=\"7\""
+                #expect(eventually { text(world.path("typescript")).contains(end) })
+                #expect(text(world.path("typescript")).contains("kept 42"))
+            }
+        }
+    }
+
+    // MARK: What cannot be
+
+    /// Its shell has the same master open.
+    @Test func aMasterThatAnotherHasToo() throws {
+        try withWorld { world in
+            let shell = try world.start(["sh", "-c", "exec 9<>/dev/ptmx; sleep 1000; true"], output: "out")
+            try #require(eventually { world.processes.count == 2 })
+            let pid = try #require(world.processes.first { $0 != shell })
+            let dump = try world.dump(pid, to: "images")
+            #expect(dump.status == 1 && dump.errors.contains("/dev/pts/0 is also open outside"), "\(dump)")
+            #expect(dump.errors.contains("process \(shell)"), "\(dump)")
+            #expect(world.isAlive(pid) && world.isAlive(shell))
+        }
+    }
+
+    /// Under another number, a name that the program remembers would be somebody else's terminal.
+    @Test func aNumberThatAnotherHasTaken() throws {
+        try withWorld { world in
+            let command = ["sh", "-c", "exec 9<>/dev/ptmx; exec sleep 1000"]
+            let pid = try world.start(command, output: "out")
+            try #require(eventually { exists("/proc/\(world.initial)/root/dev/pts/0") })
+            try world.requireDump(pid, to: "images")
+            let other = try world.start(command, output: "out")
+            try #require(eventually { exists("/proc/\(world.initial)/root/dev/pts/0") })
+            let refused = try world.restore("images")
+            #expect(refused.status == 1 && refused.errors.contains("/dev/pts/0"), "\(refused)")
+            #expect(world.processes == [other])
+            world.killAll()
+            try world.requireRestore("images")
+            #expect(exists("/proc/\(world.initial)/root/dev/pts/0") && world.isAlive(pid))
+        }
+    }
+}
+
+/// A program that has terminals and takes commands.
+private struct Multiplexer {
+    let world: World
+    let command: [String]
+
+    @discardableResult
+    func run(_ arguments: [String]) throws -> String {
+        let environment = ["env", "TERM=xterm", "LANG=C.UTF-8", "HOME=\(world.folder)", "PS1=$ "]
+        let finished = try world.command(environment + command + arguments).run(seconds: 20)
+        guard finished.status == 0 else { throw Failed("\(arguments): \(finished)") }
+        return finished.output
+    }
+
+    func expect(_ words: String, in look: () throws -> String) throws {
+        let isThere = eventually { (try? look().contains(words)) == true }
+        try #require(isThere, "no \(words) in \((try? look()) ?? "nothing")")
+    }
+}
