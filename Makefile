@@ -1,6 +1,7 @@
 # make demo       build, then see a counting script carried over, in this terminal
 # make test       everything: unit tests and system tests (root)
 # make vm-test    system tests in a virtual machine with another kernel (FILTER=Suite, VM='--kernel 6.12 ...')
+# make fuzz       damaged images and texts for all that reads them (SEED=1, N=100000 or DURATION=60, TARGETS='images ...')
 # make help       the other targets
 SHELL = /bin/bash
 SWIFT ?= swift
@@ -18,7 +19,7 @@ BUILT = .build/apus
 # Generated code is not formatted.
 OURS = $(shell git ls-files -co --exclude-standard '*.swift' 2>/dev/null | grep -v '^Sources/ImageMessages/')
 
-.PHONY: all help deps build debug subjects test vm-test demo bench lint format install install-criu-link uninstall clean
+.PHONY: all help deps build debug subjects test vm-test fuzz demo bench lint format install install-criu-link uninstall clean
 
 all: build
 
@@ -50,6 +51,9 @@ test:
 
 vm-test:
 	@scripts/vm-test.sh $(VM)
+
+fuzz: build subjects
+	@SWIFT="$(SWIFT)" scripts/fuzz.sh
 
 demo: build
 	@scripts/demo.sh "$(CURDIR)/$(BUILT)"

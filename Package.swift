@@ -94,6 +94,14 @@ let package = Package(
             name: "RestoreTests",
             dependencies: ["Restore", "Objects", "Images", "Linux", "Tracing", "Diagnostics", system],
             swiftSettings: strict),
+        // What reads untrusted input, under damaged input: see docs/testing.md.
+        .target(name: "CAccounting", path: "Tests/Fuzzing/CAccounting"),
+        .executableTarget(
+            name: "Fuzzer",
+            dependencies: [
+                "CAccounting", "Restore", "Compatibility", "Images", "Linux", "Diagnostics", logging, system,
+            ],
+            path: "Tests/Fuzzing/Fuzzer", swiftSettings: strict),
         .testTarget(name: "SystemTests", dependencies: ["CLinux", "Images", "Linux", system], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -44,7 +44,7 @@ struct DumpImages {
         if !captured.settings.isUsual { descriptions.supplement[.process, surveyed.pid] = captured.settings.json }
         for (tid, settings) in captured.threadSettings { descriptions.supplement[.thread, tid] = settings.json }
         try directory.write([ids], as: .ids, id: UInt64(surveyed.pid))
-        let executable = file(places.executable)
+        let executable = try file(places.executable)
         let memory = try memoryEntry(captured, surveyed, executable: executable)
         try directory.write([memory], as: .mm, id: UInt64(surveyed.pid))
         let traits = try MemoryTraitsCapture.find(surveyed, captured)
@@ -66,18 +66,20 @@ struct DumpImages {
         }
         try directory.write(table, as: .fdinfo, id: UInt64(ids.filesID))
         var context = FsEntry()
-        context.cwdID = RegularFile.capture(
-            places.workingDirectory.path, places.workingDirectory.status, mapped: false, into: descriptions)
-        context.rootID = RegularFile.capture(places.root.path, places.root.status, mapped: false, into: descriptions)
+        let place = places.workingDirectory
+        context.cwdID = try RegularFile.capture(
+            place.path, place.status, mapped: false, ghost: place.ghost, into: descriptions)
+        context.rootID = try RegularFile.capture(
+            places.root.path, places.root.status, mapped: false, into: descriptions)
         context.umask = UInt32(surveyed.status.umask ?? 0o22)
         try directory.write([context], as: .fs, id: UInt64(surveyed.pid))
     }
 
     /// The id of a mapped file, recorded once.
-    private mutating func file(_ file: NamedFile) -> UInt32 {
+    private mutating func file(_ file: NamedFile) throws(Problem) -> UInt32 {
         let key = FileKey(device: file.status.device, inode: file.status.inode, path: file.path)
         if let known = files[key] { return known }
-        let id = RegularFile.capture(file.path, file.status, mapped: true, ghost: file.ghost, into: descriptions)
+        let id = try RegularFile.capture(file.path, file.status, mapped: true, ghost: file.ghost, into: descriptions)
         files[key] = id
         return id
     }
@@ -112,7 +114,7 @@ struct DumpImages {
                 let place = SurveyedProcess.place(of: area, in: surveyed.eye)
                 try descriptions.capture(segment: area, of: surveyed.eye, at: place)
             } else if let mapped = surveyed.files[area.range.lowerBound] {
-                id = file(mapped)
+                id = try file(mapped)
             }
             if kind == .asyncIO {
                 areas.append(ring(area, of: surveyed, isDead: captured.deadRings.contains(area.range.lowerBound)))
@@ -195,6 +197,7 @@ struct DumpImages {
         try directory.write(payloads: descriptions.sockets.packets, as: .socketQueues)
         try directory.write(FileLocks.entries(of: descriptions), as: .fileLocks)
         try directory.write(descriptions.terminals, as: .ttyInfo)
+        try directory.write(descriptions.terminalData(), as: .ttyData)
         try directory.write(descriptions.sharedMemory.inodes, as: .memfdInodes)
         try GhostImages.write(descriptions.ghosts, into: directory)
         try directory.write(

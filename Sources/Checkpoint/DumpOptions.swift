@@ -33,6 +33,8 @@ public struct DumpOptions: Sendable {
     public var external: [String] = []
     /// `--evasive-devices`: use any path to a device file whose own path is inaccessible.
     public var evasiveDevices = false
+    /// `--link-remap`: give files that have lost a name, and have others, one more.
+    public var linkRemap = false
     /// `--ghost-limit`: the most that is kept of a file that has no name any more, in bytes.
     public var ghostLimit = GhostFile.usualLimit
     /// `--status-fd`: a zero byte is written there and the descriptor closed once the images are complete.

@@ -131,7 +131,9 @@ struct DumpSession {
         if !hasThawed { try rings.confirm() }
         let complete = try CompleteImages(directory, deadline)
         clock.mark("commit", logger)
-        return try complete.accepted(by: scripts, root: options.pid)
+        let committed = try complete.accepted(by: scripts, root: options.pid)
+        images.descriptions.links.keep()
+        return committed
     }
 
     /// Lets the tree run on before the dump stands: it is to run on in any case.
@@ -149,6 +151,7 @@ struct DumpSession {
         let ids = try identities(tree, survey)
         let memories = CommonMemory(tree, ids)
         var keyrings = KeyringLosses()
+        var queues = PosixQueueContents(images.descriptions.circumstances)
         var systemV = SystemVUse(of: survey.processes.map { ($0.pid, $0.threads) })
         for ((process, surveyed), ids) in zip(zip(tree.processes, survey.processes), ids) {
             try Cancellation.check()
@@ -160,7 +163,8 @@ struct DumpSession {
             let captured = try ProcessCapture(
                 process: process, surveyed: surveyed, memories: memories, waits: waits, sets: systemV.sets,
                 deadline: deadline
-            ).run(&images.seccompFilters, &twins, domains)
+            ).run(&images.seccompFilters, &twins, domains, &queues)
+            images.descriptions.take(queues)
             try systemV.add(captured.undo, surveyed.object)
             statistics.roundTrips += UInt64(captured.roundTrips)
             keyrings.add(captured, surveyed.object)

@@ -47,6 +47,7 @@ private struct Settlement {
         Concession("--tcp-established") { $0.tcpEstablished = true },
         Concession("--ext-unix-sk") { $0.externalUnixSockets = true },
         Concession("--evasive-devices") { $0.evasiveDevices = true },
+        Concession("--link-remap") { $0.linkRemap = true },
     ]
 
     init(of found: [Problem], _ survey: Survey, _ options: DumpOptions) throws(Problem) {

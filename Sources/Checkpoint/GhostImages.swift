@@ -16,6 +16,10 @@ enum GhostImages {
     private static func write(_ item: GhostTable.Item, into directory: ImageDirectory) throws(Problem) {
         var writer = try ImageWriter(creating: ImageKind.ghostFile.layout, id: UInt64(item.id), in: directory)
         do {
+            guard item.status.kind == .regular else {
+                try writer.append(entry(item, hasHoles: false))
+                return try writer.finish()
+            }
             let file = try Files.open(item.place, [.readOnly, .nonBlocking])
             let ranges = try Files.dataRanges(of: file.raw, size: item.status.size)
             let isWhole = ranges.count == 1 && ranges[0] == 0..<item.status.size

@@ -56,7 +56,9 @@ enum Losses {
             }
             return found
         }
-        found += process.descriptors.compactMap(InetSocket.loss(of:))
+        found += process.descriptors.compactMap {
+            DatagramSocket.loss(of: $0) ?? RawSocket.loss(of: $0) ?? PacketSocket.loss(of: $0)
+        }
         let unknown = Set(process.areas.flatMap { area, _ in area.details?.unknownFlags ?? [] }).sorted()
         if !unknown.isEmpty {
             found.append("some mappings have flags that this Apus does not know: \(unknown.joined(separator: " "))")

@@ -66,9 +66,11 @@ struct ProcessCapture {
     ///   - filters: where seccomp filters are recorded.
     ///   - twins: where it gets its twin, if it is to have one.
     ///   - domains: what is known of users whose processes are asked about Landlock.
+    ///   - queues: what is found in POSIX message queues.
     /// - Throws: the process is as it was then.
     func run(
-        _ filters: inout SeccompFilters, _ twins: inout Twins, _ domains: LandlockDomains
+        _ filters: inout SeccompFilters, _ twins: inout Twins, _ domains: LandlockDomains,
+        _ queues: inout PosixQueueContents
     ) throws(Problem) -> CapturedProcess {
         try refuseDispatch()
         try suspendFilters()
@@ -81,6 +83,7 @@ struct ProcessCapture {
         do throws(Problem) {
             let (answers, futureLocks) = try Processes.urgently { () throws(Problem) in
                 let answers = try ask(control, domains)
+                try queues.read(surveyed.descriptors, control.run)
                 let futureLocks = try MemoryTraitsCapture.futureLocks(surveyed)
                 try twins.add(
                     control, isSubreaper: answers.attributes.isSubreaper, memoryOf: memories.owner(of: process.pid))

@@ -17,6 +17,7 @@ final class ProcessLook: Sendable {
 
     private let known: KnownMappings
     private let ghostLimit: UInt64
+    private let linking: Bool
     /// A file is looked at once, however many processes map it.
     private let files = Mutex<[FileIdentity: NamedFile]>([:])
 
@@ -28,9 +29,10 @@ final class ProcessLook: Sendable {
     }
 
     /// - Parameter known: what is known of mappings from before the freeze.
-    init(_ known: KnownMappings, ghostLimit: UInt64) {
+    init(_ known: KnownMappings, ghostLimit: UInt64, linking: Bool) {
         self.known = known
         self.ghostLimit = ghostLimit
+        self.linking = linking
     }
 
     func process(_ pid: Int32) -> Result {
@@ -141,7 +143,7 @@ final class ProcessLook: Sendable {
                 remedy: "Run Apus as root (CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE)")
         }
         let file = NamedFile(shownAs: path, status, at: SurveyedProcess.place(of: area, in: pid))
-        if let problem = file.obstacle(object, isShared: area.isShared, ghostLimit: ghostLimit) {
+        if let problem = file.obstacle(object, isShared: area.isShared, ghostLimit: ghostLimit, linking: linking) {
             throw problem
         }
         files.withLock { $0[identity] = file }

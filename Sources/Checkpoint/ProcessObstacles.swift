@@ -19,7 +19,15 @@ enum ProcessObstacles {
         if process.status.isDumpingCore == true {
             found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))
         }
-        if process.stat.terminal != DeviceNumber(major: 0, minor: 0) && !circumstances.shellJob {
+        if circumstances.terminals.hasGivenUp(process.stat) && !process.isZombie {
+            found.append(
+                refusal(
+                    process, "it has given up the terminal of its session (TIOCNOTTY)",
+                    "Have it begin a session of its own (setsid)"))
+        }
+        if process.stat.terminal != DeviceNumber(major: 0, minor: 0) && !circumstances.shellJob
+            && !circumstances.terminals.controls(process.stat)
+        {
             found.append(
                 Problem(
                     .leadsOutside, "it has a controlling terminal, whose other side is outside of the tree",
@@ -76,8 +84,14 @@ enum ProcessObstacles {
         ].compactMap { file, what in
             var object = object
             object.path = file.path.string
+            if file.ghost != nil, what.hasPrefix("the root") {
+                return Problem(
+                    .fileDeleted, "\(what) has been deleted", object: object,
+                    remedy: "Nothing can be found below it any more: end the program")
+            }
             guard
-                var problem = file.obstacle(object, isShared: false, ghostLimit: circumstances.ghostLimit)
+                var problem = file.obstacle(
+                    object, isShared: false, ghostLimit: circumstances.ghostLimit, linking: circumstances.linkRemap)
             else { return nil }
             problem.summary = "\(what): \(problem.summary)"
             return problem

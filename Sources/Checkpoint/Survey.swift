@@ -96,7 +96,7 @@ struct Survey {
 
     /// Looks at processes, several at a time.
     private mutating func look(at pids: [Int32]) {
-        let look = ProcessLook(known, ghostLimit: options.ghostLimit)
+        let look = ProcessLook(known, ghostLimit: options.ghostLimit, linking: options.linkRemap)
         for seen in Workers.map(pids.count, { look.process(pids[$0]) }) {
             if let process = seen.process { processes.append(process) }
             if seen.isAssumed, let process = seen.process { known.assume(process.areas.map(\.area), of: process.pid) }
@@ -118,6 +118,7 @@ struct Survey {
     private mutating func conclude() {
         var circumstances = self.circumstances
         let clocks = self.clocks
+        addTerminals(to: &circumstances)
         let (processes, before) = (self.processes, circumstances)
         if isRunning { obstacles += processes.compactMap(ProcessObstacles.tracer) }
         obstacles += Workers.map(processes.count) { ProcessObstacles.find(processes[$0], before, clocks) }.joined()
@@ -130,6 +131,7 @@ struct Survey {
         addPipes(to: &circumstances)
         for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         addSockets(to: &circumstances)
+        addQueues(to: &circumstances)
         for process in processes {
             for seen in process.descriptors {
                 if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { add(obstacle) }
@@ -163,15 +165,36 @@ struct Survey {
             fileLocks: options.fileLocks)
         circumstances.evasiveDevices = options.evasiveDevices
         circumstances.ghostLimit = options.ghostLimit
+        circumstances.linkRemap = options.linkRemap
         circumstances.namespaces = TaskIdentities.own
         circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
+    }
+
+    /// Finds who else has the message queues of the tree open.
+    private func addQueues(to circumstances: inout Circumstances) {
+        let queues = processes.flatMap(\.descriptors).filter(PosixQueue.recognises)
+        if queues.isEmpty { return }
+        let inodes = Set(queues.map(\.status.inode))
+        circumstances.queueHolders = QueueHolders.outside(
+            of: circumstances.pids, among: inodes, Set(queues.map(\.link)))
     }
 
     private mutating func addSockets(to circumstances: inout Circumstances) {
         do throws(Problem) {
             circumstances.sockets = try SocketTable(
                 of: processes.flatMap(\.descriptors), in: circumstances.pids, searchingOutside: isRunning)
+        } catch {
+            obstacles.append(error)
+        }
+    }
+
+    /// Finds the terminals whose masters the tree has; who else has one open is looked for once, while nothing stands still.
+    private mutating func addTerminals(to circumstances: inout Circumstances) {
+        do throws(Problem) {
+            var terminals = try TerminalTable(of: processes.flatMap(\.descriptors))
+            if isRunning { TerminalHolders.mark(&terminals, outside: circumstances.pids) }
+            circumstances.terminals = terminals
         } catch {
             obstacles.append(error)
         }

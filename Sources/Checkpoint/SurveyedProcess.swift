@@ -16,18 +16,25 @@ struct NamedFile: Sendable {
     ///   - status: of the file itself.
     ///   - place: the link of `/proc` that leads to it.
     init(shownAs text: FilePath, _ status: FileStatus, at place: FilePath) {
-        let lost = GhostFile.lostName(text, status)
-        path = lost ?? text
         self.status = status
+        let lost = GhostFile.lostName(text, status)
+        if let other = lost.flatMap({ RemainingName.find(for: $0, status) }) {
+            (path, ghost) = (other, nil)
+            return
+        }
+        path = lost ?? text
         ghost = lost == nil ? nil : place
     }
 
     /// Why the file cannot be carried, nil where it can.
     ///
-    /// - Parameter isShared: what is written to it is seen by others.
-    func obstacle(_ object: Problem.Object, isShared: Bool, ghostLimit: UInt64) -> Problem? {
+    /// - Parameters:
+    ///   - isShared: what is written to it is seen by others.
+    ///   - ghostLimit: the most that may be kept of one without a name.
+    ///   - linking: a file that has other names may be given one more.
+    func obstacle(_ object: Problem.Object, isShared: Bool, ghostLimit: UInt64, linking: Bool) -> Problem? {
         if ghost == nil { return RegularFile.obstacle(to: path, status, object, followLinks: true) }
-        return GhostFile.obstacle(path, status, object, isShared: isShared, limit: ghostLimit)
+        return GhostFile.obstacle(path, status, object, isShared: isShared, limit: ghostLimit, linking: linking)
     }
 }
 

@@ -93,7 +93,7 @@ extension CommandOption {
         .init(
             "ext-unix-sk", "x", .optional("inode"), repetition: .collected, for: judged,
             does: "Allow outside unix sockets"),
-        .init("link-remap", for: judged, status: .notBuilt, does: "Keep deleted files by linking them again"),
+        .init("link-remap", for: judged, does: "Give files that have lost a name, and have others, one more"),
         .init(
             "ghost-limit", nil, .required("size"), for: judgedDumps, does: "The largest deleted file to carry (1G)"),
         .init(

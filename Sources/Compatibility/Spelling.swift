@@ -5,7 +5,8 @@ enum Spelling {
         let limit = written.utf8.count < 5 ? 1 : 2
         var best: [String] = []
         var least = limit + 1
-        for name in names {
+        // Each letter that one has more than the other is a difference: long texts need not be compared at all.
+        for name in names where abs(name.utf8.count - written.utf8.count) <= limit {
             let distance = distance(Array(written.utf8), Array(name.utf8))
             if distance < least {
                 least = distance

@@ -70,6 +70,14 @@ extension UnixSkEntry {
     }
 }
 
+extension PacketMclist {
+    /// The address of the group.
+    public var addressBytes: [UInt8] {
+        get { [UInt8](addr) }
+        set { addr = Data(newValue) }
+    }
+}
+
 extension SiginfoEntry {
     /// The kernel's siginfo_t of the dumping architecture, 128 bytes (sigaction(2)).
     public var bytes: [UInt8] {

@@ -60,6 +60,8 @@ public struct Circumstances: Sendable {
     public var fileLocks: Bool
     /// A device may be opened by another name than its own, where that does not lead to it (`--evasive-devices`).
     public var evasiveDevices = false
+    /// Files that have lost a name and have others may be given one more (`--link-remap`).
+    public var linkRemap = false
     /// All descriptors of the tree, by process.
     public var descriptors: [Int32: [SeenDescriptor]] = [:]
     /// The most that is kept of a file without a name, in bytes (`--ghost-limit`).
@@ -70,10 +72,14 @@ public struct Circumstances: Sendable {
     public var pipesLeadingOut: Set<UInt64> = []
     /// Named pipes that somebody outside of the tree has open.
     public var namedPipesLeadingOut: Set<[UInt8]> = []
+    /// Processes outside of the tree that have POSIX message queues of it open, by the inode of the queue.
+    public var queueHolders: [UInt64: Int32] = [:]
     /// Which process outside of the tree holds a pipe, by the link of its descriptors; those that were looked for.
     public var outsideHolders: [[UInt8]: Int32] = [:]
     /// The sockets of the tree, and who is at the other end.
     public var sockets = SocketTable()
+    /// The pseudo-terminals whose master is in the tree.
+    public var terminals = TerminalTable()
     /// Datagram sockets may be connected to one outside of the tree (`--ext-unix-sk`).
     public var externalUnixSockets = false
     /// The numbers that images give the namespaces of the tree.

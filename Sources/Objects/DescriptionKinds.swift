@@ -8,6 +8,7 @@ public enum DescriptionKinds {
         Pipe.self,
         NamedPipe.self,
         SharedMemoryFile.self,
+        PosixQueue.self,
         Eventfd.self,
         Epoll.self,
         Timerfd.self,
@@ -17,6 +18,8 @@ public enum DescriptionKinds {
         NamespaceFile.self,
         UnixSocket.self,
         InetSocket.self,
+        RawSocket.self,
+        PacketSocket.self,
         NetlinkSocket.self,
         RegularFile.self,
     ]

@@ -1,5 +1,7 @@
 public import Diagnostics
 public import Images
+internal import Linux
+internal import SystemPackage
 
 /// From the kinds of open file description in the images to what opens them: the one place that lists them.
 public enum DescriptionPlans {
@@ -15,6 +17,11 @@ public enum DescriptionPlans {
                 .objectUnsupported, "the images have no file \(key)", remedy: "Copy the images again, all of them")
         }
         if let deleted = UnnamedFile.find(key, in: images, mappedAs: mappedAs) { return deleted }
+        if key.type == .reg, let queue = images.supplement[.mqueue, key.id] {
+            let all = images.supplement.keys(of: .mqueue).compactMap { images.supplement[.mqueue, $0] }
+            return try PosixQueueFile(entry.reg, queue, among: all)
+        }
+        if let linked = LinkedFile.find(key, in: images, mappedAs: mappedAs) { return linked }
         if let ended = EndedProcessFile.find(key, in: images, mappedAs: mappedAs) { return ended }
         if key.type == .reg, entry.hasReg {
             let process = ProcessFile.process(of: entry.reg.path)
@@ -22,19 +29,28 @@ public enum DescriptionPlans {
             return NamedFile(entry.reg, mappedAs: mappedAs, ofProcess: isMember)
         }
         if key.type == .pipe, entry.hasPipe {
-            return PipeEnd(entry.pipe, content: images.pipes[entry.pipe.pipeID], images.supplement)
+            return try PipeEnd(entry.pipe, in: images)
         }
         if key.type == .unixsk, entry.hasUsk {
             if let outside = OutsideSocket(entry.usk, images.supplement) { return outside }
             return try UnixSocketEnd(entry.usk, in: images.unixSockets, images.supplement)
         }
         if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {
-            return NamedPipeEnd(entry.fifo, file, content: images.pipes[entry.fifo.pipeID])
+            return try NamedPipeEnd(entry.fifo, file, in: images)
         }
-        if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk, images.supplement) }
+        if key.type == .inetsk, entry.hasIsk {
+            if RawSocketEnd.recognises(entry.isk) { return try RawSocketEnd(entry.isk, images.supplement) }
+            return try InetSocketEnd(
+                entry.isk, images.supplement, images.unixSockets.packets[entry.isk.id] ?? [])
+        }
+        if key.type == .packetsk, entry.hasPsk { return try PacketSocketEnd(entry.psk, images.supplement) }
         if key.type == .netlinksk, entry.hasNlsk { return try NetlinkSocketEnd(entry.nlsk, images.supplement) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
-            return OutsideTerminal(entry.tty, info: info)
+            if let master = StoredTerminal.master(of: info, in: images) {
+                return try TerminalSide(entry.tty, info, of: master, in: images)
+            }
+            return info.hasTermios
+                ? OutsideTerminal(entry.tty, info: info) : HungUpTerminal(entry: entry.tty, info: info)
         }
         if key.type == .memfd, entry.hasMemfd,
             let inode = images.memfds.first(where: { $0.inodeID == UInt64(entry.memfd.inodeID) })
@@ -90,6 +106,26 @@ public enum DescriptionPlans {
         }
     }
 
+    /// The status flags of a description that tells somebody by a signal that it is ready (O_ASYNC); nil for all others.
+    public static func asynchronousFlags(of key: FileTable.Key, in images: CheckpointImages) -> UInt32? {
+        guard let entry = images.files.entries[key] else { return nil }
+        let flags: UInt32? =
+            switch key.type {
+            case .reg: entry.reg.flags
+            case .pipe: entry.pipe.flags
+            case .tty: entry.tty.flags
+            case .inotify: entry.ify.flags
+            case .fifo: images.files.regular(entry.fifo.regfID)?.flags
+            case .unixsk: entry.usk.flags
+            case .inetsk: entry.isk.flags
+            case .netlinksk: entry.nlsk.flags
+            case .und, .eventfd, .eventpoll, .signalfd, .timerfd, .packetsk, .ctlTty, .fanotify, .ns, .tunf, .ext,
+                .memfd, .bpfmap, .pidfd, .autofsPipe:
+                nil
+            }
+        return flags.flatMap { $0 & UInt32(bitPattern: OpenFlags.async.rawValue) == 0 ? nil : $0 }
+    }
+
     /// To whom a description sends signals (F_SETOWN, F_SETSIG), or nil.
     public static func owner(of key: FileTable.Key, in images: CheckpointImages) -> FownEntry? {
         guard let entry = images.files.entries[key] else { return nil }
@@ -108,7 +144,8 @@ public enum DescriptionPlans {
             case .unixsk: entry.usk.fown
             case .inetsk: entry.isk.fown
             case .netlinksk: entry.nlsk.fown
-            case .und, .packetsk, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
+            case .packetsk: entry.psk.fown
+            case .und, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
                 .pidfd, .autofsPipe:
                 nil
             }

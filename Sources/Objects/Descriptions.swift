@@ -11,8 +11,16 @@ public final class Descriptions {
     public internal(set) var pipeContents: [(entry: PipeDataEntry, payload: [UInt8])] = []
     public internal(set) var fifoContents: [(entry: PipeDataEntry, payload: [UInt8])] = []
     var seenPipes: Set<UInt64> = []
+    /// Pipes, by inode, of which somebody in the tree has an end in packet mode (O_DIRECT of pipe(2)).
+    private(set) lazy var packetPipes = Set(
+        circumstances.descriptors.values.joined().lazy
+            .filter { $0.status.kind == .fifo && $0.info.flags.contains(.direct) }.map(\.status.inode))
     /// Terminals by device (`tty-info.img`).
     public internal(set) var terminals: [TtyInfoEntry] = []
+    /// What is queued in terminals, by the id of the master and the number of the pair.
+    var terminalQueues: [(master: UInt32, index: UInt32, found: TerminalQueues)] = []
+    /// What is queued in terminals (`tty-data.img`): asked for when all are recorded, and before the supplement.
+    public func terminalData() -> [TtyDataEntry] { TerminalQueues.store(self) }
     /// Shared memory, its pages to be stored by who asks.
     public internal(set) var sharedMemory = SharedMemoryTable()
     /// What the image format has no place for.
@@ -28,13 +36,20 @@ public final class Descriptions {
     private(set) var keys: [Int32: [Int32: DescriptionKey]] = [:]
     /// Files without a name, their content to be stored by who asks.
     public internal(set) var ghosts = GhostTable()
+    /// Names that files which had lost one were given.
+    public let links = GivenNames()
     /// Segments of System V shared memory; nil where none was come across.
     public internal(set) var systemV: SystemVMemory?
     /// Semaphores and message queues of System V.
     public internal(set) var systemVRecords = SystemVRecords()
+    /// What is in POSIX message queues, by inode.
+    var queueContents: [UInt64: [PosixQueues.Message]] = [:]
     /// Sockets, and what is queued in them.
     public internal(set) var sockets = SocketRecords()
     public let circumstances: Circumstances
+
+    /// Takes what was found in POSIX message queues.
+    public func take(_ contents: PosixQueueContents) { queueContents = contents.messages }
 
     private var lastID: UInt32 = 0
     private var handles: [Int32: ProcessHandle] = [:]

@@ -36,32 +36,31 @@ public enum GhostFile {
     ///   - name: the name that it had.
     ///   - isShared: what is written to it is seen by others: it is open, or mapped with MAP_SHARED.
     ///   - limit: the most that may be kept of it, in bytes.
+    ///   - linking: a file that has other names yet may be given one more (`--link-remap`).
     public static func obstacle(
-        _ name: FilePath, _ status: FileStatus, _ object: Problem.Object, isShared: Bool, limit: UInt64
+        _ name: FilePath, _ status: FileStatus, _ object: Problem.Object, isShared: Bool, limit: UInt64,
+        linking: Bool = false
     ) -> Problem? {
         func refusal(_ summary: String, _ remedy: String) -> Problem {
             Problem(.fileDeleted, summary, object: object, remedy: remedy)
         }
-        guard status.kind == .regular else {
-            let what = status.kind == .directory ? "the directory" : "the file, which is no regular one,"
+        let kinds: [FileStatus.Kind] = [.regular, .directory, .fifo]
+        guard let kind = status.kind, kinds.contains(kind) else {
             return refusal(
-                "\(what) has been deleted, and lives on for who has it open",
-                "Only regular files are carried without a name: leave it, or close it, before the dump")
+                "the file, which is neither a regular one nor a directory or a pipe, has been deleted",
+                "Close it in the program before the dump")
         }
-        if status.linkCount > 0 && isShared {
+        if isOfKernel(status) {
             return refusal(
-                "the file has lost this name, and has \(status.linkCount) more that cannot be found",
-                "A copy would not be the file that these names lead to: give it the old name again"
-                    + " (`ln`), or close it before the dump")
+                "the file is in no file system where it could be made anew",
+                "It is an object of the kernel or of a driver, or its file system was unmounted lazily: close it, or"
+                    + " leave it, before the dump")
         }
-        if !isMounted(status) {
-            return refusal(
-                "the file is in no mounted file system",
-                "It is an object of a driver, or its file system was unmounted"
-                    + " lazily: close it before the dump")
+        if hasOtherNames(status) && isShared {
+            return otherNames(name, status, linking: linking).map { refusal($0.summary, $0.remedy) }
         }
         let stored = storedSize(of: status)
-        if stored > limit {
+        if kind == .regular && stored > limit {
             return refusal(
                 "the file has been deleted, and its \(stored) bytes are more than may be kept (\(limit))",
                 "Allow more with --ghost-limit, or give it a name again before the dump")
@@ -72,12 +71,47 @@ public enum GhostFile {
     /// What is kept of a file, in bytes: its holes take no room.
     public static func storedSize(of status: FileStatus) -> UInt64 { min(status.size, status.blocks &* 512) }
 
-    /// The kernel's own mounts (those of drivers' memory, for one) stand in no list.
-    private static func isMounted(_ status: FileStatus) -> Bool {
-        guard let mount = status.mountID, let mounts = try? ProcessDirectory(path: "/proc/self").mounts() else {
-            return true
+    /// It has lost this name and has others: hard links. A directory has but one; its count is of other things.
+    static func hasOtherNames(_ status: FileStatus) -> Bool { status.kind != .directory && status.linkCount > 0 }
+
+    /// Whether it is a file with other names, and the directory of the one that it has lost is still there.
+    static func canBeLinked(_ name: FilePath, _ status: FileStatus) -> Bool {
+        guard status.kind == .regular, hasOtherNames(status) else { return false }
+        return (try? Files.status(of: name.removingLastComponent()))?.device == status.device
+    }
+
+    /// Why a file that has other names cannot be carried, nil where it is to get one more.
+    private static func otherNames(
+        _ name: FilePath, _ status: FileStatus, linking: Bool
+    ) -> (summary: String, remedy: String)? {
+        let summary = "the file has lost this name, and has \(status.linkCount) more that cannot be found"
+        guard status.kind == .regular else {
+            return (summary, "Give it the old name again (`ln`), or close it before the dump")
         }
-        return mounts.contains { UInt64(bitPattern: Int64($0.id)) == mount }
+        guard canBeLinked(name, status) else {
+            return (summary + ", and the directory that it was in is gone", "Close it in the program before the dump")
+        }
+        if linking { return nil }
+        return (
+            summary,
+            "A copy would not be the file that these names lead to: allow one more with --link-remap, which the restore"
+                + " removes, give it the old name again (`ln`), or close it before the dump"
+        )
+    }
+
+    /// File systems whose files are made by the kernel, and where a new one would mean something else.
+    private static let kernelsOwn: Set<String> = [
+        "proc", "sysfs", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "configfs", "bpf", "pstore", "devpts",
+        "mqueue", "binfmt_misc", "efivarfs", "fusectl", "nsfs", "rpc_pipefs", "resctrl",
+    ]
+
+    /// The kernel's own mounts (those of drivers' memory, for one) stand in no list.
+    private static func isOfKernel(_ status: FileStatus) -> Bool {
+        guard let number = status.mountID, let mounts = try? ProcessDirectory(path: "/proc/self").mounts() else {
+            return false
+        }
+        guard let mount = mounts.first(where: { UInt64(bitPattern: Int64($0.id)) == number }) else { return true }
+        return kernelsOwn.contains(String(decoding: mount.fileSystem, as: UTF8.self))
     }
 }
 
@@ -120,6 +154,9 @@ public struct GhostTable: Sendable {
     mutating func add(process pid: Int32, description: UInt32) {
         remap(description, to: UInt32(bitPattern: pid), .procfs)
     }
+
+    /// Records that a description is of a file that another description, by its new name, is of as well.
+    mutating func add(linked: UInt32, description: UInt32) { remap(description, to: linked, .linked) }
 
     private mutating func remap(_ description: UInt32, to id: UInt32, _ type: RemapType) {
         var remap = RemapFilePathEntry()

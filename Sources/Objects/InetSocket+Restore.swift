@@ -9,12 +9,17 @@ public struct InetSocketEnd: Resource {
     private let own: InetAddress
     private let peer: InetAddress
     private let supplement: SocketSupplement
+    private let queued: DatagramDelivery?
 
     /// - Throws: `object-unsupported` for a connection, and for what could never have been.
-    public init(_ entry: InetSkEntry, _ supplement: Supplement) throws(Problem) {
+    public init(
+        _ entry: InetSkEntry, _ supplement: Supplement, _ packets: [UnixSocketImages.Packet] = []
+    ) throws(Problem) {
         let isSix = entry.family == UInt32(bitPattern: Sockets.inet6)
         let isTCP = entry.type == UInt32(bitPattern: Sockets.stream) && entry.proto == UInt32(InetSocket.tcp)
-        let isUDP = entry.type == UInt32(bitPattern: Sockets.datagram) && entry.proto == UInt32(InetSocket.udp)
+        let isUDP =
+            entry.type == UInt32(bitPattern: Sockets.datagram)
+            && [InetSocket.udp, InetSocket.udpLite].contains(Int32(truncatingIfNeeded: entry.proto))
         guard isSix || entry.family == UInt32(bitPattern: Sockets.inet), isTCP || isUDP,
             let own = InetAddress(port: entry.srcPort, words: entry.srcAddr, isSix: isSix),
             let peer = InetAddress(port: entry.dstPort, words: entry.dstAddr, isSix: isSix)
@@ -34,6 +39,7 @@ public struct InetSocketEnd: Resource {
                     + " --tcp-established and --tcp-close are not built yet")
         }
         self.supplement = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
+        queued = isTCP ? nil : DatagramDelivery(entry, self.supplement, packets)
         self.entry = entry
         self.own = own
         self.peer = peer
@@ -44,11 +50,13 @@ public struct InetSocketEnd: Resource {
 
     public var description: String {
         let place = own.isUnspecified ? "" : isListening ? " listening at \(own)" : " at \(own)"
-        return (isTCP ? "TCP" : "UDP") + " socket" + place + (peer.isUnspecified ? "" : " to \(peer)")
+        let kind = isTCP ? "TCP" : entry.proto == UInt32(InetSocket.udpLite) ? "UDP-Lite" : "UDP"
+        return kind + " socket" + place + (peer.isUnspecified ? "" : " to \(peer)")
     }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
-        guard own.port != 0 else { return [] }
+        let missing = supplement.missingDevices(for: description)
+        guard own.port != 0, missing.isEmpty else { return missing }
         do throws(Errno) {
             _ = try bound()
             return []
@@ -69,7 +77,7 @@ public struct InetSocketEnd: Resource {
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
-            let socket = try bound()
+            let socket = try bound(filledAt: site)
             if !isTCP && !peer.isUnspecified { try Sockets.connect(socket.raw, peer.encoded) }
             if isTCP {
                 for option in InetSocket.tcpOptions {
@@ -101,10 +109,12 @@ public struct InetSocketEnd: Resource {
         }
     }
 
-    /// A socket with the address.
-    private func bound() throws(Errno) -> OwnedDescriptor {
+    /// A socket with the address, and with what was queued in it if it is not a trial.
+    private func bound(filledAt site: RestoreSite? = nil) throws(Errno) -> OwnedDescriptor {
         let socket = try Sockets.make(
             Int32(bitPattern: entry.family), Int32(bitPattern: entry.type), Int32(bitPattern: entry.proto))
+        if let site, let queued { try site.deliver(queued, to: socket.raw, description) }
+        try supplement.levels.apply(to: socket.raw, beforeBinding: true)
         guard own.port != 0 else { return socket }
         // Connections that have just ended do not keep a TCP port busy. For UDP this would mean to share the port.
         if isTCP || entry.opts.reuseaddr { try Sockets.set(socket.raw, .reuseAddress, to: 1) }

@@ -9,6 +9,7 @@ public enum InetSocket: DescriptionKind {
     public static let name = "TCP or UDP socket"
     static let tcp: Int32 = 6
     static let udp: Int32 = 17
+    static let udpLite: Int32 = 136
     /// The kernel's numbers of the states of TCP, which images have for UDP as well.
     static let established: UInt32 = 1
     static let closed: UInt32 = 7
@@ -17,7 +18,7 @@ public enum InetSocket: DescriptionKind {
     public static func recognises(_ seen: SeenDescriptor) -> Bool {
         guard let socket = seen.socket, [Sockets.inet, Sockets.inet6].contains(socket.domain) else { return false }
         return (socket.type == Sockets.stream && socket.protocolNumber == tcp)
-            || (socket.type == Sockets.datagram && socket.protocolNumber == udp)
+            || (socket.type == Sockets.datagram && [udp, udpLite].contains(socket.protocolNumber))
     }
 
     public static func label(of seen: SeenDescriptor) -> String {
@@ -26,7 +27,7 @@ public enum InetSocket: DescriptionKind {
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let problem = circumstances.sockets.outside(seen) { return problem }
-        guard seen.socket?.protocolNumber == tcp else { return nil }
+        guard seen.socket?.protocolNumber == tcp else { return DatagramSocket.obstacle(to: seen) }
         let state: TCPState
         do throws(Errno) {
             let copy = try SocketIdentity.open(seen.number, of: seen.pid)
@@ -54,14 +55,6 @@ public enum InetSocket: DescriptionKind {
         return "to \(address)"
     }
 
-    /// What a dump cannot keep of it, in words: datagrams that were received and not read.
-    public static func loss(of seen: SeenDescriptor) -> String? {
-        guard recognises(seen), seen.socket?.protocolNumber == udp,
-            let copy = try? SocketIdentity.open(seen.number, of: seen.pid), (try? Sockets.isReadable(copy.raw)) == true
-        else { return nil }
-        return "datagrams wait in the UDP socket of descriptor \(seen.number), and are lost"
-    }
-
     // MARK: The dump
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
@@ -83,7 +76,8 @@ public enum InetSocket: DescriptionKind {
         } catch {
             throw descriptions.unreadable(seen, error, "getsockopt, getsockname")
         }
-        _ = try descriptions.supplement(seen, socket.id, through: own.raw)
+        let supplement = try descriptions.supplement(seen, socket.id, through: own.raw)
+        if identity.type == Sockets.datagram { descriptions.awaitDatagrams(seen, socket.id, own.raw, supplement) }
         var entry = FileEntry()
         entry.type = .inetsk
         entry.id = socket.id

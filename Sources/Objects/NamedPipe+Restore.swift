@@ -8,16 +8,27 @@ public struct NamedPipeEnd: Resource {
     let pipe: UInt32
     let file: RegFileEntry
     let content: CheckpointImages.PipeContent?
+    /// The packets that are queued, their lengths in bytes.
+    let packets: PipePackets
+    /// What makes the pipe anew where it has lost its name.
+    private let ghost: UnnamedFile?
 
     /// - Parameter file: the message that has the name and the flags.
-    public init(_ entry: FifoEntry, _ file: RegFileEntry, content: CheckpointImages.PipeContent?) {
+    public init(_ entry: FifoEntry, _ file: RegFileEntry, in images: CheckpointImages) throws(Problem) {
         pipe = entry.pipeID
         self.file = file
-        self.content = content
+        content = images.pipes[entry.pipeID]
+        packets = try PipePackets(of: entry.pipeID, in: images)
+        ghost = UnnamedFile.find(.init(.reg, entry.regfID), in: images, mappedAs: nil)
     }
 
     private var flags: OpenFlags {
         OpenFlags(rawValue: Int32(truncatingIfNeeded: file.flags)).subtracting([.create, .exclusive, .truncate])
+    }
+
+    /// Packet mode is set afterwards: open(2) takes O_DIRECT for another thing.
+    private var openFlags: OpenFlags {
+        flags.union(.nonBlocking).subtracting(ghost == nil ? .direct : [.direct, .noFollow])
     }
 
     public var description: String {
@@ -36,6 +47,7 @@ public struct NamedPipeEnd: Resource {
             return problem.map { [$0] } ?? []
         }
         if file.ext { return [LeftOutside.missing("the named pipe", key)] }
+        if let ghost { return ghost.obstacles(at: site) }
         do throws(Errno) {
             if try Files.status(of: file.path).kind == .fifo { return [] }
             return [
@@ -57,10 +69,11 @@ public struct NamedPipeEnd: Resource {
         if let descriptor = site.inherited[key] {
             return try site.givenPipes.description(of: descriptor, for: key, flags: flags, content: queued)
         }
+        let place = try ghost?.place(at: site) ?? file.path
         do throws(Errno) {
             // With both ends held for the moment, nothing that is opened waits for its other end.
-            if site.namedPipes[pipe] == nil { site.namedPipes[pipe] = SharedFile(try filled()) }
-            let descriptor = try Files.open(file.path, flags.union(.nonBlocking))
+            if site.namedPipes[pipe] == nil { site.namedPipes[pipe] = SharedFile(try filled(place)) }
+            let descriptor = try Files.open(place, openFlags)
             try Files.setStatusFlags(descriptor.raw, flags.subtracting([.writeOnly, .readWrite]))
             return descriptor
         } catch {
@@ -71,10 +84,10 @@ public struct NamedPipeEnd: Resource {
         }
     }
 
-    private func filled() throws(Errno) -> OwnedDescriptor {
-        let both = try Files.open(file.path, [.readWrite, .nonBlocking])
+    private func filled(_ place: FilePath) throws(Errno) -> OwnedDescriptor {
+        let both = try Files.open(place, [.readWrite, .nonBlocking])
         if let capacity = content?.capacity, capacity > 0 { try Files.setPipeCapacity(both.raw, Int(capacity)) }
-        if let bytes = content?.bytes, !bytes.isEmpty { try Files.write(both.raw, bytes) }
+        if let bytes = content?.bytes, !bytes.isEmpty { try packets.write(bytes, to: both.raw) }
         return both
     }
 }

@@ -8,7 +8,7 @@ final class PipeEnds {
     private var ends: Files.Pair
     private var taken: Set<Bool> = []
 
-    init(_ content: CheckpointImages.PipeContent?) throws(Problem) {
+    init(_ content: CheckpointImages.PipeContent?, _ packets: PipePackets) throws(Problem) {
         do throws(Errno) {
             ends = try Files.pipe()
             if let capacity = content?.capacity, capacity > 0 {
@@ -17,7 +17,7 @@ final class PipeEnds {
             if let bytes = content?.bytes, !bytes.isEmpty {
                 // More than the pipe holds would block for ever.
                 try Files.setStatusFlags(ends.second.raw, .nonBlocking)
-                try Files.write(ends.second.raw, bytes)
+                try packets.write(bytes, to: ends.second.raw)
                 try Files.setStatusFlags(ends.second.raw, [])
             }
         } catch {
@@ -48,11 +48,14 @@ public struct PipeEnd: Resource {
     let content: CheckpointImages.PipeContent?
     /// The dump left it outside.
     let isOutside: Bool
+    private let packets: PipePackets
 
-    public init(_ entry: PipeEntry, content: CheckpointImages.PipeContent?, _ supplement: Supplement = Supplement()) {
+    /// - Throws: `image-unsuitable` where the packets are not those of the content.
+    public init(_ entry: PipeEntry, in images: CheckpointImages) throws(Problem) {
         self.entry = entry
-        self.content = content
-        isOutside = supplement[.external, Pipe.key(UInt64(entry.pipeID))] != nil
+        content = images.pipes[entry.pipeID]
+        packets = try PipePackets(of: entry.pipeID, in: images)
+        isOutside = images.supplement[.external, Pipe.key(UInt64(entry.pipeID))] != nil
     }
 
     private var flags: OpenFlags { OpenFlags(rawValue: Int32(truncatingIfNeeded: entry.flags)) }
@@ -84,7 +87,7 @@ public struct PipeEnd: Resource {
         if let known = site.pipes[entry.pipeID] {
             ends = known
         } else {
-            ends = try PipeEnds(content)
+            ends = try PipeEnds(content, packets)
             site.pipes[entry.pipeID] = ends
         }
         do throws(Errno) {

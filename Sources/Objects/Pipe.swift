@@ -81,11 +81,15 @@ public enum Pipe: DescriptionKind {
             let capacity = try Files.pipeCapacity(descriptor)
             let queued = try Files.readableBytes(descriptor)
             var bytes: [UInt8] = []
-            if queued > 0 && seen.info.flags.contains(.direct) {
-                // The bounds of the packets would be lost.
-                throw .notSupported
-            }
-            if queued > 0 {
+            if queued > 0 && descriptions.packetPipes.contains(seen.status.inode) {
+                let packets = try PipePackets.queued(in: descriptor, capacity: capacity, count: queued)
+                bytes = packets.bytes
+                if !packets.lengths.isEmpty {
+                    descriptions.supplement[.pipe, UInt32(truncatingIfNeeded: seen.status.inode)] = [
+                        "packets": .array(packets.lengths.map { .unsigned(UInt64($0)) })
+                    ]
+                }
+            } else if queued > 0 {
                 let copy = try Files.pipe(.nonBlocking)
                 try Files.setPipeCapacity(copy.second.raw, capacity)
                 let count = try Files.tee(from: descriptor, to: copy.second.raw, count: queued)
@@ -101,8 +105,8 @@ public enum Pipe: DescriptionKind {
         } catch {
             if error == .notSupported {
                 throw Problem(
-                    .unsupported, "packets are queued in the pipe (O_DIRECT)", object: seen.object,
-                    remedy: "Let their reader take them before the dump")
+                    .unsupported, "packets are queued in the pipe (O_DIRECT) together with what is none",
+                    object: seen.object, remedy: "Let their reader take them before the dump")
             }
             throw descriptions.unreadable(seen, error, "tee")
         }
@@ -157,6 +161,8 @@ public enum NamedPipe: DescriptionKind {
         if let external = RegularFile.externalName(seen, descriptions.circumstances) {
             file.ext = true
             file.path = FilePath(external)
+        } else {
+            try RegularFile.recordLostName(of: seen, as: &file, into: descriptions)
         }
         RegularFile.add(file, to: descriptions)
         var fifo = FifoEntry()

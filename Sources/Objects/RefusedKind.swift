@@ -49,11 +49,6 @@ struct RefusedKind {
             $0.status.kind == .blockDevice
         },
         RefusedKind("a tunnel device", closing) { $0.link.elementsEqual("/dev/net/tun".utf8) },
-        RefusedKind(
-            "the master of a pseudo-terminal", "Dump the programs that run inside of it instead, with --shell-job"
-        ) {
-            $0.status.kind == .characterDevice && $0.status.representedDevice == DeviceNumber(major: 5, minor: 2)
-        },
         RefusedKind("a device", "The driver's state cannot be saved; close the device before the dump") {
             $0.status.kind == .characterDevice
         },

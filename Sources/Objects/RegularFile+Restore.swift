@@ -19,6 +19,13 @@ public struct NamedFile: Resource {
         if let mappedAs { self.entry.flags = mappedAs }
     }
 
+    /// The same by another name.
+    func with(path: FilePath) -> NamedFile {
+        var other = self
+        other.entry.path = path
+        return other
+    }
+
     /// Flags that mean something at the moment of opening only, and must not happen again.
     private static let onlyOnce: OpenFlags = [.create, .exclusive, .truncate, .noControllingTerminal]
     private static let typeBits: UInt32 = 0o170000
@@ -47,7 +54,8 @@ public struct NamedFile: Resource {
         if needsProcesses { return [] }
         if entry.ext { return [LeftOutside.missing("the file", key)] }
         let status: FileStatus
-        do throws(Errno) { status = try Files.status(of: path) } catch {
+        let followLinks = !flags.contains(.noFollow)
+        do throws(Errno) { status = try Files.status(of: path, followLinks: followLinks) } catch {
             return [
                 Problem(
                     error == .noSuchFileOrDirectory ? .fileMissing : .fileUnopenable,
@@ -61,7 +69,7 @@ public struct NamedFile: Resource {
         var found: [Problem] = []
         if entry.hasMode, UInt32(status.mode) & Self.typeBits != entry.mode & Self.typeBits {
             found.append(changed("is \(Self.kind(UInt32(status.mode))) now and was \(Self.kind(entry.mode))"))
-        } else if status.kind == .fifo || status.kind == .socket {
+        } else if !flags.contains(.path), status.kind == .fifo || status.kind == .socket {
             // Opening it could wait for ever.
             found.append(changed("is \(Self.kind(UInt32(status.mode))) now"))
         } else if entry.hasSize, status.kind == .regular, status.size != entry.size {
@@ -85,6 +93,7 @@ public struct NamedFile: Resource {
         case 0o060000: "a block device"
         case 0o010000: "a named pipe"
         case 0o140000: "a socket"
+        case 0o120000: "a symbolic link"
         default: "something else"
         }
     }

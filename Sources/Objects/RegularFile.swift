@@ -47,8 +47,9 @@ public enum RegularFile: DescriptionKind {
         if let name = GhostFile.lostName(seen.path, seen.status) {
             // A device is whatever leads to its driver, and not content that could be kept.
             return evaded(
-                GhostFile.obstacle(name, seen.status, seen.object, isShared: true, limit: circumstances.ghostLimit),
-                seen, circumstances)
+                GhostFile.obstacle(
+                    name, seen.status, seen.object, isShared: true, limit: circumstances.ghostLimit,
+                    linking: circumstances.linkRemap), seen, circumstances)
         }
         let obstacle = obstacle(
             to: seen.path, seen.status, seen.object, followLinks: !seen.info.flags.contains(.noFollow))
@@ -102,10 +103,8 @@ public enum RegularFile: DescriptionKind {
         } else if let name = ProcessFile.lostName(seen.path, seen.status), let pid = ProcessFile.process(of: name) {
             file.path = name
             descriptions.ghosts.add(process: pid, description: file.id)
-        } else if let name = GhostFile.lostName(seen.path, seen.status) {
-            file.path = name
-            let place = ProcessDirectory(seen.pid).path.appending("fd").appending("\(seen.number)")
-            descriptions.ghosts.add(seen.status, at: place, description: file.id)
+        } else {
+            try recordLostName(of: seen, as: &file, into: descriptions)
         }
         // fcntl(2) has no such request for O_PATH, which signals nobody.
         if seen.info.flags.contains(.path) {
@@ -116,6 +115,20 @@ public enum RegularFile: DescriptionKind {
         }
         add(file, to: descriptions)
         return DescriptionKey(.reg, file.id)
+    }
+
+    /// Has the images keep a file that has lost its name: with its content, or by one more name where it has others.
+    static func recordLostName(
+        of seen: SeenDescriptor, as file: inout RegFileEntry, into descriptions: Descriptions
+    ) throws(Problem) {
+        guard let name = GhostFile.lostName(seen.path, seen.status) else { return }
+        file.path = name
+        let place = ProcessDirectory(seen.pid).path.appending("fd").appending("\(seen.number)")
+        if GhostFile.hasOtherNames(seen.status) && seen.status.kind == .regular {
+            try descriptions.addLink(to: seen.status, at: place, was: name, description: file.id, seen.object)
+        } else {
+            descriptions.ghosts.add(seen.status, at: place, description: file.id)
+        }
     }
 
     /// The key with which `--external` names a file: mount and inode in hexadecimal.
@@ -143,7 +156,7 @@ public enum RegularFile: DescriptionKind {
     }
 
     /// The message for a file: its name, and by what it can be told from another.
-    private static func entry(_ path: FilePath, _ status: FileStatus, flags: UInt32, id: UInt32) -> RegFileEntry {
+    static func entry(_ path: FilePath, _ status: FileStatus, flags: UInt32, id: UInt32) -> RegFileEntry {
         var entry = RegFileEntry()
         entry.id = id
         entry.flags = flags
@@ -177,10 +190,18 @@ public enum RegularFile: DescriptionKind {
     /// - Returns: its id in the images.
     public static func capture(
         _ path: FilePath, _ status: FileStatus, mapped: Bool, ghost: FilePath? = nil, into descriptions: Descriptions
-    ) -> UInt32 {
+    ) throws(Problem) -> UInt32 {
         var file = entry(path, status, flags: 0, id: descriptions.nextID())
         if mapped && status.kind == .regular { file.buildID = BuildID.words(of: ghost ?? path) }
-        if let ghost { descriptions.ghosts.add(status, at: ghost, description: file.id) }
+        if let ghost {
+            // A copy would do for a private mapping, but there may be others of the same file.
+            if descriptions.circumstances.linkRemap, GhostFile.canBeLinked(path, status) {
+                try descriptions.addLink(
+                    to: status, at: ghost, was: path, description: file.id, .init(path: path.string))
+            } else {
+                descriptions.ghosts.add(status, at: ghost, description: file.id)
+            }
+        }
         add(file, to: descriptions)
         return file.id
     }

@@ -44,17 +44,41 @@ public final class RestoreSite {
     var lateSeals: [(file: SharedFile, seals: UInt32)] = []
     /// Files without a name, by their id in the images.
     var deletedFiles: [UInt32: SharedFile] = [:]
+    /// Those of them whose first description is yet to be taken.
+    var temporaryFiles: Set<UInt32> = []
     /// Processes that have ended, by the inodes of their pidfds.
     var endedProcesses: [UInt32: EndedProcess] = [:]
     var segments = SegmentsAtWork()
+    /// POSIX message queues by their inodes at the dump, and those whose names go again, or whose messages come back, if the
+    /// restore fails.
+    var posixQueues: [UInt64: SharedQueue] = [:]
+    var madeQueues: Set<[UInt8]> = []
+    var changedQueues: [[UInt8]: [PosixQueues.Message]] = [:]
     var unixSockets = UnixSocketWorkshop()
+    /// Pseudo-terminals, by their numbers.
+    var terminals: [UInt32: OpenTerminal] = [:]
+    /// Those that get hung up, by the ids of the images.
+    var hungUpTerminals: [UInt32: OpenTerminal] = [:]
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
+    /// Names that the dump has made for files without one, and that the tree does not need once it runs.
+    var namesToRemove: [FilePath] = []
     /// Names that were made in the file system, and that go again if the restore fails.
     var madeFiles: [FilePath] = []
 
     /// What the tree has to do without on this host, in words.
-    public var losses: [String] { unixSockets.losses.sorted() }
+    public var losses: [String] { unixSockets.losses.sorted() + lostDatagrams }
+    private var lostDatagrams: [String] = []
+
+    /// Fills the queue of a socket; what cannot be delivered on this host is lost, as datagrams may be.
+    func deliver(_ queued: DatagramDelivery, to socket: Int32, _ name: String) throws(Errno) {
+        let missing = try queued.fill(socket)
+        if missing > 0 {
+            lostDatagrams.append(
+                "\(name): \(missing) of the \(queued.messages.count) datagrams that waited in it are lost: they cannot be"
+                    + " delivered over the loopback device of this host (ip link set lo up; rules of nftables)")
+        }
+    }
 
     public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
         self.images = images
@@ -69,11 +93,16 @@ public final class RestoreSite {
         memoryFiles = [:]
         lateSeals = []
         deletedFiles = [:]
+        temporaryFiles = []
         endedProcesses = [:]
         segments.leave()
         namedPipes = [:]
+        posixQueues = [:]
         unixSockets = UnixSocketWorkshop()
+        lostDatagrams = []
         listening = []
+        terminals = [:]
+        hungUpTerminals = [:]
     }
 
     /// Removes the names that were made in the file system for a restore that failed.
@@ -93,6 +122,7 @@ public final class RestoreSite {
         try unixSockets.complete(descriptors)
         try segments.limitQueues()
         try givenPipes.fill()
+        try completeTerminals()
         for late in lateSeals {
             do throws(Errno) { try Files.addSeals(late.file.descriptor.raw, late.seals) } catch {
                 throw Problem(

@@ -13,16 +13,19 @@ enum SocketQueue {
         // The end of a connection reads like an empty packet.
         let total = type == Sockets.datagram ? nil : try Files.readableBytes(socket)
         if total == 0 { return [] }
+        var head: [SocketMessage] = []
         // A look would move an offset that the program has set.
         if try Sockets.number(of: socket, .peekOffset) < 0 {
             guard let first = try peek(socket, usual) else { return [] }
             let isAll = type == Sockets.stream && first.payload.count == total
             if isAll, first.descriptors.isEmpty, first.credentials == nil { return [first] }
-            close(first)
+            // An empty datagram that has been looked at is passed over behind an offset.
+            if type == Sockets.datagram && first.payload.isEmpty { head = [first] } else { close(first) }
         }
-        return try withPeekOffset(socket) { () throws(Errno) in
-            try type == Sockets.stream ? stream(socket, total ?? 0) : packets(socket, total)
-        }
+        return try head
+            + withPeekOffset(socket) { () throws(Errno) in
+                try type == Sockets.stream ? stream(socket, total ?? 0) : packets(socket, total)
+            }
     }
 
     /// SO_PEEK_OFF is the socket's own and goes back to what it was.

@@ -29,6 +29,7 @@ extension Descriptions {
             let messages: [SocketMessage]
             do throws(Errno) {
                 messages = try SocketQueue.messages(of: own.raw, type: seen.socket?.type ?? 0)
+                    .flatMap(DatagramArrival.split)
             } catch {
                 throw unreadable(seen, error, "recvmsg(MSG_PEEK)")
             }
@@ -38,6 +39,7 @@ extension Descriptions {
             for message in messages { try record(message, queuedIn: seen, id) }
             // The names of senders, without the family before them.
             sockets.supplements[id]?.senders = messages.map { Array($0.sender.dropFirst(2)) }
+            sockets.supplements[id]?.arrivals = messages.map(DatagramArrival.init)
             supplement[.socket, id] = sockets.supplements[id]?.json
         }
         for (peer, seen) in sockets.expected where sockets.unix[peer] == nil && !sockets.external.contains(peer) {

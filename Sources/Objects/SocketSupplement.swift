@@ -17,23 +17,38 @@ struct SocketSupplement: Equatable {
     var peer: StandIn?
     /// Who made a connection that waits to be accepted, as far as can be told: a process that has the socket.
     var connector: StandIn?
+    /// It led to the journal, which logged it as this.
+    var journal: [UInt8]?
+    /// The names of network devices that the images have by their numbers, which are others on each host.
+    var devices: [UInt32: String] = [:]
+    /// Options of other levels.
+    var levels = SocketLevels()
+    /// Memberships of groups.
+    var groups: [MulticastGroup] = []
+    /// How each datagram that is queued had come.
+    var arrivals: [DatagramArrival] = []
 
     static func == (one: SocketSupplement, other: SocketSupplement) -> Bool {
         one.order == other.order && one.senders == other.senders
-            && one.peer == other.peer && one.connector == other.connector
+            && one.levels == other.levels && one.groups == other.groups && one.arrivals == other.arrivals
+            && one.devices == other.devices && one.journal == other.journal
+            && one.peer == other.peer
+            && one.connector == other.connector
             && one.options.elementsEqual(other.options) { $0.option == $1.option && $0.value == $1.value }
     }
 
     /// Options that are numbers, and that images have no field for (asm-generic/socket.h): debugging, timestamps and
-    /// their newer forms, the count of what was dropped, the peek offset, error queue, busy polling, zero copy, and what
-    /// else may be passed beside the data.
-    private static let numbers: [Int32] = [1, 29, 35, 37, 40, 42, 45, 46, 60, 63, 64, 65, 69, 76, 83]
+    /// their newer forms, the count of what was dropped, the state of the radio, the peek offset, checksums of frames, the
+    /// lock on the filter, error queue, busy polling, pacing, zero copy, hashes, and what else may be passed beside the data.
+    private static let numbers: [Int32] = [
+        1, 29, 35, 37, 40, 41, 42, 43, 44, 45, 46, 47, 60, 63, 64, 65, 69, 70, 74, 76, 82, 83,
+    ]
 
     init() {}
 
     /// Compares a socket with a new one of its kind.
     init(of socket: Int32, _ identity: SocketIdentity) throws(Errno) {
-        let fresh = try Sockets.make(identity.domain, identity.type, identity.protocolNumber)
+        let fresh = try PingSocket.fresh(identity)
         for option in Self.numbers {
             // What this kernel does not know is not set.
             guard let value = try? Sockets.number(of: socket, option),
@@ -41,11 +56,29 @@ struct SocketSupplement: Equatable {
             else { continue }
             options.append((option, value))
         }
+        levels = try SocketLevels(of: socket, comparedWith: fresh.raw, identity)
+        if [Sockets.inet, Sockets.inet6].contains(identity.domain), identity.type != Sockets.stream {
+            groups = try MulticastGroup.memberships(of: socket, isSix: identity.domain == Sockets.inet6)
+        }
         if identity.domain == Sockets.unix { peer = try Sockets.peerCredentials(of: socket) }
     }
 
     func applyOptions(to socket: Int32) throws(Errno) {
         for (option, value) in options { try Sockets.set(socket, option, to: value) }
+        try levels.apply(to: socket, beforeBinding: false)
+        for group in groups { try group.join(socket) }
+    }
+
+    /// What stands in the way where this host lacks network devices.
+    func missingDevices(for socket: String) -> [Problem] {
+        Set(groups.map(\.interface) + levels.interfaces.values + devices.values).sorted().compactMap { name in
+            guard let trial = try? Sockets.make(Sockets.inet, Sockets.datagram),
+                (try? Sockets.number(ofInterface: name, trial.raw)) == nil
+            else { return nil }
+            return Problem(
+                .fileMissing, "this host has no network device \(name), which the \(socket) uses",
+                object: .init(path: name), remedy: "Give a device that name: ip link set DEVICE name \(name)")
+        }
     }
 
     // MARK: As JSON
@@ -58,6 +91,16 @@ struct SocketSupplement: Equatable {
         if let order { members.append(.init("order", .integer(Int64(order)))) }
         if senders.contains(where: { !$0.isEmpty }) {
             members.append(.init("senders", .array(senders.map { .string(Self.text($0)) })))
+        }
+        if let journal { members.append(.init("journal", .string(Self.text(journal)))) }
+        if !devices.isEmpty {
+            let names = devices.sorted { $0.key < $1.key }
+            members.append(.init("devices", .object(names.map { .init("\($0.key)", .string($0.value)) })))
+        }
+        members += levels.members
+        if !groups.isEmpty { members.append(.init("groups", .array(groups.map(\.json)))) }
+        if arrivals.contains(where: { $0 != DatagramArrival() }) {
+            members.append(.init("arrivals", .array(arrivals.map(\.json))))
         }
         if let peer { members.append(.init("peer", peer.json)) }
         if let connector { members.append(.init("connector", connector.json)) }
@@ -76,6 +119,24 @@ struct SocketSupplement: Equatable {
             }
         }
         order = json["order"]?.bits.map { Int(truncatingIfNeeded: $0) }
+        guard let levels = SocketLevels(json), let groups = Self.list(json["groups"], MulticastGroup.init),
+            let arrivals = Self.list(json["arrivals"], DatagramArrival.init)
+        else { throw Self.invalid(id) }
+        (self.levels, self.groups, self.arrivals) = (levels, groups, arrivals)
+        if case .object(let members)? = json["devices"] {
+            for member in members {
+                guard let number = UInt32(member.name), case .string(let name) = member.value,
+                    Sockets.isInterfaceName(name)
+                else { throw Self.invalid(id) }
+                devices[number] = name
+            }
+        }
+        if let value = json["journal"] {
+            guard case .string(let text) = value, let name = Self.bytes(text), name.count <= 64,
+                !name.contains(UInt8(ascii: "\n")), !name.contains(0)
+            else { throw Self.invalid(id) }
+            journal = name
+        }
         peer = try Self.process(json["peer"], id)
         connector = try Self.process(json["connector"], id)
         guard case .array(let names)? = json["senders"] else { return }
@@ -85,6 +146,13 @@ struct SocketSupplement: Equatable {
             }
             senders.append(bytes)
         }
+    }
+
+    private static func list<Element>(_ json: JSON?, _ read: (JSON) -> Element?) -> [Element]? {
+        guard let json else { return [] }
+        guard case .array(let values) = json else { return nil }
+        let elements = values.compactMap(read)
+        return elements.count == values.count ? elements : nil
     }
 
     private static func process(_ json: JSON?, _ id: UInt32) throws(Problem) -> StandIn? {
@@ -100,12 +168,12 @@ struct SocketSupplement: Equatable {
     }
 
     /// Names are bytes: two hexadecimal digits each.
-    private static func text(_ bytes: [UInt8]) -> String {
+    static func text(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
-    private static func bytes(_ text: String) -> [UInt8]? {
+    static func bytes(_ text: String) -> [UInt8]? {
         let digits = text.utf8.map { UInt8(String(UnicodeScalar($0)), radix: 16) }
         guard digits.count % 2 == 0, digits.allSatisfy({ $0 != nil }) else { return nil }
         return stride(from: 0, to: digits.count, by: 2).map { (digits[$0] ?? 0) << 4 | (digits[$0 + 1] ?? 0) }

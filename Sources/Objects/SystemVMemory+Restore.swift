@@ -217,14 +217,18 @@ extension RestoreSite {
     /// Takes back what outlives Apus and the tasks.
     public func withdraw() {
         segments.withdraw()
+        withdrawQueues()
         givenPipes.withdraw()
     }
 
-    /// The tree runs: what was made is its own.
+    /// The tree runs: what was made is its own, and what was made for it alone by the dump goes.
     public func commit() {
         segments.made = []
         segments.forgetSystemV()
+        forgetQueues()
         givenPipes.commit()
+        for path in namesToRemove { try? Files.remove(path) }
+        namesToRemove = []
     }
 }
 

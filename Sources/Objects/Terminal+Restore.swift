@@ -52,7 +52,7 @@ public struct OutsideTerminal: Resource {
         // leads nowhere (another mount namespace), the caller's own does.
         if let path = try? Files.readLink(FilePath("/proc/self/fd/\(terminal)")),
             let own = try? Files.open(FilePath(bytes: path), flags.union(.noControllingTerminal)),
-            CallersTerminal.isTerminal(own.raw)
+            CallersTerminal.isTerminal(own.raw), isSame(own.raw, terminal)
         {
             return own
         }
@@ -61,5 +61,12 @@ public struct OutsideTerminal: Resource {
                 .noTerminal, "the terminal cannot be opened", object: .init(fd: terminal),
                 cause: .init(error, attempted: "fcntl(\(terminal), F_DUPFD_CLOEXEC)"), remedy: "Try another terminal")
         }
+    }
+
+    /// A name can mean another terminal here: each devpts file system counts its own.
+    private func isSame(_ one: Int32, _ other: Int32) -> Bool {
+        guard let one = try? Files.status(ofDescriptor: one), let other = try? Files.status(ofDescriptor: other)
+        else { return false }
+        return one.device == other.device && one.inode == other.inode
     }
 }

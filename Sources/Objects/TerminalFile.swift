@@ -1,28 +1,91 @@
 public import Diagnostics
 internal import Images
-internal import Linux
+public import Linux
 internal import SystemPackage
 
-/// A terminal: the slave of a pseudo-terminal, or `/dev/tty`, whose other side is outside of the tree.
+/// A terminal: the slave of a pseudo-terminal, `/dev/tty`, or a master (pty(7)).
+///
+/// A slave whose master the tree has too is carried with it, and with what is queued between them. One whose master is
+/// outside is another's terminal: whoever restores provides one (`--shell-job`). One whose master has gone is hung up, and
+/// will be again.
 public enum TerminalFile: DescriptionKind {
     public static let name = "terminal"
 
     /// The major numbers of pseudo-terminals' slaves (the kernel's devices.txt).
     private static let slaves: ClosedRange<UInt32> = 136...143
     /// `/dev/tty`: the controlling terminal of whoever opens it.
-    private static let controlling = DeviceNumber(major: 5, minor: 0)
+    static let controlling = DeviceNumber(major: 5, minor: 0)
+    /// `/dev/ptmx`: a new master for whoever opens it.
+    public static let multiplexer = DeviceNumber(major: 5, minor: 2)
+
+    /// The number of the pair whose slave a device is.
+    static func index(of device: DeviceNumber) -> UInt32? {
+        slaves.contains(device.major) ? (device.major - slaves.lowerBound) << 8 | device.minor : nil
+    }
+
+    public static func isMaster(_ seen: SeenDescriptor) -> Bool {
+        seen.status.kind == .characterDevice && !seen.info.flags.contains(.path)
+            && seen.status.representedDevice == multiplexer
+    }
 
     public static func recognises(_ seen: SeenDescriptor) -> Bool {
         guard seen.status.kind == .characterDevice, !seen.info.flags.contains(.path) else { return false }
-        return slaves.contains(seen.status.representedDevice.major) || seen.status.representedDevice == controlling
+        return index(of: seen.status.representedDevice) != nil || seen.status.representedDevice == controlling
+            || seen.status.representedDevice == multiplexer
     }
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
-        if circumstances.shellJob { return nil }
+        if let pair = circumstances.terminals.pair(of: seen) { return obstacle(to: seen, of: pair) }
+        if isMaster(seen) || isHungUp(seen) || circumstances.shellJob { return nil }
         return Problem(
             .leadsOutside, "the terminal belongs to a session outside of the tree", object: seen.object,
             remedy: "Dump and restore with --shell-job: the terminal of the restore then takes its place. Or start the"
                 + " program with setsid, and its input and output in files")
+    }
+
+    private static func obstacle(to seen: SeenDescriptor, of pair: TerminalPair) -> Problem? {
+        if let outsider = pair.outsider {
+            return Problem(
+                .leadsOutside, "terminal \(pair.path) is also open outside of the tree, in \(outsider)",
+                object: seen.object, remedy: "Close it there, or dump the tree that has both")
+        }
+        if isMaster(seen), hasNews(seen) {
+            return Problem(
+                .underWay, "the master of terminal \(pair.path) has yet to be told of a change (packet mode)",
+                object: seen.object, remedy: "Dump again when the process has read it")
+        }
+        if let status = try? Files.status(of: pair.path), status.device == pair.slave.device,
+            status.representedDevice == pair.slave.representedDevice
+        {
+            return nil
+        }
+        return Problem(
+            .unsupported, "its terminal is not to be found as \(pair.path): it is of another devpts file system",
+            object: seen.object,
+            remedy: "Run Apus where that file system is mounted: nsenter -t \(seen.pid) -m apus ...")
+    }
+
+    /// Whether a packet of status waits for the reader of a master (TIOCPKT): it can be read once only.
+    private static func hasNews(_ seen: SeenDescriptor) -> Bool {
+        guard let process = try? Processes.open(thread: seen.pid),
+            let own = try? Processes.descriptor(seen.number, of: process.raw)
+        else { return false }
+        var entries = [Files.PollEntry(own.raw, .priority)]
+        _ = try? Files.poll(&entries, timeout: 0)
+        return entries[0].returned.contains(.priority)
+    }
+
+    /// Whether the other side has gone: then there is nothing more to be read from it or asked of it.
+    private static func isHungUp(_ seen: SeenDescriptor) -> Bool {
+        guard let process = try? Processes.open(thread: seen.pid),
+            let own = try? Processes.descriptor(seen.number, of: process.raw)
+        else { return false }
+        do throws(Errno) {
+            _ = try Terminal.settings(own.raw)
+            return false
+        } catch {
+            return error == .ioError
+        }
     }
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
@@ -51,39 +114,56 @@ public enum TerminalFile: DescriptionKind {
     private static func info(
         _ seen: SeenDescriptor, _ descriptor: Int32, _ descriptions: Descriptions
     ) throws(Problem) -> UInt32 {
-        let rdev = UInt32(truncatingIfNeeded: seen.status.representedDevice.encoded)
-        if let known = descriptions.terminals.first(where: { $0.rdev == rdev }) { return known.id }
+        let pair = descriptions.circumstances.terminals.pair(of: seen)
         var info = TtyInfoEntry()
-        info.id = UInt32(descriptions.terminals.count)
-        info.type = seen.status.representedDevice == controlling ? .ctty : .pty
-        info.rdev = rdev
+        info.rdev = UInt32(truncatingIfNeeded: seen.status.representedDevice.encoded)
         info.dev = UInt32(truncatingIfNeeded: seen.status.device.encoded)
+        info.type = seen.status.representedDevice == controlling ? .ctty : .pty
+        if let index = pair?.key.index ?? index(of: seen.status.representedDevice) { info.pty.index = index }
+        let isHungUp = isHungUp(seen)
+        let known = descriptions.terminals.first {
+            $0.rdev == info.rdev && $0.dev == info.dev && $0.pty.index == info.pty.index && $0.hasTermios == !isHungUp
+        }
+        if let known { return known.id }
+        info.id = UInt32(descriptions.terminals.count)
         info.uid = seen.status.uid
         info.gid = seen.status.gid
-        do throws(Errno) {
-            info.locked = false
-            info.exclusive = try Terminal.isExclusive(descriptor)
-            info.packetMode = false
-            info.termios = entry(try Terminal.settings(descriptor))
-            info.termiosLocked = entry(try Terminal.locks(descriptor))
-            info.winsize = entry(try Terminal.windowSize(descriptor))
-        } catch {
-            throw descriptions.unreadable(seen, error, "ioctl of the terminal")
-        }
-        adoptSession(of: seen, into: &info)
-        if info.type == .pty {
-            info.pty.index =
-                (seen.status.representedDevice.major - slaves.lowerBound) << 8 | seen.status.representedDevice.minor
+        (info.sid, info.pgrp) = (0, 0)
+        (info.locked, info.exclusive, info.packetMode) = (false, false, false)
+        if !isHungUp {
+            do throws(Errno) { try readState(of: descriptor, isMaster: isMaster(seen), into: &info) } catch {
+                throw descriptions.unreadable(seen, error, "ioctl of the terminal")
+            }
+            adoptSession(of: seen, pair, into: &info)
         }
         descriptions.terminals.append(info)
+        if isMaster(seen), let pair {
+            try TerminalQueues.capture(seen, descriptor, info.id, pair, into: descriptions)
+        }
         return info.id
     }
 
-    /// A terminal tells its session and its foreground group to its own session alone (ENOTTY otherwise): they are
-    /// read from a process that has it as its controlling terminal.
-    private static func adoptSession(of seen: SeenDescriptor, into info: inout TtyInfoEntry) {
-        info.sid = 0
-        info.pgrp = 0
+    private static func readState(
+        of descriptor: Int32, isMaster: Bool, into info: inout TtyInfoEntry
+    ) throws(Errno) {
+        info.locked = isMaster ? try Terminal.isLocked(descriptor) : false
+        info.packetMode = isMaster ? try Terminal.isPacketMode(descriptor) : false
+        info.exclusive = try Terminal.isExclusive(descriptor)
+        info.termios = entry(try Terminal.settings(descriptor))
+        info.termiosLocked = entry(try Terminal.locks(descriptor))
+        info.winsize = entry(try Terminal.windowSize(descriptor))
+    }
+
+    /// A terminal tells its session and its foreground group to its own session and to its master alone (ENOTTY
+    /// otherwise): where the master is outside, they are read from a process that has it as its controlling terminal.
+    private static func adoptSession(of seen: SeenDescriptor, _ pair: TerminalPair?, into info: inout TtyInfoEntry) {
+        if let pair {
+            // A master controls nobody.
+            guard !isMaster(seen) else { return }
+            info.sid = UInt32(bitPattern: max(0, pair.session))
+            info.pgrp = UInt32(bitPattern: max(0, pair.foreground))
+            return
+        }
         guard let stat = try? ProcessDirectory(seen.pid).stat() else { return }
         let isOwn = seen.status.representedDevice == controlling || stat.terminal == seen.status.representedDevice
         guard isOwn, stat.session > 0 else { return }

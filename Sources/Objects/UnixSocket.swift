@@ -18,7 +18,10 @@ public enum UnixSocket: DescriptionKind {
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         let table = circumstances.sockets
         if isLeftOutside(seen, circumstances) { return obstacle(toOutside: seen, circumstances) }
-        if let problem = table.outside(seen) { return problem }
+        if let problem = table.outside(seen) {
+            return problem.code == .leadsOutside ? JournalSocket.withRemedy(problem, seen) : problem
+        }
+        if JournalSocket.leadsToJournal(seen, circumstances) { return nil }
         // Closed since: a look at the frozen tree will show all that is left.
         guard let report = table.report(of: seen) else { return nil }
         do throws(Problem) {
@@ -67,15 +70,9 @@ public enum UnixSocket: DescriptionKind {
     static func leadsOutside(_ seen: SeenDescriptor, _ peer: UInt32, _ table: SocketTable) -> Problem {
         let name = table.unix[peer]?.name.map { ", \(UnixSocketFile.text($0))" } ?? ""
         let holder = table.outside[UInt64(peer)].map { " It is open in \(SocketTable.describe($0))" } ?? ""
-        let datagrams =
-            table.unix[peer]?.type == Sockets.datagram
-            ? ". Where it is a service that the restored process can be connected to anew, allow it with --ext-unix-sk"
-            : ""
         return Problem(
             .leadsOutside, "the socket is connected to one outside of the tree (inode \(peer)\(name)).\(holder)",
-            object: seen.object,
-            remedy: "Dump the tree that has both ends, or close the connection before the dump\(datagrams). "
-                + LeftOutside.remedy(dump: "unix[\(seen.status.inode)]", restore: "socket:[\(seen.status.inode)]"))
+            object: seen.object, remedy: JournalSocket.remedy(for: seen, table.unix[peer]))
     }
 
     // MARK: The dump
@@ -97,7 +94,9 @@ public enum UnixSocket: DescriptionKind {
         socket.flags = seen.descriptionFlags
         socket.uflags = 0
         socket.backlog = report.sendQueue
-        socket.peer = table.connecting[report.inode] ?? report.peer ?? 0
+        let isLog = JournalSocket.leadsToJournal(seen, descriptions.circumstances)
+        let peer = isLog ? 0 : table.connecting[report.inode] ?? report.peer ?? 0
+        socket.peer = peer
         socket.fown = try descriptions.owner(of: seen, through: own.raw)
         do throws(Errno) {
             socket.opts = try SocketOptions.capture(own.raw, isUnix: true)
@@ -113,13 +112,15 @@ public enum UnixSocket: DescriptionKind {
         add(socket, to: descriptions)
         if leaveOutside(seen, report.inode, descriptions) { return DescriptionKey(.unixsk, id) }
         var supplement = try descriptions.supplement(seen, id, through: own.raw)
+        if isLog { supplement.journal = Array(seen.process.utf8) }
+        descriptions.supplement[.socket, id] = supplement.json
         if let listener = table.connecting[report.inode] {
             supplement.connector = StandIn(process: seen.pid)
             supplement.order = table.unix[listener]?.waiting.firstIndex(of: report.inode)
             descriptions.supplement[.socket, id] = supplement.json
         }
         descriptions.sockets.supplements[id] = supplement
-        if let peer = report.peer, peer != 0 { try expect(peer, of: seen, descriptions) }
+        if peer != 0, peer == report.peer { try expect(peer, of: seen, descriptions) }
         descriptions.sockets.unix[report.inode] = id
         descriptions.sockets.unread.append((seen, id))
         return DescriptionKey(.unixsk, id)

@@ -62,6 +62,7 @@ final class UnixSocketWorkshop {
 
     private func make(_ entry: UnixSkEntry, at site: RestoreSite) throws(Problem) {
         if made[entry.ino] != nil { return }
+        if try connectToJournal(entry) { return }
         switch try UnixSocketRole(entry, in: all) {
         case .alone, .connecting: try makeAlone(entry, at: site)
         case .listening:
@@ -95,7 +96,7 @@ final class UnixSocketWorkshop {
         do throws(Errno) {
             made[first] = SharedFile(try Files.duplicate(ends.first.raw))
             let other = SharedFile(try Files.duplicate(ends.second.raw))
-            if let second { made[second] = other } else { doomed[first] = other }
+            if let second { if made[second] == nil { made[second] = other } } else { doomed[first] = other }
         } catch {
             throw Problem(
                 .fileUnopenable, "a Unix socket cannot be kept", cause: .init(error, attempted: "fcntl(F_DUPFD)"),

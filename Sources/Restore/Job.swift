@@ -47,13 +47,7 @@ struct Job {
         guard let info = plan.terminals.first?.info, info.hasWinsize else { return }
         let size = try Terminal.windowSize(terminal)
         guard size.rows == 0 && size.columns == 0 else { return }
-        try Terminal.setWindowSize(
-            terminal,
-            .init(
-                rows: UInt16(truncatingIfNeeded: info.winsize.wsRow),
-                columns: UInt16(truncatingIfNeeded: info.winsize.wsCol),
-                width: UInt16(truncatingIfNeeded: info.winsize.wsXpixel),
-                height: UInt16(truncatingIfNeeded: info.winsize.wsYpixel)))
+        try Terminal.setWindowSize(terminal, .init(info.winsize))
     }
 
     /// Tells the program that its terminal has another size than the one that it was dumped with.
@@ -142,20 +136,5 @@ struct Job {
             .fileUnopenable, "the command of --exec-cmd cannot be executed; the restored tree runs",
             object: .init(path: String(decoding: command.first ?? [], as: UTF8.self)),
             cause: .init(Errno(rawValue: apus_errno()), attempted: "execvp"), remedy: "Give the path of a program")
-    }
-}
-
-extension Terminal.Settings {
-    /// As the images have them.
-    init(_ entry: TermiosEntry) {
-        // CRIU copies the 19 bytes into the first five of its 32-bit numbers; others store one in each.
-        let isPacked = entry.cCc.contains { $0 > 255 }
-        var characters = entry.cCc.flatMap { word in
-            (0..<(isPacked ? 4 : 1)).map { UInt8(truncatingIfNeeded: word >> (8 * UInt32($0))) }
-        }
-        characters += Array(repeating: 0, count: max(0, 19 - characters.count))
-        self.init(
-            inputFlags: entry.cIflag, outputFlags: entry.cOflag, controlFlags: entry.cCflag, localFlags: entry.cLflag,
-            line: UInt8(truncatingIfNeeded: entry.cLine), controlCharacters: Array(characters.prefix(19)))
     }
 }

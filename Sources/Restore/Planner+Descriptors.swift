@@ -44,6 +44,7 @@ extension Planner {
             let flags = entry.flags & 1 == 0 ? 0 : UInt64(O_CLOEXEC)
             batch.call(
                 Int(SYS_dup3), .signed(source), .signed(number), .value(flags), for: "open descriptor \(number)")
+            announce(.init(entry.type, entry.id), as: number, in: &batch)
         }
         var first: UInt32 = 0
         for number in kept.sorted().map(UInt32.init) {
@@ -60,9 +61,24 @@ extension Planner {
         composeLocks(index, in: &batch)
     }
 
+    /// A signal that tells of a description (O_ASYNC with F_SETSIG) names the number by which that was asked for: it is
+    /// asked for anew by one that the description has in the tree.
+    private mutating func announce(_ key: FileTable.Key, as number: Int32, in batch: inout Batch) {
+        guard let flags = DescriptionPlans.asynchronousFlags(of: key, in: images), announced.insert(key).inserted else {
+            return
+        }
+        let silent = flags & ~UInt32(O_ASYNC)
+        for (flags, purpose) in [(silent, ""), (flags, "have descriptor \(number) announced by signals")] {
+            batch.call(
+                Int(SYS_fcntl), .signed(number), .int(Int(F_SETFL)), .value(UInt64(flags)), for: purpose)
+        }
+    }
+
     private mutating func noteTerminal(_ entry: FdinfoEntry, _ source: Int32) {
         guard entry.type == .tty, let file = images.files[entry], file.hasTty,
-            let info = images.terminals[file.tty.ttyInfoID], !plan.terminals.contains(where: { $0.info.id == info.id })
+            let info = images.terminals[file.tty.ttyInfoID], info.hasTermios,
+            StoredTerminal.master(of: info, in: images) == nil,
+            !plan.terminals.contains(where: { $0.info.id == info.id })
         else { return }
         plan.terminals.append(.init(descriptor: source, info: info))
         let group = Int32(bitPattern: info.pgrp)

@@ -14,6 +14,7 @@ extension Planner {
         if task.state == .dead { return composeZombie(index) }
         var rebuild = Batch()
         composeArrival(index, in: &rebuild)
+        composeForeground(index, in: &rebuild)
         if !sharing.memory.contains(index) { composeMemory(of: task, in: &rebuild) }
         composeLogin(task, in: &rebuild)
         composeEarlyLabel(task, in: &rebuild)

@@ -132,7 +132,10 @@ extension Planner {
         if index == family.first { openKeys(in: &batch) }
         composeInheritance(index, in: &batch)
         for child in process.early { clone(child, in: &batch) }
-        if process.beginsSession { batch.call(Int(SYS_setsid), for: "begin session \(pid)") }
+        if process.beginsSession {
+            batch.call(Int(SYS_setsid), for: "begin session \(pid)")
+            composeControllingTerminal(index, in: &batch)
+        }
         if process.beginsGroup { batch.call(Int(SYS_setpgid), 0, 0, for: "begin process group \(pid)") }
         for child in process.late { clone(child, in: &batch) }
         plan.tasks[index].family = placed(batch)

@@ -7,15 +7,22 @@ internal import SystemPackage
 extension Planner {
     mutating func refuseWhatWouldBeLost() {
         for remap in images.remaps {
-            let hasContent = remap.remapType == .ghost && images.ghosts[remap.remapID] != nil
-            if hasContent || remap.remapType == .procfs { continue }
+            let isComplete =
+                switch remap.remapType {
+                case .ghost: images.ghosts[remap.remapID] != nil
+                case .linked: images.files.regular(remap.remapID) != nil
+                case .procfs: true
+                }
+            if isComplete { continue }
             let path = images.files.regular(remap.origID)?.path.string
             refuse(
                 remap.remapType == .ghost
-                    ? "a deleted file without its content" : "a file that had lost its name and was given another",
+                    ? "a deleted file without its content"
+                    : "a file that had lost its name, without the one that it was given",
                 path: path)
         }
         for (id, data) in images.terminalData where !data.isEmpty {
+            if let info = images.terminals[id], StoredTerminal.master(of: info, in: images) != nil { continue }
             refuse("\(data.count) bytes that wait in terminal \(id)")
         }
         // A dump of Apus has none of these; one of a container by CRIU does.

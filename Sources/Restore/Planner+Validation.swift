@@ -21,7 +21,9 @@ extension Planner {
                         object: .init(pid: task.pid, process: task.task.commText, fd: fd, address: address),
                         remedy: "Copy the images again; if they are whole, report this"))
             }
-            for vma in task.memory?.vmas ?? [] where !vma.kind.contains(.vsyscall) {
+            // That of vsyscall lies above all else, and is left to the kernel; but what says so is nothing else.
+            for vma in task.memory?.vmas ?? []
+            where !vma.kind.contains(.vsyscall) || !vma.kind.isSubset(of: [.vsyscall, .regular, .privateAnonymous]) {
                 let isSound =
                     vma.start < vma.end && vma.end <= userSpaceEnd && vma.start % 4096 == 0 && vma.end % 4096 == 0
                     && vma.pgoff < offsetLimit

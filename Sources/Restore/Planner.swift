@@ -53,6 +53,8 @@ public struct Planner {
     var policiesByTask: [[MemoryTraits.Placed]]?
     /// The descriptors that tasks cannot inherit, and the pidfd of Apus through which they fetch them.
     var late = LateDescriptors()
+    /// Descriptions whose readiness a task has asked to be told of.
+    var announced: Set<FileTable.Key> = []
     private var nextDescriptor: Int32
     private var mailboxEnd = 64
 

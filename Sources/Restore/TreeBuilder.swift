@@ -148,7 +148,10 @@ final class TreeBuilder {
             guard let owner = opening.owner else { continue }
             do throws(Errno) {
                 if owner.pid != 0, let kind = Files.Owner.Kind(rawValue: Int32(bitPattern: owner.pidType)) {
-                    try Files.setOwner(opening.descriptor, .init(kind: kind, id: Int32(bitPattern: owner.pid)))
+                    // Whose rights decide whether the signal may be sent is who sets the owner.
+                    try Processes.acting(real: owner.uid, effective: owner.euid) { () throws(Errno) in
+                        try Files.setOwner(opening.descriptor, .init(kind: kind, id: Int32(bitPattern: owner.pid)))
+                    }
                 }
                 if owner.signum != 0 {
                     try Files.setSignal(opening.descriptor, Int32(bitPattern: owner.signum))

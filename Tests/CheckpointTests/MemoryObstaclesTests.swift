@@ -17,7 +17,7 @@ struct MemoryObstaclesTests {
         defer { _ = shmctl(id, IPC_RMID, nil) }
         let first = try unsafe #require(shmat(id, nil, 0))
         defer { _ = unsafe shmdt(first) }
-        let seen = try #require(ProcessLook(KnownMappings(), ghostLimit: 0).process(getpid()).process)
+        let seen = try #require(ProcessLook(KnownMappings(), ghostLimit: 0, linking: false).process(getpid()).process)
         let second = try unsafe #require(shmat(id, nil, 0))
         defer { _ = unsafe shmdt(second) }
         #expect(MemoryObstacles.find([seen], isRunning: true) == [])

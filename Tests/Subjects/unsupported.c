@@ -4,6 +4,7 @@
 #include <linux/bpf.h>
 #include <linux/userfaultfd.h>
 #include <arpa/inet.h>
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +16,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-static int fd = -1, talks, semaphores = -1;
+static int fd = -1, talks, writes, semaphores = -1;
 
 static void *restricted_thread(void *started)
 {
@@ -100,7 +101,33 @@ static void set_up(const char *kind, const char *folder)
 	int pair[2];
 
 	snprintf(path, sizeof(path), "%s/unsupported", folder);
-	if (!strcmp(kind, "socket")) {
+	if (!strcmp(kind, "socket-journal")) {
+		/* What a service writes to the journal of systemd, which is outside of the tree and writes all of it to a file. */
+		struct sockaddr_un name = { AF_UNIX, "/run/systemd/journal/stdout" };
+		writes = 1;
+		NEED((mkdir("/run/systemd", 0755) == 0 || errno == EEXIST) && (mkdir("/run/systemd/journal", 0755) == 0 || errno == EEXIST));
+		pair[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 5) == 0);
+		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && shutdown(fd, SHUT_RD) == 0);
+		if (fork() == 0) {
+			setsid();
+			if (fork() == 0) {
+				char text[256];
+				int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+				close(fd);
+				for (;;) {
+					int connection = accept(pair[0], NULL, NULL);
+					ssize_t n;
+					while ((n = read(connection, text, sizeof(text))) > 0)
+						NEED(write(file, text, n) == n);
+					close(connection);
+				}
+			}
+			_exit(0);
+		}
+		NEED(wait(NULL) > 0 && close(pair[0]) == 0);
+	} else if (!strcmp(kind, "socket")) {
 		/* A TCP connection. */
 		struct sockaddr_in name = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, "" };
 		socklen_t length = sizeof(name);
@@ -112,14 +139,19 @@ static void set_up(const char *kind, const char *folder)
 	} else if (!strcmp(kind, "socket-outside")) {
 		/* The other end is in a process that leaves the tree. */
 		NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+		struct stat status;
 		fd = pair[0];
 		if (fork() == 0) {
-			if (fork() == 0)
+			setsid();
+			if (fork() == 0) {
+				close(fd);
 				for (;;)
 					pause();
+			}
 			_exit(0);
 		}
-		NEED(wait(NULL) > 0 && close(pair[1]) == 0);
+		NEED(wait(NULL) > 0 && close(pair[1]) == 0 && fstat(fd, &status) == 0);
+		say("socket %lu", status.st_ino);
 	} else if (!strcmp(kind, "socket-service")) {
 		/* Connected to a service that is outside of the tree. */
 		talks = 1;
@@ -148,6 +180,11 @@ static void set_up(const char *kind, const char *folder)
 		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 3) == 0);
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && send(fd, "early", 5, 0) == 5);
+	} else if (!strcmp(kind, "queue-notified")) {
+		/* Which value the signal would bring no interface tells. */
+		snprintf(path, sizeof(path), "/apus-notified-%d", getpid());
+		fd = mq_open(path, O_CREAT | O_RDWR, 0600, NULL);
+		NEED(fd >= 0 && mq_notify(fd, &(struct sigevent){ .sigev_signo = SIGUSR2 }) == 0);
 	} else if (!strcmp(kind, "semaphore-outside")) {
 		/* Holds a semaphore that a process outside of the tree uses, too. */
 		semaphores = semget(IPC_PRIVATE, 2, 0600);
@@ -167,6 +204,12 @@ static void set_up(const char *kind, const char *folder)
 			usleep(1000);
 	} else if (!strcmp(kind, "vsock")) {
 		fd = socket(40, SOCK_STREAM, 0);
+	} else if (!strcmp(kind, "corked")) {
+		struct sockaddr_in name = { AF_INET, htons(9), { htonl(INADDR_LOOPBACK) }, "" };
+		int one = 1;
+		fd = socket(AF_INET, SOCK_DGRAM, 0);
+		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && setsockopt(fd, IPPROTO_UDP, 1, &one, sizeof(one)) == 0);
+		NEED(send(fd, "held back", 9, 0) == 9);
 	} else if (!strcmp(kind, "mptcp")) {
 		fd = socket(AF_INET, SOCK_STREAM, 262);
 	} else if (!strcmp(kind, "xdp")) {
@@ -187,10 +230,15 @@ static void set_up(const char *kind, const char *folder)
 		snprintf(other, sizeof(other), "%s.other", path);
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(link(path, other) == 0 && unlink(path) == 0);
-	} else if (!strcmp(kind, "deleted-directory")) {
+	} else if (!strcmp(kind, "linked-pipe")) {
+		char other[320];
+		snprintf(other, sizeof(other), "%s.other", path);
+		NEED(mkfifo(path, 0600) == 0 && (fd = open(path, O_RDWR)) >= 0);
+		NEED(link(path, other) == 0 && unlink(path) == 0);
+	} else if (!strcmp(kind, "deleted-root")) {
 		NEED(mkdir(path, 0700) == 0);
-		fd = open(path, O_RDONLY | O_DIRECTORY);
-		NEED(rmdir(path) == 0);
+		fd = open("/", O_RDONLY | O_DIRECTORY);
+		NEED(chroot(path) == 0 && unlinkat(fd, path + 1, AT_REMOVEDIR) == 0);
 	} else if (!strcmp(kind, "lock")) {
 		fd = open(path, O_RDWR | O_CREAT, 0600);
 		NEED(flock(fd, LOCK_EX) == 0);
@@ -299,8 +347,9 @@ static void set_up(const char *kind, const char *folder)
 static void check(void)
 {
 	CHECK(fcntl(fd, F_GETFD) >= 0, "the object is gone");
-	if (semaphores >= 0)
-		CHECK(semctl(semaphores, 0, GETVAL) == 0 && semctl(semaphores, 1, GETVAL) == 1, "the semaphores have changed");
+	CHECK(semaphores < 0 || semctl(semaphores, 0, GETVAL) == 0, "the semaphore is free");
+	if (writes)
+		CHECK(write(fd, "a line\n", 7) == 7, "nobody listens: %s", strerror(errno));
 	if (talks)
 		CHECK(send(fd, "hello", 5, 0) == 5, "the service is gone: %s", strerror(errno));
 }

@@ -46,6 +46,13 @@ static void reap_for_ever(int tell)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV, NULL))
 		die("mount /proc");
+	/* What has names there goes with the world. */
+	if (access("/dev/shm", F_OK) == 0 && mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, NULL))
+		die("mount /dev/shm");
+	/* Terminals of its own: a tree gets the numbers of its terminals back only where nobody else has taken them. */
+	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620") ||
+	    mount("/dev/pts/ptmx", "/dev/ptmx", NULL, MS_BIND, NULL))
+		die("mount /dev/pts");
 	if (write(tell, "r", 1) != 1)
 		die("tell");
 	syscall(SYS_close_range, 0, ~0U, 0);

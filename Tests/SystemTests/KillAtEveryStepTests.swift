@@ -7,7 +7,10 @@ struct KillAtEveryStepTests {
     /// Runs, threads, memory, pipes and waits in one tree would hide which one was harmed, so they take turns.
     static let subjects =
         Subject.all.filter {
-            ["registers", "threads", "leaderless", "pipes", "signals", "aio", "sysv", "compat-32", "sharedvm"].contains(
+            [
+                "registers", "threads", "leaderless", "pipes", "signals", "aio", "sysv", "posixipc", "compat-32",
+                "sharedvm", "ptys",
+            ].contains(
                 $0.name)
         } + [
             // A tracer that dies right after stopping a thread leaves it to the kernel, which ends some calls with EINTR:

@@ -79,6 +79,7 @@ struct NamedLossesTests {
     /// What the parent of a process that has ended would be told of its time, and the overruns of timers.
     @Test(arguments: [
         ("spent", "processor time"), ("overruns", "overruns of its POSIX timer 0"), ("unread", "waits unread"),
+        ("refused", "an error waits in the UDP socket"), ("packets", "packets wait in the raw socket"),
     ])
     func whatCannotBeMade(_ kind: String, _ said: String) throws {
         try withWorld { world in

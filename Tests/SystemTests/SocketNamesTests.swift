@@ -63,4 +63,24 @@ struct SocketNamesTests {
             }
         }
     }
+
+    /// The journal of systemd is connected to anew, and told who is speaking.
+    @Test func theJournal() throws {
+        try withWorld { world in
+            try world.succeed("mount", "-t", "tmpfs", "none", "/run")
+            let running = try RunningSubject(
+                Subject(name: "unsupported", arguments: ["socket-journal", "FOLDER"]), in: world)
+            let refused = try world.dump(running.pid, to: "images")
+            #expect(refused.status == 1 && refused.errors.contains("dump with --ext-unix-sk"), "\(refused)")
+            for round in 1...3 {
+                try world.requireDump(running.pid, to: "images-\(round)", ["--ext-unix-sk"])
+                try world.requireRestore("images-\(round)", ["--ext-unix-sk"])
+                #expect(running.check() == [], "round \(round)")
+            }
+            let expected = String(repeating: "unsupported\n\n6\n1\n0\n0\n0\na line\n", count: 3)
+            #expect(
+                eventually(seconds: 2) { text(world.path("unsupported")) == expected },
+                "\(text(world.path("unsupported")))")
+        }
+    }
 }

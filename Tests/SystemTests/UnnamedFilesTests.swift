@@ -19,6 +19,49 @@ struct UnnamedFilesTests {
         }
     }
 
+    /// Directories and hard-linked files whose names others have taken.
+    @Test func replacedDirectories() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "nameless", arguments: ["FOLDER", "replaced"]), in: world)
+            for round in 1...2 {
+                try world.requireDump(running.pid, to: "images-\(round)", ["--link-remap"])
+                try world.requireRestore("images-\(round)")
+                #expect(running.check() == [], "round \(round)")
+                #expect(
+                    names(in: world.path("nameless")).sorted() == ["elsewhere", "first", "outer"], "round \(round)")
+            }
+        }
+    }
+
+    /// The names that a dump gives go with a dump that fails, stay for a restore that failed, and go with one that did not.
+    @Test func namesThatADumpGives() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "nameless", arguments: ["FOLDER"]), in: world)
+            let folder = world.path("nameless")
+            let refused = try world.dump(running.pid, to: "images")
+            #expect(refused.status == 1 && refused.errors.contains("--link-remap"), "\(refused)")
+            let failed = try world.dump(
+                running.pid, to: "images",
+                ["--link-remap", "--action-script", "test $CRTOOLS_SCRIPT_ACTION != post-dump"])
+            #expect(failed.status == 1, "\(failed)")
+            #expect(names(in: folder) == ["elsewhere"])
+            #expect(running.check() == [])
+            try world.requireDump(running.pid, to: "images", ["--link-remap"])
+            let given = names(in: folder).filter { $0 != "elsewhere" }
+            #expect(given.count == 1 && given.allSatisfy { $0.hasPrefix("link_remap.") }, "\(given)")
+            let late = try world.restore("images", ["--action-script", "test $CRTOOLS_SCRIPT_ACTION != post-restore"])
+            #expect(late.status == 1, "\(late)")
+            #expect(names(in: folder).sorted() == ["elsewhere"] + given)
+            try world.requireRestore("images")
+            #expect(names(in: folder) == ["elsewhere"])
+            #expect(running.check() == [])
+            try world.succeed("kill", "-9", "\(running.pid)")
+            #expect(eventually { !exists("\(world.proc)/\(running.pid)/fd/0") })
+            let again = try world.restore("images")
+            #expect(again.status == 1 && again.errors.contains("--link-remap"), "\(again)")
+        }
+    }
+
     @Test func moreThanMayBeKept() throws {
         try withWorld { world in
             let running = try RunningSubject(Subject(name: "deleted", arguments: ["FOLDER"]), in: world)

@@ -27,5 +27,8 @@ static const int APUS_SO_NETNS_COOKIE = 71;
 static const int APUS_SO_BUF_LOCK = 72;
 /// SIOCUNIXFILE: a descriptor (O_PATH) of the file that a Unix socket is bound to; Linux 4.12.
 static const unsigned long APUS_SIOCUNIXFILE = 0x89E0;
+/// SIOCGIFNAME and SIOCGIFINDEX: a network device by its number, and by its name (netdevice(7)).
+static const unsigned long APUS_SIOCGIFNAME = 0x8910;
+static const unsigned long APUS_SIOCGIFINDEX = 0x8933;
 /// SIOCOUTQ: what was sent and not taken out by the receiver.
 static const unsigned long APUS_SIOCOUTQ = 0x5411;

@@ -60,3 +60,47 @@ static const unsigned long APUS_TIOCGEXCL = _IOR('T', 0x40, int);
 static const unsigned long APUS_TIOCGPTPEER = _IO('T', 0x41);
 static const unsigned long APUS_TIOCGLCKTRMIOS = 0x5456;
 static const unsigned long APUS_TIOCSLCKTRMIOS = 0x5457;
+static const unsigned long APUS_TIOCGDEV = _IOR('T', 0x32, unsigned int);
+
+/// What is queued in a pseudo-terminal: see terminal.c.
+struct apus_terminal_queues {
+	/// 0, or the errno of what failed.
+	int32_t error;
+	/// Bytes that wait for the reader of the master, and for the readers of the slave.
+	uint32_t output_size, input_size;
+	/// The whole lines among the latter, by the ends of what one read(2) each gives. Behind them, an unfinished line.
+	uint32_t line_count;
+	/// Output is held back (Ctrl-S).
+	uint8_t is_stopped;
+	uint8_t output[65536];
+	uint8_t input[16384];
+	uint16_t line_ends[8192];
+};
+
+// Swift imports no arrays of this size.
+static inline uint8_t *apus_terminal_output(struct apus_terminal_queues *queues) { return queues->output; }
+static inline uint8_t *apus_terminal_input(struct apus_terminal_queues *queues) { return queues->input; }
+static inline uint16_t *apus_terminal_line_ends(struct apus_terminal_queues *queues) { return queues->line_ends; }
+enum { APUS_TERMINAL_OUTPUT = 65536, APUS_TERMINAL_INPUT = 16384, APUS_TERMINAL_LINES = 8192 };
+
+/// Makes one that is empty, shared with children; NULL where there is no memory.
+struct apus_terminal_queues *apus_terminal_queues_make(void);
+void apus_terminal_queues_free(struct apus_terminal_queues *queues);
+
+/// Begins to copy what is queued in a pair: a child reads it and writes it back.
+///
+/// @param result anonymous shared memory, zeroed
+/// @return the pid of the child, which ends with status 0 when it is done; or a negated errno
+int apus_terminal_copy(int master, struct apus_terminal_queues *result);
+
+/// Writes into the queues of a pair, which are empty.
+///
+/// @return 0 or an errno
+int apus_terminal_fill(int master, struct apus_terminal_queues *queues);
+
+/// Opens `/dev/tty` as a description of a terminal that controls nobody.
+///
+/// @param slave a descriptor of the slave
+/// @param flags of open(2)
+/// @return a descriptor, or a negated errno
+int apus_terminal_open_controlling(int slave, int flags);

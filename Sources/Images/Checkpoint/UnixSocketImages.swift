@@ -29,6 +29,11 @@ public struct UnixSocketImages: Sendable {
         public var sender: [UInt32]?
         /// The type of ancillary data that is not known.
         public var unknown: UInt32?
+
+        public init(payload: [UInt8], descriptions: [UInt32]) {
+            self.payload = payload
+            self.descriptions = descriptions
+        }
     }
 
     public init() {}

@@ -28,6 +28,8 @@ public struct Supplement: Sendable, Equatable {
         case process
         /// By thread id: how a thread runs (`ThreadSettings`).
         case thread
+        /// By the id of a pipe: `packets`, the lengths in bytes of what is queued in packet mode.
+        case pipe
         /// By the id of a pidfd of a process that has ended: `status`, as wait4(2) would tell it.
         case pidfd
         /// By the pid of a process: `exitSignal`, the signal that tells its parent of its end, where it is not SIGCHLD
@@ -35,10 +37,15 @@ public struct Supplement: Sendable, Equatable {
         case family
         /// By the id of a socket: `options`, numbers by the number of the option of level SOL_SOCKET; `order`, the place
         /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits; `peer` and
-        /// `connector`, who made a connection: `pid`, `uid`, `gid`, `groups`.
+        /// `connector`, who made a connection: `pid`, `uid`, `gid`, `groups`; `levels` and `interfaces`, options of other
+        /// levels, by level and option; `groups`, memberships: `interface`, `address`, `includes`, `sources`; `arrivals`, of
+        /// the datagrams that are queued: `to`, `ttl`, `tos`; `journal`, as what one that led to the journal is logged;
+        /// `devices`, names of network devices by their numbers.
         case socket
         /// By the key by which the restore's caller provides it (`--inherit-fd`): what was left outside of the dump.
         case external
+        /// By the id of a pseudo-terminal's master: `closed`, `stopped`, `lines` and `input` (`TerminalQueues`).
+        case terminal
         /// By pid: see ``MemoryTraits``.
         case memory
         /// By the id of a set of System V semaphores: `users`, who operated on each last, 0 for nobody; `undo`, what
@@ -46,6 +53,10 @@ public struct Supplement: Sendable, Equatable {
         case semaphores
         /// By the id of a queue of System V messages: its last `sender` and its last `receiver`, 0 for nobody.
         case queue
+        /// By the id of a description of a POSIX message queue: the `inode` that tells one queue from another, its `name` in
+        /// hexadecimal digits, `capacity` and `size` of a message, `uid`, `gid`, whether it is `unlinked`, and its `messages`,
+        /// each with its `priority` and its `bytes`; `left` where others use it and keep them.
+        case mqueue
     }
 
     private var sections: [Section: [String: JSON]] = [:]

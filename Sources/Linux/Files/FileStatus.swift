@@ -46,7 +46,10 @@ public struct FileStatus: Sendable, Equatable {
     }
 
     /// The kind of the file; nil for type bits that inode(7) does not list.
-    public var kind: Kind? {
+    public var kind: Kind? { Self.kind(ofMode: UInt32(mode)) }
+
+    /// The kind that the type bits of a mode tell.
+    public static func kind(ofMode mode: UInt32) -> Kind? {
         switch mode & 0o170000 {
         case 0o100000: .regular
         case 0o040000: .directory

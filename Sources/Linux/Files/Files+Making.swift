@@ -20,6 +20,15 @@ extension Files {
         _ = try result.get()
     }
 
+    /// mkfifo(3), which is mknodat(2).
+    public static func makePipe(
+        _ path: FilePath, mode: UInt32, at directory: Int32 = workingDirectory
+    ) throws(Errno) {
+        let mode = UInt(S_IFIFO) | UInt(mode)
+        let result = withAddress(of: path) { outcome(of: Int(SYS_mknodat), UInt(signed: directory), $0, mode, 0) }
+        _ = try result.get()
+    }
+
     /// fchown(2).
     public static func setOwner(_ descriptor: Int32, uid: UInt32, gid: UInt32) throws(Errno) {
         try call(Int(SYS_fchown), UInt(signed: descriptor), UInt(uid), UInt(gid))

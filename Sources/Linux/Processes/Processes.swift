@@ -75,6 +75,28 @@ public enum Processes {
         Int32(try call(Int(SYS_getpgid), UInt(signed: pid)))
     }
 
+    /// Does something as another user (setresuid(2), of this thread alone), and is who it was afterwards.
+    ///
+    /// Rights of the user 0 rest meanwhile, and come back with it.
+    ///
+    /// - Throws: EPERM without CAP_SETUID; what `body` throws.
+    public static func acting(
+        real: UInt32, effective: UInt32, _ body: () throws(Errno) -> Void
+    ) throws(Errno) {
+        let own = (
+            UInt32(truncatingIfNeeded: apus_syscall(Int(SYS_getuid), 0, 0, 0, 0, 0, 0)), effectiveUser
+        )
+        if own == (real, effective) { return try body() }
+        let same = UInt(UInt32.max)
+        // The third, which stays, is the way back.
+        try call(Int(SYS_setresuid), UInt(real), UInt(effective), same)
+        let result = Result { () throws(Errno) in try body() }
+        try call(Int(SYS_setresuid), UInt(own.0), UInt(own.1), same)
+        // A change of user makes a process one that others may not look at (PR_SET_DUMPABLE).
+        try call(Int(SYS_prctl), 4, 1)
+        try result.get()
+    }
+
     /// What kcmp(2) can compare.
     public enum Resource: Sendable, Equatable {
         /// The open file descriptions of two descriptors.

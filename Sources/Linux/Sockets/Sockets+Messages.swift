@@ -12,6 +12,21 @@ public struct SocketMessage: Sendable {
     public var isTruncated = false
     /// The sender's address; empty where it has none.
     public var sender: [UInt8] = []
+    /// What else came with it, where the socket asks for it.
+    public var ancillary: [Ancillary] = []
+
+    /// struct cmsghdr and what follows it (cmsg(3)).
+    public struct Ancillary: Sendable, Hashable {
+        public var level: Int32
+        public var type: Int32
+        public var data: [UInt8]
+
+        public init(level: Int32, type: Int32, data: [UInt8]) {
+            self.level = level
+            self.type = type
+            self.data = data
+        }
+    }
 
     /// struct ucred (unix(7)).
     public struct Credentials: Sendable, Hashable {
@@ -97,6 +112,9 @@ extension Sockets {
                     pid: Int32(bitPattern: data.integer(at: 0, of: UInt32.self)),
                     uid: data.integer(at: 4, of: UInt32.self),
                     gid: data.integer(at: 8, of: UInt32.self))
+            } else {
+                message.ancillary.append(
+                    .init(level: Int32(bitPattern: level), type: Int32(bitPattern: type), data: Array(data)))
             }
             rest = rest.dropFirst((length + 7) & ~7)
         }

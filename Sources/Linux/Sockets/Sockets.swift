@@ -7,6 +7,7 @@ public enum Sockets {
     public static let inet: Int32 = 2
     public static let inet6: Int32 = 10
     public static let netlink: Int32 = 16
+    public static let packet: Int32 = 17
 
     public static let stream: Int32 = 1
     public static let datagram: Int32 = 2
@@ -22,6 +23,19 @@ public enum Sockets {
                 try call(
                     Int(SYS_socket), UInt(signed: domain), UInt(signed: type | closeOnExec),
                     UInt(signed: protocolNumber))))
+    }
+
+    /// The same by another process.
+    public static func make(_ domain: Int32, _ type: Int32, _ protocolNumber: Int32, as other: StandIn) throws(Errno)
+        -> OwnedDescriptor
+    {
+        let closeOnExec: Int32 = 0o2000000
+        return OwnedDescriptor(
+            owning: Int32(
+                try other.outcome(
+                    of: Int(SYS_socket), UInt(signed: domain), UInt(signed: type | closeOnExec),
+                    UInt(signed: protocolNumber)
+                ).get()))
     }
 
     /// bind(2).

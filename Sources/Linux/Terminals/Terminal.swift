@@ -183,8 +183,11 @@ extension Terminal {
     public static func openPeer(_ master: Int32, _ flags: OpenFlags) throws(Errno) -> OwnedDescriptor {
         let number = try call(
             Int(SYS_ioctl), UInt(signed: master), APUS_TIOCGPTPEER,
-            UInt(signed: flags.union(.closeOnExec).rawValue))
-        return OwnedDescriptor(owning: Int32(number))
+            UInt(signed: flags.subtracting(.closeOnExec).rawValue))
+        // Not as a flag: unlike open(2), this call leaves it among those of the description, where everybody sees it.
+        let slave = OwnedDescriptor(owning: Int32(number))
+        try Files.setClosesOnExec(slave.raw, true)
+        return slave
     }
 
     /// Opens a new pair, its slave locked (posix_openpt(3)).
@@ -206,7 +209,7 @@ extension Terminal {
         _ = try withAddress(of: &value) { outcome(of: Int(SYS_ioctl), UInt(signed: descriptor), number, $0) }
     }
 
-    private static func number(_ descriptor: Int32, _ number: UInt) throws(Errno) -> Int32 {
+    static func number(_ descriptor: Int32, _ number: UInt) throws(Errno) -> Int32 {
         var value: Int32 = 0
         try request(descriptor, number, &value)
         return value

@@ -25,6 +25,9 @@ struct ObstacleOptions: ParsableArguments {
     @Flag(name: [.customShort("l"), .long], help: "Allow file locks in the tree.")
     var fileLocks = false
 
+    @Flag(help: "Give files that have lost a name, and have others, one more, which the restore removes.")
+    var linkRemap = false
+
     @Flag(help: "Allow established TCP connections in the tree.")
     var tcpEstablished = false
 

@@ -7,6 +7,7 @@ extension OptionReader {
         options.shellJob = flag("shell-job")
         options.external = external() + externalSockets()
         options.evasiveDevices = flag("evasive-devices")
+        options.linkRemap = flag("link-remap")
         options.ghostLimit = size("ghost-limit") ?? options.ghostLimit
         options.fileLocks = flag("file-locks")
         options.tcpEstablished = flag("tcp-established")

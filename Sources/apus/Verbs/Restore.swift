@@ -105,6 +105,8 @@ extension Restore: Action {
         }
         options.inherited = reader.inherited().map { .init(descriptor: $0.descriptor, key: $0.key) }
         options.fileLocks = reader.flag("file-locks")
+        // Images say themselves which files have been given names.
+        _ = reader.flag("link-remap")
         options.tcpEstablished = reader.flag("tcp-established")
         options.externalUnixSockets = reader.allowsExternalSockets
         options.statusDescriptor = reader.descriptor("status-fd")

@@ -30,6 +30,10 @@ enum CriuOutcome {
         ]),
         // CRIU has pidfds since 4.1.
         "pidfds": .impossible,
+        // Not examined.
+        "nameless": .impossible,
+        "packets": .impossible,
+        "openfiles": .impossible,
         // The subject asks for what Linux 6.1 does not have.
         "settings": .impossible,
         "seccomp": .impossible,
@@ -76,6 +80,8 @@ enum CriuOutcome {
         "credentials": .refused("Unable to restore capabilities"),
         "unixsockets": .refused("Unsupported scm 2"),
         "peers": .refused("Unsupported scm 2"),
+        // Not examined yet.
+        "datagrams": .impossible,
         "segments": .refused("Can't find sysv shmem"),
         "signals": .refused("Unable to send siginfo"),
     ].merging(thirtyTwoBits) { first, _ in first }
@@ -103,6 +109,8 @@ enum CriuOutcome {
         "waits": .impossible,
         "unixsockets": .refused("Control messages in queue"),
         "peers": .refused("Control messages in queue"),
+        // Not examined yet.
+        "datagrams": .impossible,
         "stops": .refused("unsupported stop signal"),
     ].merging(thirtyTwoBits) { first, _ in first }
 

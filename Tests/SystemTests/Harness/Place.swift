@@ -22,6 +22,14 @@ enum Place {
         return unsafe max(Double(String(cString: given)) ?? 1, 1)
     }()
 
+    /// A program that was built together with the tests.
+    static func besideTests(_ name: String) -> String {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        let own = String(decoding: buffer.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/" + name
+    }
+
     static let fixtures = project + "/Tests/Fixtures"
 
     /// A program of Tests/Subjects.

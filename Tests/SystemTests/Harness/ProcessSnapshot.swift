@@ -150,6 +150,10 @@ private struct ObjectNames {
     /// `pipe:[1234]` becomes `pipe:1` at its first appearance and ever after; terminals are all one.
     mutating func stable(_ link: String) -> String {
         if link.hasPrefix("/dev/pts/") { return "/dev/pts/N" }
+        // The name that the kernel gives a file of O_TMPFILE is the number of its inode.
+        if let number = link.firstMatch(of: /\/#\d+ \(deleted\)$/) {
+            return link[..<number.range.lowerBound] + "/#N (deleted)"
+        }
         guard link.hasSuffix("]"), let bracket = link.firstIndex(of: "[") else { return link }
         let number = known[link, default: known.count + 1]
         known[link] = number

@@ -61,14 +61,19 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "peers", arguments: ["FOLDER/peers"]),
         Subject(name: "sockets"),
         Subject(name: "pidfds"),
+        Subject(name: "datagrams"),
         Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
         Subject(name: "locks", arguments: ["FOLDER/locks"], options: ["--file-locks"]),
         Subject(name: "leases", arguments: ["FOLDER/leases"], options: ["--file-locks"]),
         Subject(name: "lockwaits", arguments: ["FOLDER/lockwaits"], options: ["--file-locks"]),
         Subject(name: "devices"),
         Subject(name: "deleted", arguments: ["FOLDER"]),
+        Subject(name: "nameless", arguments: ["FOLDER"], options: ["--link-remap"]),
+        Subject(name: "openfiles", arguments: ["FOLDER"]),
+        Subject(name: "packets", arguments: ["FOLDER"]),
         Subject(name: "segments"),
         Subject(name: "sysv", renewsChildren: true),
+        Subject(name: "posixipc"),
         Subject(name: "aio"),
         Subject(name: "numa", arguments: ["\(nodes)"]),
         Subject(name: "pkeys"),
@@ -86,6 +91,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "seccomp"),
         Subject(name: "waits", renewsChildren: true),
         Subject(name: "terminal", terminal: true),
+        Subject(name: "ptys"),
     ]
 
     /// A few of them, for what would take too long with all.

@@ -1,0 +1,109 @@
+internal import CLinux
+public import SystemPackage
+
+/// What the kernel tells of a packet socket (packet(7)) by its inode (sock_diag(7), packet_diag).
+public struct PacketSocketReport: Sendable, Hashable {
+    /// Memberships (PACKET_ADD_MEMBERSHIP).
+    public var memberships: [Membership] = []
+    /// Rings of packets in memory that the program can map.
+    public var receiving: Ring?
+    public var sending: Ring?
+
+    public struct Membership: Sendable, Hashable {
+        /// The number of the network device.
+        public var device: UInt32
+        /// PACKET_MR_*.
+        public var type: UInt16
+        public var address: [UInt8]
+    }
+
+    /// struct tpacket_req3.
+    public struct Ring: Sendable, Hashable {
+        public var blockSize, blocks, frameSize, frames, timeout, privateSize, features: UInt32
+    }
+
+    /// Asks for all packet sockets of the network namespace that Apus is in.
+    ///
+    /// - Throws: ENOENT where the kernel lacks CONFIG_PACKET_DIAG.
+    public static func all() throws(Errno) -> [UInt32: PacketSocketReport] {
+        let socket = try Sockets.make(Sockets.netlink, 3, 4)
+        let (byFamily, request, dump): (UInt16, UInt16, UInt16) = (20, 0x1, 0x300)
+        var question: [UInt8] = []
+        question.append(integer: UInt32(36))
+        question.append(integer: byFamily)
+        question.append(integer: request | dump)
+        question.append(integer: UInt32(1))
+        question.append(integer: UInt32(0))
+        question += [UInt8(Sockets.packet), 0, 0, 0]
+        // Any inode; memberships and rings; any cookie.
+        for word in [0, 0x6, UInt32.max, .max] { question.append(integer: word) }
+        try Sockets.send(socket.raw, SocketMessage(question))
+        var found: [UInt32: PacketSocketReport] = [:]
+        while true {
+            let answer = try Files.readSome(socket.raw, atMost: 256 << 10)
+            if try parse(answer, into: &found) { return found }
+        }
+    }
+
+    /// - Returns: whether this was the last part of the answer.
+    static func parse(_ answer: [UInt8], into found: inout [UInt32: PacketSocketReport]) throws(Errno) -> Bool {
+        let (error, done): (UInt16, UInt16) = (2, 3)
+        var rest = answer[...]
+        while rest.count >= 16 {
+            let length = Int(rest.integer(at: 0, of: UInt32.self))
+            guard length >= 16, length <= rest.count else { throw .badMessage }
+            let type = rest.integer(at: 4, of: UInt16.self)
+            if type == done { return true }
+            let body = rest.dropFirst(16).prefix(length - 16)
+            if type == error {
+                throw Errno(rawValue: -Int32(bitPattern: body.integer(at: 0, of: UInt32.self)))
+            }
+            // struct packet_diag_msg: family, type, number, inode, cookie; then attributes.
+            if body.count >= 16 {
+                found[body.integer(at: 4, of: UInt32.self)] = PacketSocketReport(attributes: body.dropFirst(16))
+            }
+            rest = rest.dropFirst((length + 3) & ~3)
+        }
+        return false
+    }
+
+    private init(attributes: ArraySlice<UInt8>) {
+        var rest = attributes
+        while rest.count >= 4 {
+            let length = Int(rest.integer(at: 0, of: UInt16.self))
+            guard length >= 4, length <= rest.count else { return }
+            let value = rest.dropFirst(4).prefix(length - 4)
+            switch rest.integer(at: 2, of: UInt16.self) {
+            case 1: memberships = Self.memberships(value)
+            case 2: receiving = Ring(value)
+            case 3: sending = Ring(value)
+            default: break
+            }
+            rest = rest.dropFirst((length + 3) & ~3)
+        }
+    }
+
+    /// struct packet_diag_mclist: device, count, type, length, 32 bytes of address.
+    private static func memberships(_ value: ArraySlice<UInt8>) -> [Membership] {
+        let size = 44
+        return (0..<value.count / size).map { index in
+            let one = value.dropFirst(index * size).prefix(size)
+            let length = Int(one.integer(at: 10, of: UInt16.self))
+            return Membership(
+                device: one.integer(at: 0, of: UInt32.self), type: one.integer(at: 8, of: UInt16.self),
+                address: Array(one.dropFirst(12).prefix(min(length, 32))))
+        }
+    }
+}
+
+extension PacketSocketReport.Ring {
+    /// - Returns: nil for one of no blocks: there is none.
+    fileprivate init?(_ value: ArraySlice<UInt8>) {
+        guard value.count >= 28 else { return nil }
+        let words = (0..<7).map { value.integer(at: 4 * $0, of: UInt32.self) }
+        if words[1] == 0 { return nil }
+        self.init(
+            blockSize: words[0], blocks: words[1], frameSize: words[2], frames: words[3], timeout: words[4],
+            privateSize: words[5], features: words[6])
+    }
+}
