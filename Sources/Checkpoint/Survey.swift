@@ -144,6 +144,8 @@ struct Survey {
             fileLocks: options.fileLocks)
         circumstances.evasiveDevices = options.evasiveDevices
         circumstances.ghostLimit = options.ghostLimit
+        circumstances.connections = options.tcpClose ? .closed : options.tcpEstablished ? .carried : .refused
+        circumstances.skipsInFlight = options.skipInFlight
         circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
     }

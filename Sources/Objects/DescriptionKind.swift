@@ -58,6 +58,10 @@ public struct Circumstances: Sendable {
     public var sockets = SocketTable()
     /// Datagram sockets may be connected to one outside of the tree (`--ext-unix-sk`).
     public var externalUnixSockets = false
+    /// TCP connections are carried (`--tcp-established`), or come back closed (`--tcp-close`).
+    public var connections = ConnectionPolicy.refused
+    /// TCP connections that wait to be accepted are broken off (`--skip-in-flight`).
+    public var skipsInFlight = false
 
     public init(pids: Set<Int32>, shellJob: Bool, external: Set<String>, fileLocks: Bool) {
         self.pids = pids

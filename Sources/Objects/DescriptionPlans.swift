@@ -25,7 +25,11 @@ public enum DescriptionPlans {
         if key.type == .fifo, entry.hasFifo, let file = images.files.regular(entry.fifo.regfID) {
             return NamedPipeEnd(entry.fifo, file, content: images.pipes[entry.fifo.pipeID])
         }
-        if key.type == .inetsk, entry.hasIsk { return try InetSocketEnd(entry.isk, images.supplement) }
+        if key.type == .inetsk, entry.hasIsk {
+            let stream = images.streams[entry.isk.ino]
+            return try InetSocketEnd(
+                entry.isk, stream: stream.map { TCPStreamImage($0.entry, queues: $0.queues) }, images.supplement)
+        }
         if key.type == .netlinksk, entry.hasNlsk { return try NetlinkSocketEnd(entry.nlsk, images.supplement) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
             return OutsideTerminal(entry.tty, info: info)

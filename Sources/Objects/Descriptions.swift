@@ -33,6 +33,8 @@ public final class Descriptions {
     /// Sockets, and what is queued in them.
     public internal(set) var sockets = SocketRecords()
     public let circumstances: Circumstances
+    /// The TCP connections of the tree, where there are any to be carried.
+    public var connections: HeldConnections?
 
     private var lastID: UInt32 = 0
     private var handles: [Int32: ProcessHandle] = [:]

@@ -25,6 +25,10 @@ struct RefusedKind {
         "Close it in the program before the dump, or wait for a version of Apus that carries it"
 
     static let all: [RefusedKind] = [
+        RefusedKind(
+            "a connection of Multipath TCP",
+            "Run the program with plain TCP: the kernel shows the state of its paths to nobody"
+        ) { $0.socket?.protocolNumber == InetSocket.multipath && $0.socket?.type == Sockets.stream },
         RefusedKind("a socket other than Unix, TCP, UDP and netlink", closing) { $0.status.kind == .socket },
         RefusedKind("a fanotify queue", link: "anon_inode:[fanotify]", closing),
         RefusedKind("a pidfd", link: "anon_inode:[pidfd]", closing),

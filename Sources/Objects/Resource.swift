@@ -40,6 +40,9 @@ public final class RestoreSite {
     var unixSockets = UnixSocketWorkshop()
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
+    /// What becomes of TCP connections.
+    public var connectionPolicy = ConnectionPolicy.refused
+    public let connections = ConnectionsAtRestore()
     /// Names that were made in the file system, and that go again if the restore fails.
     var madeFiles: [FilePath] = []
 
@@ -51,6 +54,12 @@ public final class RestoreSite {
 
     /// Forgets what was made for an attempt that was taken back.
     public func beginAnew() {
+        connections.sockets = []
+        letGo()
+    }
+
+    /// Lets go of what the tree has inherited, but for the connections.
+    public func letGo() {
         pipes = [:]
         memoryFiles = [:]
         lateSeals = []

@@ -9,13 +9,18 @@ internal import SystemPackage
 struct SocketSupplement: Equatable {
     /// Options of level SOL_SOCKET, by number.
     var options: [(option: Int32, value: Int32)] = []
+    /// Options of IP, IPv6 and TCP, by level and number.
+    var protocolOptions: [(level: Int32, option: Int32, value: Int32)] = []
+    /// How congestion is met (TCP_CONGESTION), where it is not as usual.
+    var congestionControl: String?
     /// The place in the queue of connections that wait to be accepted.
     var order: Int?
     /// The sender of each datagram that is queued, as the kernel gives the name; nothing where it has none.
     var senders: [[UInt8]] = []
 
     static func == (one: SocketSupplement, other: SocketSupplement) -> Bool {
-        one.order == other.order && one.senders == other.senders
+        one.order == other.order && one.senders == other.senders && one.congestionControl == other.congestionControl
+            && one.protocolOptions.elementsEqual(other.protocolOptions) { $0 == $1 }
             && one.options.elementsEqual(other.options) { $0.option == $1.option && $0.value == $1.value }
     }
 
@@ -36,6 +41,7 @@ struct SocketSupplement: Equatable {
             else { continue }
             options.append((option, value))
         }
+        try addProtocolOptions(of: socket, identity, fresh.raw)
     }
 
     func applyOptions(to socket: Int32) throws(Errno) {
@@ -49,6 +55,12 @@ struct SocketSupplement: Equatable {
         if !options.isEmpty {
             members.append(.init("options", .object(options.map { .init("\($0.option)", .integer(Int64($0.value))) })))
         }
+        for (level, name) in Self.levels {
+            let those = protocolOptions.filter { $0.level == level }
+            if those.isEmpty { continue }
+            members.append(.init(name, .object(those.map { .init("\($0.option)", .integer(Int64($0.value))) })))
+        }
+        if let congestionControl { members.append(.init("congestion", .string(congestionControl))) }
         if let order { members.append(.init("order", .integer(Int64(order)))) }
         if senders.contains(where: { !$0.isEmpty }) {
             members.append(.init("senders", .array(senders.map { .string(Self.text($0)) })))
@@ -66,6 +78,19 @@ struct SocketSupplement: Equatable {
                 else { throw Self.invalid(id) }
                 options.append((option, value))
             }
+        }
+        for (level, name) in Self.levels {
+            guard case .object(let members)? = json[name] else { continue }
+            for member in members {
+                guard let option = Int32(member.name), Self.protocolNumbers[level]?.contains(option) == true,
+                    let value = member.value.bits.map({ Int32(truncatingIfNeeded: $0) })
+                else { throw Self.invalid(id) }
+                protocolOptions.append((level, option, value))
+            }
+        }
+        if case .string(let name)? = json["congestion"] {
+            guard name.utf8.count < 16, !name.isEmpty else { throw Self.invalid(id) }
+            congestionControl = name
         }
         order = json["order"]?.bits.map { Int(truncatingIfNeeded: $0) }
         guard case .array(let names)? = json["senders"] else { return }

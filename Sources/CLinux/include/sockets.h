@@ -29,3 +29,5 @@ static const int APUS_SO_BUF_LOCK = 72;
 static const unsigned long APUS_SIOCUNIXFILE = 0x89E0;
 /// SIOCOUTQ: what was sent and not taken out by the receiver.
 static const unsigned long APUS_SIOCOUTQ = 0x5411;
+/// SIOCOUTQNSD: what waits to be sent (linux/sockios.h).
+static const unsigned long APUS_SIOCOUTQNSD = 0x894B;

@@ -34,6 +34,9 @@ public struct Supplement: Sendable, Equatable {
         /// By the id of a socket: `options`, numbers by the number of the option of level SOL_SOCKET; `order`, the place
         /// among the connections that wait; `senders`, of the datagrams that are queued, in hexadecimal digits.
         case socket
+        /// `lock`: the table of the packet filter that keeps the network from the connections of the tree until it is
+        /// restored.
+        case network
         /// By pid: see ``MemoryTraits``.
         case memory
     }

@@ -25,3 +25,8 @@ extension OptionReader {
         number(long, in: 0...Int32.max, expected: "the number of an open descriptor")
     }
 }
+
+extension OptionReader {
+    /// `--network-lock`; what is none of its values has been refused before.
+    func locksNetwork() -> Bool { values("network-lock").last != Array("skip".utf8) }
+}

@@ -76,6 +76,9 @@ extension Dump: Action {
         options.ghostLimit = reader.size("ghost-limit") ?? options.ghostLimit
         options.fileLocks = reader.flag("file-locks")
         options.tcpEstablished = reader.flag("tcp-established")
+        options.tcpClose = reader.flag("tcp-close")
+        options.skipInFlight = reader.flag("skip-in-flight")
+        options.locksNetwork = reader.locksNetwork()
         options.externalUnixSockets = reader.flag("ext-unix-sk")
         let display = reader.flag("display-stats")
         let shellJob = options.shellJob

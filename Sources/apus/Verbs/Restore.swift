@@ -103,6 +103,8 @@ extension Restore: Action {
         options.inherited = reader.inherited().map { .init(descriptor: $0.descriptor, key: $0.key) }
         options.fileLocks = reader.flag("file-locks")
         options.tcpEstablished = reader.flag("tcp-established")
+        options.tcpClose = reader.flag("tcp-close")
+        options.locksNetwork = reader.locksNetwork()
         options.externalUnixSockets = reader.flag("ext-unix-sk")
         options.statusDescriptor = reader.descriptor("status-fd")
         let display = reader.flag("display-stats")

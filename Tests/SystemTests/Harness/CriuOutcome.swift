@@ -24,6 +24,8 @@ enum CriuOutcome {
         ]),
         "memory": .carried(but: ["zero in children: flags were"]),
         "sockets": .carried(but: ["TCP options", "UDP options"]),
+        // Not examined yet.
+        "tcp": .impossible,
         "rseq": .carried(but: ["worker "]),
         // The subject asks for what Linux 6.1 does not have.
         "settings": .impossible,
