@@ -22,21 +22,25 @@ public enum InetSocket: DescriptionKind {
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let problem = circumstances.sockets.outside(seen) { return problem }
         guard seen.socket?.protocolNumber == tcp else { return nil }
-        let state: TCPState
         do throws(Errno) {
             let copy = try SocketIdentity.open(seen.number, of: seen.pid)
-            state = try TCPState(copy.raw)
+            return streamObstacle(to: seen, copy.raw, try TCPState(copy.raw), circumstances)
         } catch {
             return Problem(
                 .objectUnreadable, "the state of the socket cannot be read", object: seen.object,
                 cause: .init(error, attempted: "getsockopt(TCP_INFO)"), remedy: "Run Apus as root")
         }
+    }
+
+    private static func streamObstacle(
+        to seen: SeenDescriptor, _ socket: Int32, _ state: TCPState, _ circumstances: Circumstances
+    ) -> Problem? {
         if state.number == listening && state.waiting > 0 && !circumstances.skipsInFlight {
             return Problem(
                 .underWay, "\(state.waiting) TCP connections wait to be accepted", object: seen.object,
                 remedy: "Dump again when the process has served them, or give --skip-in-flight, which breaks them off")
         }
-        return connectionObstacle(seen, state, circumstances)
+        return connectionObstacle(seen, socket, state, circumstances)
     }
 
     static func peer(of seen: SeenDescriptor) -> String {

@@ -22,7 +22,9 @@ extension SocketSupplement {
     /// IP_TRANSPARENT and IPV6_TRANSPARENT, IP_BIND_ADDRESS_NO_PORT, IP_LOCAL_PORT_RANGE.
     private static let beforeAddress: [Int32: Set<Int32>] = [0: [19, 24, 51], InetSocket.ipv6: [75]]
 
-    mutating func addProtocolOptions(of socket: Int32, _ identity: SocketIdentity, _ fresh: Int32) throws(Errno) {
+    mutating func addProtocolOptions(of socket: Int32, _ identity: SocketIdentity, _ defaults: SocketDefaults)
+        throws(Errno)
+    {
         guard [Sockets.inet, Sockets.inet6].contains(identity.domain) else { return }
         let isTCP = identity.protocolNumber == InetSocket.tcp
         var isConnected = false
@@ -32,8 +34,8 @@ extension SocketSupplement {
                 if level == InetSocket.tcp && option == Self.largestSegment && isConnected { continue }
                 if isTCP && Self.notOfStreams[level]?.contains(option) == true { continue }
                 // What this kernel or this kind of socket does not know is not set.
-                guard let value = try? Sockets.number(of: socket, option, level: level),
-                    let usual = try? Sockets.number(of: fresh, option, level: level), value != usual
+                guard let usual = try defaults.number(option, level: level, of: identity),
+                    let value = try? Sockets.number(of: socket, option, level: level), value != usual
                 else { continue }
                 // Of a connection that has ended it is what was agreed upon, which may be more than can be wished for.
                 if level == InetSocket.tcp && option == Self.largestSegment && value > 0x7fff { continue }
@@ -42,11 +44,11 @@ extension SocketSupplement {
         }
         guard isTCP else { return }
         let name = try Self.congestion(socket)
-        let usual = try Self.congestion(fresh)
+        let usual = try defaults.congestionControl(of: identity)
         if name != usual { congestionControl = name }
     }
 
-    private static func congestion(_ socket: Int32) throws(Errno) -> String {
+    fileprivate static func congestion(_ socket: Int32) throws(Errno) -> String {
         let bytes = try Sockets.bytes(
             of: socket, Sockets.TCPOption.congestionControl, level: Sockets.tcpLevel, atMost: 16)
         return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
@@ -68,5 +70,48 @@ extension SocketSupplement {
             try Sockets.set(
                 socket, Sockets.TCPOption.congestionControl, level: Sockets.tcpLevel, to: Array(congestionControl.utf8))
         }
+    }
+}
+
+/// What a new socket of each kind has, asked once.
+final class SocketDefaults {
+    private struct Kind: Hashable {
+        var domain, type, protocolNumber: Int32
+        init(_ identity: SocketIdentity) {
+            (domain, type, protocolNumber) = (identity.domain, identity.type, identity.protocolNumber)
+        }
+    }
+
+    private struct Question: Hashable {
+        var kind: Kind
+        var level, option: Int32
+    }
+
+    private var fresh: [Kind: SharedFile] = [:]
+    private var numbers: [Question: Int32?] = [:]
+    private var congestion: [Kind: String] = [:]
+
+    private func socket(_ identity: SocketIdentity) throws(Errno) -> Int32 {
+        let kind = Kind(identity)
+        if let known = fresh[kind] { return known.descriptor.raw }
+        let made = SharedFile(try Sockets.make(identity.domain, identity.type, identity.protocolNumber))
+        fresh[kind] = made
+        return made.descriptor.raw
+    }
+
+    /// An option that is a number; nil where this kernel or this kind of socket does not know it.
+    func number(_ option: Int32, level: Int32, of identity: SocketIdentity) throws(Errno) -> Int32? {
+        let question = Question(kind: Kind(identity), level: level, option: option)
+        if let known = numbers[question] { return known }
+        let value = try? Sockets.number(of: try socket(identity), option, level: level)
+        numbers[question] = .some(value)
+        return value
+    }
+
+    func congestionControl(of identity: SocketIdentity) throws(Errno) -> String {
+        if let known = congestion[Kind(identity)] { return known }
+        let name = try SocketSupplement.congestion(try socket(identity))
+        congestion[Kind(identity)] = name
+        return name
     }
 }

@@ -32,16 +32,15 @@ struct SocketSupplement: Equatable {
     init() {}
 
     /// Compares a socket with a new one of its kind.
-    init(of socket: Int32, _ identity: SocketIdentity) throws(Errno) {
-        let fresh = try Sockets.make(identity.domain, identity.type, identity.protocolNumber)
+    init(of socket: Int32, _ identity: SocketIdentity, _ defaults: SocketDefaults) throws(Errno) {
         for option in Self.numbers {
             // What this kernel does not know is not set.
-            guard let value = try? Sockets.number(of: socket, option),
-                let usual = try? Sockets.number(of: fresh.raw, option), value != usual
+            guard let usual = try defaults.number(option, level: Sockets.socketLevel, of: identity),
+                let value = try? Sockets.number(of: socket, option), value != usual
             else { continue }
             options.append((option, value))
         }
-        try addProtocolOptions(of: socket, identity, fresh.raw)
+        try addProtocolOptions(of: socket, identity, defaults)
     }
 
     func applyOptions(to socket: Int32) throws(Errno) {
@@ -128,7 +127,7 @@ extension Descriptions {
     ) throws(Problem) -> SocketSupplement {
         guard let identity = seen.socket else { return SocketSupplement() }
         do throws(Errno) {
-            let found = try SocketSupplement(of: descriptor, identity)
+            let found = try SocketSupplement(of: descriptor, identity, socketDefaults)
             supplement[.socket, id] = found.json
             return found
         } catch {

@@ -19,12 +19,11 @@ extension InetSocket {
 
     /// Why a connection cannot be carried, where it cannot.
     static func connectionObstacle(
-        _ seen: SeenDescriptor, _ state: TCPState, _ circumstances: Circumstances
+        _ seen: SeenDescriptor, _ socket: Int32, _ state: TCPState, _ circumstances: Circumstances
     ) -> Problem? {
         if state.number == listening { return nil }
-        guard let copy = try? SocketIdentity.open(seen.number, of: seen.pid) else { return nil }
         if state.number == closed {
-            guard circumstances.connections != .closed, let unread = try? Files.readableBytes(copy.raw), unread > 0
+            guard circumstances.connections != .closed, let unread = try? Files.readableBytes(socket), unread > 0
             else { return nil }
             return Problem(
                 .unsupported, "a closed TCP connection holds \(unread) bytes that were not read", object: seen.object,
@@ -42,7 +41,7 @@ extension InetSocket {
                 .unsupported, "a TCP connection (\(peer(of: seen)))", object: seen.object,
                 remedy: "Give --tcp-established to carry it on, or --tcp-close to have it closed after the restore;"
                     + " both to the restore too")
-        case .carried: return hindrance(copy.raw, seen)
+        case .carried: return hindrance(socket, seen)
         }
     }
 

@@ -86,7 +86,7 @@ struct RealProgramsTests {
 }
 
 /// What is installed.
-private enum Programs {
+enum Programs {
     static let search: String = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? "/usr/bin:/bin"
 
     static func path(_ name: String) -> String { Place.project + "/Tests/Programs/" + name }
