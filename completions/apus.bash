@@ -219,6 +219,10 @@ _apus_dump() {
     '--external')
         return
         ;;
+    '--network-lock')
+        __apus_add_completions -W 'nftables'$'\n''skip'
+        return
+        ;;
     '--manage-cgroups')
         return
         ;;
@@ -241,7 +245,7 @@ _apus_restore() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established -x --ext-unix-sk -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
     repeating_options=(--action-script --external --inherit-fd)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --status-fd --pidfile --pid-policy --lsm-profile)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --status-fd --pidfile --pid-policy --lsm-profile)
     __apus_offer_flags_options -1
 
     # Offer option value completions
@@ -270,6 +274,10 @@ _apus_restore() {
         return
         ;;
     '--external')
+        return
+        ;;
+    '--network-lock')
+        __apus_add_completions -W 'nftables'$'\n''skip'
         return
         ;;
     '--manage-cgroups')

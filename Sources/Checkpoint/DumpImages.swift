@@ -195,6 +195,11 @@ struct DumpImages {
         try directory.write(payloads: descriptions.pipeContents, as: .pipesData)
         try directory.write(payloads: descriptions.fifoContents, as: .fifosData)
         try directory.write(payloads: descriptions.sockets.packets, as: .socketQueues)
+        for stream in descriptions.sockets.streams {
+            try directory.write(
+                payloads: [(stream.entry, stream.queues)], as: .tcpStream, id: UInt64(stream.inode))
+        }
+        if let lock = descriptions.connections?.keptName { descriptions.supplement[.network, "lock"] = .string(lock) }
         try directory.write(FileLocks.entries(of: descriptions), as: .fileLocks)
         try directory.write(descriptions.terminals, as: .ttyInfo)
         try directory.write(descriptions.terminalData(), as: .ttyData)

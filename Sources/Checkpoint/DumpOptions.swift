@@ -44,6 +44,12 @@ public struct DumpOptions: Sendable {
     public var fileLocks = false
     /// `--tcp-established`: established connections may be carried. Without it one is a reason to refuse.
     public var tcpEstablished = false
+    /// `--tcp-close`: TCP connections come back closed.
+    public var tcpClose = false
+    /// `--skip-in-flight`: TCP connections that wait to be accepted are broken off.
+    public var skipInFlight = false
+    /// The network is kept away from connections meanwhile; not with `--network-lock skip`.
+    public var locksNetwork = true
     /// `--ext-unix-sk`: unix sockets whose peer lies outside may be carried. Without it one is a reason to refuse.
     public var externalUnixSockets = false
     /// Asked about the finished images before they are declared complete: whether they can be restored.

@@ -19,6 +19,8 @@ struct DumpSession {
     private var hasBegunWriting = false
     /// The tree runs again already, and twins stand for it.
     private var hasThawed = false
+    /// The TCP connections of the tree, while they are locked.
+    private var connections: HeldConnections?
     /// How long threads had waited before the freeze.
     private var waits = ObservedWaits()
 
@@ -54,10 +56,14 @@ struct DumpSession {
         clock.stoodStill(since: still.since)
         do {
             let committed = try dump(still, into: directory, scripts, domains)
+            // The last moment at which they can be let go, or end with the tree.
+            if options.finally == .kill { connections?.surrender() } else { connections?.release() }
             committed.end(tree, options.finally, deadline)
+            connections?.release()
             if !hasThawed { statistics.dump?.frozenTime = clock.sinceFreeze() }
             clock.mark("end", logger)
         } catch {
+            connections?.release()
             tree.thaw()
             // What cannot be removed either is worthless without the manifest, which is the last to be written.
             if hasBegunWriting { try? directory.clear() }
@@ -103,6 +109,7 @@ struct DumpSession {
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
         var images = DumpImages(directory, Descriptions(circumstances))
         images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
+        try hold(survey, images.descriptions, scripts)
         var twins = Twins(for: survey.processes, options, logger)
         try capture(tree, survey, &images, &twins, domains)
         // Before the pages: what is under way may be shared memory.
@@ -129,6 +136,7 @@ struct DumpSession {
         try options.verify(directory)
         clock.mark("verify", logger)
         if !hasThawed { try rings.confirm() }
+        try connections?.keepLock()
         let complete = try CompleteImages(directory, deadline)
         clock.mark("commit", logger)
         let committed = try complete.accepted(by: scripts, root: options.pid)
@@ -136,8 +144,25 @@ struct DumpSession {
         return committed
     }
 
+    /// Keeps the network away from the connections of the tree: what is recorded of them shall stay so.
+    private mutating func hold(
+        _ survey: Survey, _ descriptions: Descriptions, _ scripts: ActionScripts
+    ) throws(Problem) {
+        guard options.tcpEstablished && !options.tcpClose else { return }
+        connections = try HeldConnections(
+            among: survey.processes.flatMap(\.descriptors), victims: survey.processes.map(\.pid),
+            locksNetwork: options.locksNetwork, keepsLock: options.finally == .kill, through: descriptions)
+        descriptions.connections = connections
+        guard let connections else { return }
+        try scripts.run(.networkLock, pid: options.pid)
+        let words = options.locksNetwork ? "locked" : "the network is not locked (--network-lock skip)"
+        logger.info("\(connections.count) TCP connections: \(words)")
+        clock.mark("network lock", logger)
+    }
+
     /// Lets the tree run on before the dump stands: it is to run on in any case.
     private mutating func thaw(_ tree: FrozenTree) {
+        connections?.release()
         tree.thaw()
         hasThawed = true
         statistics.dump?.frozenTime = clock.sinceFreeze()

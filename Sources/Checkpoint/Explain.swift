@@ -45,6 +45,7 @@ private struct Settlement {
         Concession("--shell-job") { $0.shellJob = true },
         Concession("--file-locks") { $0.fileLocks = true },
         Concession("--tcp-established") { $0.tcpEstablished = true },
+        Concession("--skip-in-flight") { $0.skipInFlight = true },
         Concession("--ext-unix-sk") { $0.externalUnixSockets = true },
         Concession("--evasive-devices") { $0.evasiveDevices = true },
         Concession("--link-remap") { $0.linkRemap = true },

@@ -167,6 +167,8 @@ struct Survey {
         circumstances.ghostLimit = options.ghostLimit
         circumstances.linkRemap = options.linkRemap
         circumstances.namespaces = TaskIdentities.own
+        circumstances.connections = options.tcpClose ? .closed : options.tcpEstablished ? .carried : .refused
+        circumstances.skipsInFlight = options.skipInFlight
         circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
     }

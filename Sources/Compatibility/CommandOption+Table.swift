@@ -156,11 +156,11 @@ extension CommandOption {
 
     private static let network: [CommandOption] = [
         .init("tcp-established", for: judged, does: "Carry established TCP connections"),
-        .init("tcp-close", for: judged, status: .notBuilt, does: "Restore TCP connections closed"),
-        .init("skip-in-flight", for: judged, status: .notBuilt, does: "Drop TCP connections that are being made"),
+        .init("tcp-close", for: judged, does: "Restore TCP connections closed"),
+        .init("skip-in-flight", for: judged, does: "Break off TCP connections that wait to be accepted"),
         .init(
             "network-lock", nil, .required("method"), for: judged,
-            status: .neutral("no TCP connection is carried, so none is locked"), does: "How the network is held off"),
+            status: .only(["nftables", "skip"]), does: "How the network is held off"),
         .init(
             "veth-pair", nil, .required("in=out"), repetition: .collected, for: .init(.restore), status: .notBuilt,
             does: "Names of network devices"),

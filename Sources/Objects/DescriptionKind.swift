@@ -84,6 +84,10 @@ public struct Circumstances: Sendable {
     public var externalUnixSockets = false
     /// The numbers that images give the namespaces of the tree.
     public var namespaces = TaskKobjIdsEntry()
+    /// TCP connections are carried (`--tcp-established`), or come back closed (`--tcp-close`).
+    public var connections = ConnectionPolicy.refused
+    /// TCP connections that wait to be accepted are broken off (`--skip-in-flight`).
+    public var skipsInFlight = false
 
     public init(pids: Set<Int32>, shellJob: Bool, external: Set<String>, fileLocks: Bool) {
         self.pids = pids

@@ -40,8 +40,10 @@ public enum DescriptionPlans {
         }
         if key.type == .inetsk, entry.hasIsk {
             if RawSocketEnd.recognises(entry.isk) { return try RawSocketEnd(entry.isk, images.supplement) }
+            let stream = images.streams[entry.isk.ino]
             return try InetSocketEnd(
-                entry.isk, images.supplement, images.unixSockets.packets[entry.isk.id] ?? [])
+                entry.isk, stream: stream.map { TCPStreamImage($0.entry, queues: $0.queues) }, images.supplement,
+                images.unixSockets.packets[entry.isk.id] ?? [])
         }
         if key.type == .packetsk, entry.hasPsk { return try PacketSocketEnd(entry.psk, images.supplement) }
         if key.type == .netlinksk, entry.hasNlsk { return try NetlinkSocketEnd(entry.nlsk, images.supplement) }

@@ -47,6 +47,10 @@ public final class Descriptions {
     /// Sockets, and what is queued in them.
     public internal(set) var sockets = SocketRecords()
     public let circumstances: Circumstances
+    /// What sockets have that nobody has changed.
+    let socketDefaults = SocketDefaults()
+    /// The TCP connections of the tree, where there are any to be carried.
+    public var connections: HeldConnections?
 
     /// Takes what was found in POSIX message queues.
     public func take(_ contents: PosixQueueContents) { queueContents = contents.messages }

@@ -72,12 +72,16 @@ struct TCPState {
     /// Of a listening socket: connections that wait, and how many may.
     var waiting: UInt32
     var backlog: UInt32
+    /// TCPI_OPT_*: what the ends have agreed upon; the window scales, that for sending in the lower four bits.
+    var options: UInt8
+    var scales: UInt8
 
     init(_ socket: Int32) throws(Errno) {
         let info: Int32 = 11
         let bytes = try Sockets.bytes(of: socket, info, level: InetSocket.tcp, atMost: 104)
         guard bytes.count >= 32 else { throw .badMessage }
         number = UInt32(bytes[0])
+        (options, scales) = (bytes[5], bytes[6])
         // The fields for unacknowledged and selectively acknowledged segments, which mean this here.
         waiting = (0..<4).reduce(0) { $0 | UInt32(bytes[24 + $1]) << UInt32(8 * $1) }
         backlog = (0..<4).reduce(0) { $0 | UInt32(bytes[28 + $1]) << UInt32(8 * $1) }

@@ -3,17 +3,20 @@ public import Images
 public import Linux
 internal import SystemPackage
 
-/// A TCP socket that listens or has not been used, or a UDP socket.
+/// A TCP or UDP socket. How a connection of TCP is made again is in `TCPConnection+Restore.swift`.
 public struct InetSocketEnd: Resource {
     let entry: InetSkEntry
-    private let own: InetAddress
-    private let peer: InetAddress
-    private let supplement: SocketSupplement
+    let own: InetAddress
+    let peer: InetAddress
+    let supplement: SocketSupplement
     private let queued: DatagramDelivery?
+    /// Of a TCP connection its state.
+    let stream: TCPStreamImage?
 
-    /// - Throws: `object-unsupported` for a connection, and for what could never have been.
+    /// - Throws: `object-unsupported` for what could never have been.
     public init(
-        _ entry: InetSkEntry, _ supplement: Supplement, _ packets: [UnixSocketImages.Packet] = []
+        _ entry: InetSkEntry, stream: TCPStreamImage?, _ supplement: Supplement,
+        _ packets: [UnixSocketImages.Packet] = []
     ) throws(Problem) {
         let isSix = entry.family == UInt32(bitPattern: Sockets.inet6)
         let isTCP = entry.type == UInt32(bitPattern: Sockets.stream) && entry.proto == UInt32(InetSocket.tcp)
@@ -30,13 +33,9 @@ public struct InetSocketEnd: Resource {
                     + " \(entry.proto), which Apus cannot restore yet",
                 remedy: "Restore these images with CRIU, or dump the program again without such a socket")
         }
-        if isTCP && entry.state != InetSocket.listening && entry.state != InetSocket.closed {
-            throw Problem(
-                .objectUnsupported,
-                "the images hold a socket (id \(entry.id)) with a TCP connection to \(peer), which Apus cannot restore"
-                    + " yet",
-                remedy: "Restore these images with CRIU, or dump the program again when the connection is closed."
-                    + " --tcp-established and --tcp-close are not built yet")
+        self.stream = isTCP && TCPState.alive.contains(entry.state) ? stream : nil
+        if isTCP, entry.state != InetSocket.listening, entry.state != InetSocket.closed {
+            try InetSocketEnd.check(entry, own, peer, stream)
         }
         self.supplement = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
         queued = isTCP ? nil : DatagramDelivery(entry, self.supplement, packets)
@@ -45,7 +44,12 @@ public struct InetSocketEnd: Resource {
         self.peer = peer
     }
 
-    private var isTCP: Bool { entry.proto == UInt32(InetSocket.tcp) }
+    init(_ entry: InetSkEntry, own: InetAddress, peer: InetAddress, _ supplement: SocketSupplement) {
+        (self.entry, self.own, self.peer, self.supplement) = (entry, own, peer, supplement)
+        stream = nil
+    }
+
+    var isTCP: Bool { entry.proto == UInt32(InetSocket.tcp) }
     private var isListening: Bool { isTCP && entry.state == InetSocket.listening }
 
     public var description: String {
@@ -56,7 +60,9 @@ public struct InetSocketEnd: Resource {
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
         let missing = supplement.missingDevices(for: description)
-        guard own.port != 0, missing.isEmpty else { return missing }
+        if !missing.isEmpty { return missing }
+        if stream != nil { return connectionObstacles(at: site) }
+        guard own.port != 0 else { return [] }
         do throws(Errno) {
             _ = try bound()
             return []
@@ -76,19 +82,11 @@ public struct InetSocketEnd: Resource {
     }
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
+        if let stream { return try openConnection(stream, at: site) }
         do throws(Errno) {
             let socket = try bound(filledAt: site)
-            if !isTCP && !peer.isUnspecified { try Sockets.connect(socket.raw, peer.encoded) }
-            if isTCP {
-                for option in InetSocket.tcpOptions {
-                    guard let value = option.recorded(entry) else { continue }
-                    try set(socket.raw, option.name, InetSocket.tcp, value)
-                }
-            }
-            for option in InetSocket.ipOptions where option.isSix == own.isSix {
-                guard let value = option.recorded(entry.ipOpts) else { continue }
-                try set(socket.raw, option.name, own.isSix ? InetSocket.ipv6 : 0, value)
-            }
+            if !isTCP && !peer.isUnspecified { try Sockets.connect(socket.raw, try scoped(peer, socket.raw).encoded) }
+            try setProtocolOptions(socket.raw)
             var options = entry.opts
             // Until it listens, what is left of earlier connections must not be in its way.
             if isListening { options.reuseaddr = true }
@@ -96,6 +94,8 @@ public struct InetSocketEnd: Resource {
             try supplement.applyOptions(to: socket.raw)
             let flags = OpenFlags(rawValue: Int32(bitPattern: entry.flags))
             try Files.setStatusFlags(socket.raw, flags.subtracting([.writeOnly, .readWrite]))
+            // Fails for what has no other end, and takes effect (tcp(7) does not say so).
+            if isTCP, entry.state == InetSocket.closed, entry.shutdown == .both { try? Sockets.shutDown(socket.raw, 2) }
             if isListening {
                 let copy = SharedFile(try Files.duplicate(socket.raw))
                 site.listening.append((copy, entry.backlog, entry.opts.reuseaddr))
@@ -109,31 +109,62 @@ public struct InetSocketEnd: Resource {
         }
     }
 
+    /// Options of TCP and of IP.
+    func setProtocolOptions(_ socket: Int32) throws(Errno) {
+        if isTCP {
+            for option in InetSocket.tcpOptions {
+                guard let value = option.recorded(entry) else { continue }
+                try set(socket, option.name, InetSocket.tcp, value)
+            }
+        }
+        for option in InetSocket.ipOptions where option.isSix == own.isSix {
+            guard let value = option.recorded(entry.ipOpts) else { continue }
+            try set(socket, option.name, own.isSix ? InetSocket.ipv6 : 0, value)
+        }
+        try supplement.applyTCPOptions(to: socket)
+    }
+
     /// A socket with the address, and with what was queued in it if it is not a trial.
     private func bound(filledAt site: RestoreSite? = nil) throws(Errno) -> OwnedDescriptor {
         let socket = try Sockets.make(
             Int32(bitPattern: entry.family), Int32(bitPattern: entry.type), Int32(bitPattern: entry.proto))
         if let site, let queued { try site.deliver(queued, to: socket.raw, description) }
-        try supplement.levels.apply(to: socket.raw, beforeBinding: true)
         guard own.port != 0 else { return socket }
         // Connections that have just ended do not keep a TCP port busy. For UDP this would mean to share the port.
         if isTCP || entry.opts.reuseaddr { try Sockets.set(socket.raw, .reuseAddress, to: 1) }
         if entry.opts.soReuseport { try Sockets.set(socket.raw, .reusePort, to: 1) }
-        if own.isSix, entry.hasV6Only { try set(socket.raw, 26, InetSocket.ipv6, entry.v6Only ? 1 : 0) }
-        for option in InetSocket.ipOptions
-        where option.isSix == own.isSix && InetSocket.beforeBind.contains(option.name) {
-            guard let value = option.recorded(entry.ipOpts) else { continue }
-            try set(socket.raw, option.name, own.isSix ? InetSocket.ipv6 : 0, value)
-        }
-        if entry.opts.hasSoBoundDev, !entry.opts.soBoundDev.isEmpty {
-            try Sockets.set(
-                socket.raw, Sockets.Option.boundDevice.rawValue, to: Array(entry.opts.soBoundDev.utf8))
-        }
-        try Sockets.bind(socket.raw, own.encoded)
+        try prepare(socket.raw)
+        try Sockets.bind(socket.raw, try scoped(own, socket.raw).encoded)
         return socket
     }
 
-    private func set(_ socket: Int32, _ option: Int32, _ level: Int32, _ value: UInt32) throws(Errno) {
+    /// What has to be so before a socket gets its address.
+    ///
+    /// - Parameter leavesDevice: it is not bound to its device yet.
+    func prepare(_ socket: Int32, leavesDevice: Bool = false) throws(Errno) {
+        if own.isSix, entry.hasV6Only { try set(socket, 26, InetSocket.ipv6, entry.v6Only ? 1 : 0) }
+        for option in InetSocket.ipOptions
+        where option.isSix == own.isSix && InetSocket.beforeBind.contains(option.name) {
+            guard let value = option.recorded(entry.ipOpts) else { continue }
+            try set(socket, option.name, own.isSix ? InetSocket.ipv6 : 0, value)
+        }
+        try supplement.levels.apply(to: socket, beforeBinding: true)
+        if entry.opts.hasSoBoundDev, !entry.opts.soBoundDev.isEmpty, !leavesDevice {
+            try Sockets.set(socket, Sockets.Option.boundDevice.rawValue, to: Array(entry.opts.soBoundDev.utf8))
+        }
+    }
+
+    /// A link-local address with the interface that it is on.
+    func scoped(_ address: InetAddress, _ socket: Int32) throws(Errno) -> InetAddress {
+        guard address.isSix, entry.hasIfname, address.bytes[0] == 0xfe, address.bytes[1] & 0xc0 == 0x80 else {
+            return address
+        }
+        var scoped = address
+        scoped.scope = UInt32(bitPattern: try Sockets.number(ofInterface: entry.ifname, socket))
+        return scoped
+    }
+
+    func set(_ socket: Int32, _ option: Int32, _ level: Int32, _ value: UInt32) throws(Errno) {
         if try Sockets.number(of: socket, option, level: level) == Int32(bitPattern: value) { return }
         try Sockets.set(socket, option, level: level, to: Int32(bitPattern: value))
     }

@@ -3,8 +3,7 @@ internal import Images
 internal import Linux
 internal import SystemPackage
 
-/// A TCP or UDP socket (tcp(7), udp(7)) without a connection that would have to go on: listening, bound, or new; UDP
-/// also connected.
+/// A TCP or UDP socket (tcp(7), udp(7)). What a connection of TCP takes beside that is in `TCPConnection.swift`.
 public enum InetSocket: DescriptionKind {
     public static let name = "TCP or UDP socket"
     static let tcp: Int32 = 6
@@ -28,31 +27,40 @@ public enum InetSocket: DescriptionKind {
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let problem = circumstances.sockets.outside(seen) { return problem }
         guard seen.socket?.protocolNumber == tcp else { return DatagramSocket.obstacle(to: seen) }
-        let state: TCPState
         do throws(Errno) {
             let copy = try SocketIdentity.open(seen.number, of: seen.pid)
-            state = try TCPState(copy.raw)
+            return streamObstacle(to: seen, copy.raw, try TCPState(copy.raw), circumstances)
         } catch {
             return Problem(
                 .objectUnreadable, "the state of the socket cannot be read", object: seen.object,
                 cause: .init(error, attempted: "getsockopt(TCP_INFO)"), remedy: "Run Apus as root")
         }
-        if state.number == listening && state.waiting > 0 {
-            return Problem(
-                .underWay, "\(state.waiting) TCP connections wait to be accepted", object: seen.object,
-                remedy: "Dump again when the process has served them: connections cannot be carried yet")
-        }
-        if state.number == listening || state.number == closed { return nil }
-        return Problem(
-            .unsupported, "a TCP connection (\(peer(of: seen))) cannot be carried yet", object: seen.object,
-            remedy: "Close it before the dump. --tcp-established and --tcp-close are not built yet")
     }
 
-    private static func peer(of seen: SeenDescriptor) -> String {
+    private static func streamObstacle(
+        to seen: SeenDescriptor, _ socket: Int32, _ state: TCPState, _ circumstances: Circumstances
+    ) -> Problem? {
+        if state.number == listening && state.waiting > 0 && !circumstances.skipsInFlight {
+            return Problem(
+                .underWay, "\(state.waiting) TCP connections wait to be accepted", object: seen.object,
+                remedy: "Dump again when the process has served them, or give --skip-in-flight, which breaks them off")
+        }
+        return connectionObstacle(seen, socket, state, circumstances)
+    }
+
+    static func peer(of seen: SeenDescriptor) -> String {
         guard let copy = try? SocketIdentity.open(seen.number, of: seen.pid),
             let address = (try? Sockets.peerName(of: copy.raw)).flatMap(InetAddress.init)
         else { return "being opened or closed" }
         return "to \(address)"
+    }
+
+    /// What a dump cannot keep of a TCP socket, in words: connections that wait.
+    public static func loss(of seen: SeenDescriptor) -> String? {
+        guard recognises(seen), seen.socket?.protocolNumber == tcp,
+            let copy = try? SocketIdentity.open(seen.number, of: seen.pid)
+        else { return nil }
+        return waitingConnections(seen, copy.raw)
     }
 
     // MARK: The dump
@@ -73,8 +81,9 @@ public enum InetSocket: DescriptionKind {
         socket.nsID = 2
         do throws(Errno) {
             try fill(&socket, from: own.raw)
+            try captureConnection(&socket, seen, own.raw, into: descriptions)
         } catch {
-            throw descriptions.unreadable(seen, error, "getsockopt, getsockname")
+            throw descriptions.unreadable(seen, error, "getsockopt, getsockname, recv")
         }
         let supplement = try descriptions.supplement(seen, socket.id, through: own.raw)
         if identity.type == Sockets.datagram { descriptions.awaitDatagrams(seen, socket.id, own.raw, supplement) }
@@ -95,6 +104,9 @@ public enum InetSocket: DescriptionKind {
         socket.dstPort = UInt32(other.port)
         socket.srcAddr = own.words
         socket.dstAddr = other.words
+        // Of a link-local address: the name of the interface.
+        let scope = own.scope != 0 ? own.scope : other.scope
+        if scope != 0 { socket.ifname = try Sockets.interface(numbered: Int32(bitPattern: scope), descriptor) }
         socket.opts = try SocketOptions.capture(descriptor, isUnix: false)
         if isSix { socket.v6Only = try Sockets.number(of: descriptor, 26, level: ipv6) != 0 }
         socket.ipOpts = try internetOptions(descriptor, isSix: isSix)

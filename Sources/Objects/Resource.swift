@@ -65,6 +65,9 @@ public final class RestoreSite {
     var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
     /// Names that the dump has made for files without one, and that the tree does not need once it runs.
     var namesToRemove: [FilePath] = []
+    /// What becomes of TCP connections.
+    public var connectionPolicy = ConnectionPolicy.refused
+    public let connections = ConnectionsAtRestore()
     /// Names that were made in the file system, and that go again if the restore fails.
     var madeFiles: [FilePath] = []
 
@@ -90,6 +93,12 @@ public final class RestoreSite {
 
     /// Forgets what was made for an attempt that was taken back.
     public func beginAnew() {
+        connections.sockets = []
+        letGo()
+    }
+
+    /// Lets go of what the tree has inherited, but for the connections.
+    public func letGo() {
         pipes = [:]
         givenPipes.leave()
         memoryFiles = [:]

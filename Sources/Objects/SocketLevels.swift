@@ -49,8 +49,12 @@ struct SocketLevels: Equatable {
         Option(level: ip, name: 50): true, Option(level: ipv6, name: 17): false, Option(level: ipv6, name: 76): true,
     ]
 
-    /// What has to be set before a socket is bound: that it may have an address which is not the host's.
-    private static let early: Set<Option> = [Option(level: ip, name: 19), Option(level: ipv6, name: 75)]
+    /// What has to be set before a socket is bound: that it may have an address which is not the host's (TRANSPARENT), and
+    /// how its port is found (BIND_ADDRESS_NO_PORT, LOCAL_PORT_RANGE).
+    private static let early: Set<Option> = [
+        Option(level: ip, name: 19), Option(level: ip, name: 24), Option(level: ip, name: 51),
+        Option(level: ipv6, name: 75),
+    ]
 
     init() {}
 

@@ -7,6 +7,8 @@ internal import SystemPackage
 public struct SocketRecords {
     /// What is queued in sockets (`sk-queues.img`).
     public internal(set) var packets: [(entry: SkPacketEntry, payload: [UInt8])] = []
+    /// TCP connections (`tcp-stream-*.img`), by inode.
+    public internal(set) var streams: [(inode: UInt32, entry: TcpStreamEntry, queues: [UInt8])] = []
     /// The id of the description of each Unix socket, by inode.
     var unix: [UInt32: UInt32] = [:]
     /// What the images have no place for, by id.

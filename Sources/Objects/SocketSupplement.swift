@@ -9,6 +9,10 @@ internal import SystemPackage
 struct SocketSupplement: Equatable {
     /// Options of level SOL_SOCKET, by number.
     var options: [(option: Int32, value: Int32)] = []
+    /// Options of TCP, by number.
+    var tcpOptions: [(option: Int32, value: Int32)] = []
+    /// How congestion is met (TCP_CONGESTION), where it is not as usual.
+    var congestionControl: String?
     /// The place in the queue of connections that wait to be accepted.
     var order: Int?
     /// The sender of each datagram that is queued, as the kernel gives the name; nothing where it has none.
@@ -29,7 +33,8 @@ struct SocketSupplement: Equatable {
     var arrivals: [DatagramArrival] = []
 
     static func == (one: SocketSupplement, other: SocketSupplement) -> Bool {
-        one.order == other.order && one.senders == other.senders
+        one.order == other.order && one.senders == other.senders && one.congestionControl == other.congestionControl
+            && one.tcpOptions.elementsEqual(other.tcpOptions) { $0 == $1 }
             && one.levels == other.levels && one.groups == other.groups && one.arrivals == other.arrivals
             && one.devices == other.devices && one.journal == other.journal
             && one.peer == other.peer
@@ -47,20 +52,21 @@ struct SocketSupplement: Equatable {
     init() {}
 
     /// Compares a socket with a new one of its kind.
-    init(of socket: Int32, _ identity: SocketIdentity) throws(Errno) {
-        let fresh = try PingSocket.fresh(identity)
+    init(of socket: Int32, _ identity: SocketIdentity, _ defaults: SocketDefaults) throws(Errno) {
         for option in Self.numbers {
             // What this kernel does not know is not set.
-            guard let value = try? Sockets.number(of: socket, option),
-                let usual = try? Sockets.number(of: fresh.raw, option), value != usual
+            guard let usual = try defaults.number(option, level: Sockets.socketLevel, of: identity),
+                let value = try? Sockets.number(of: socket, option), value != usual
             else { continue }
             options.append((option, value))
         }
-        levels = try SocketLevels(of: socket, comparedWith: fresh.raw, identity)
+        levels = try SocketLevels(
+            of: socket, comparedWith: defaults.socket(identity), identity)
         if [Sockets.inet, Sockets.inet6].contains(identity.domain), identity.type != Sockets.stream {
             groups = try MulticastGroup.memberships(of: socket, isSix: identity.domain == Sockets.inet6)
         }
         if identity.domain == Sockets.unix { peer = try Sockets.peerCredentials(of: socket) }
+        try addTCPOptions(of: socket, identity, defaults)
     }
 
     func applyOptions(to socket: Int32) throws(Errno) {
@@ -88,6 +94,10 @@ struct SocketSupplement: Equatable {
         if !options.isEmpty {
             members.append(.init("options", .object(options.map { .init("\($0.option)", .integer(Int64($0.value))) })))
         }
+        if !tcpOptions.isEmpty {
+            members.append(.init("tcp", .object(tcpOptions.map { .init("\($0.option)", .integer(Int64($0.value))) })))
+        }
+        if let congestionControl { members.append(.init("congestion", .string(congestionControl))) }
         if let order { members.append(.init("order", .integer(Int64(order)))) }
         if senders.contains(where: { !$0.isEmpty }) {
             members.append(.init("senders", .array(senders.map { .string(Self.text($0)) })))
@@ -117,6 +127,18 @@ struct SocketSupplement: Equatable {
                 else { throw Self.invalid(id) }
                 options.append((option, value))
             }
+        }
+        if case .object(let members)? = json["tcp"] {
+            for member in members {
+                guard let option = Int32(member.name), Self.tcpNumbers.contains(option),
+                    let value = member.value.bits.map({ Int32(truncatingIfNeeded: $0) })
+                else { throw Self.invalid(id) }
+                tcpOptions.append((option, value))
+            }
+        }
+        if case .string(let name)? = json["congestion"] {
+            guard name.utf8.count < 16, !name.isEmpty else { throw Self.invalid(id) }
+            congestionControl = name
         }
         order = json["order"]?.bits.map { Int(truncatingIfNeeded: $0) }
         guard let levels = SocketLevels(json), let groups = Self.list(json["groups"], MulticastGroup.init),
@@ -187,7 +209,7 @@ extension Descriptions {
     ) throws(Problem) -> SocketSupplement {
         guard let identity = seen.socket else { return SocketSupplement() }
         do throws(Errno) {
-            let found = try SocketSupplement(of: descriptor, identity)
+            let found = try SocketSupplement(of: descriptor, identity, socketDefaults)
             supplement[.socket, id] = found.json
             return found
         } catch {

@@ -100,6 +100,9 @@ struct Mailbox: ~Copyable {
     /// How many threads have yet to leave the memory of a task.
     func users(of task: RestorePlan.Task) -> Int32 { region.load(Int32.self, at: task.usersPlace) }
 
+    /// The address of the commit word in Apus' own memory.
+    var commitWord: UInt { region.address(of: RestorePlan.commitPlace) }
+
     /// The one store that decides: from here on a task whose lifeline is cut is released and does not exit.
     func commit() {
         Steps.take()

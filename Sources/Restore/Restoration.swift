@@ -50,6 +50,7 @@ public enum Restoration {
             inherited: Dictionary(options.inherited.map { ($0.key, $0.descriptor) }) { _, last in last },
             shellJob: options.shellJob)
         site.seesOutside = namespace == nil
+        site.connectionPolicy = options.tcpClose ? .closed : options.tcpEstablished ? .carried : .refused
         // Descriptors that the tree inherits stand above all of its own.
         Processes.raiseLimitOfFiles()
         plan.notes.forEach { logger.warning("\($0)") }
@@ -64,8 +65,10 @@ public enum Restoration {
             return 0
         }
         do {
+            if case .string(let lock)? = images.supplement[.network, "lock"] { plan.networkLock = lock }
             return try restore(plan, site, options, in: namespace, logger: logger, began: began)
         } catch {
+            site.connections.abandon()
             site.withdraw()
             throw error
         }
@@ -122,6 +125,10 @@ public enum Restoration {
         logger: Logger, began: UInt64
     ) throws -> Int32 {
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: options.imagesDirectory)
+        let locks = try site.connections.lockNetwork(
+            for: options.tcpClose ? [] : plan.openings.map(\.resource), locksNetwork: options.locksNetwork,
+            left: plan.networkLock)
+        if locks { try scripts.run(.networkLock) }
         try scripts.run(.preRestore)
         let builder = try build(plan, site, options)
         var job: Job?
@@ -137,6 +144,8 @@ public enum Restoration {
             try scripts.run(.preResume, pid: plan.tasks[0].pid)
             try builder.settleThreads()
             try builder.hold()
+            if locks { try scripts.run(.networkUnlock, pid: plan.tasks[0].pid) }
+            try site.connections.watch(word: builder.commitWord, channels: builder.lifelines)
         } catch {
             builder.abandon()
             job?.takeTerminalBack()
@@ -144,7 +153,7 @@ public enum Restoration {
             throw error
         }
         builder.losses.forEach { logger.warning("\($0)") }
-        builder.release()
+        builder.release { site.connections.release() }
         site.images.unlock()
         site.commit()
         job?.announceSize(plan)
@@ -186,7 +195,7 @@ public enum Restoration {
                 try builder.build()
                 options.progress.finish()
                 // What the tree has inherited Apus must not hold: the end of a pipe would never be seen.
-                site.beginAnew()
+                site.letGo()
                 return builder
             } catch {
                 options.progress.finish()

@@ -38,6 +38,10 @@ public struct RestoreOptions: Sendable {
     public var fileLocks = false
     /// `--tcp-established`: established connections may be restored.
     public var tcpEstablished = false
+    /// `--tcp-close`: TCP connections come back closed.
+    public var tcpClose = false
+    /// The network is kept away from connections meanwhile; not with `--network-lock skip`.
+    public var locksNetwork = true
     /// `--ext-unix-sk`: unix sockets whose peer lies outside may be restored.
     public var externalUnixSockets = false
     /// `--lsm-profile`: what the tasks run as, in place of what they ran as.

@@ -34,6 +34,8 @@ public struct RestorePlan: Sendable {
     public var notes: [String] = []
     /// The monotonic clocks that the tree goes on with; nil for those of the host.
     public var clocks: Clocks?
+    /// What keeps the network from the connections of the tree since the dump.
+    public var networkLock: String?
     /// Terminal settings to put into force.
     public var terminals: [Terminal] = []
 

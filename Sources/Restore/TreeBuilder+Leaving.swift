@@ -62,9 +62,18 @@ extension TreeBuilder {
         return call.starts(with: Array("\(SYS_recvfrom) ".utf8))
     }
 
+    /// The address of the commit word in Apus' own memory.
+    var commitWord: UInt { mailbox.commitWord }
+
+    /// The ends of the channels that Apus has: while one of them is open its task waits.
+    var lifelines: [Int32] { channels.values.map { $0.channel.raw } }
+
     /// Releases the whole tree: one store, and the cut of all lifelines.
-    func release() {
+    ///
+    /// - Parameter committed: what belongs between the two.
+    func release(_ committed: () -> Void) {
         mailbox.commit()
+        committed()
         Steps.take()
         channels.removeAll()
         Steps.take()

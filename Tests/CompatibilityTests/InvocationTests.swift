@@ -158,7 +158,7 @@ func invocation(_ words: [String], configuration: ConfigurationSources = .init()
     }
 
     @Test func optionWithoutEffectIsNoted() {
-        let result = invocation(["restore", "--leave-running", "--network-lock=skip"])
+        let result = invocation(["restore", "--leave-running", "--mntns-compat-mode"])
         #expect(result.notes.count == 2)
         #expect(result.notes.first?.contains("--leave-running") == true)
     }

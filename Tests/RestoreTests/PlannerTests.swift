@@ -110,7 +110,9 @@ import Tracing
     }
 
     @Test func everythingThatCannotBeRestoredIsNamedAtOnce() throws {
-        let problems = #expect(throws: Problems.self) { try FixturePlans.plan("tcp") }
+        let problems = #expect(throws: Problems.self) {
+            try FixturePlans.plan("tcp") { images, _ in images.streams = [:] }
+        }
         #expect(try #require(problems).all.count >= 4)
         #expect(try #require(problems).all.allSatisfy { !$0.remedy.isEmpty })
     }

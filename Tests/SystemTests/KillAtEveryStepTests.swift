@@ -10,9 +10,9 @@ struct KillAtEveryStepTests {
             [
                 "registers", "threads", "leaderless", "pipes", "signals", "aio", "sysv", "posixipc", "compat-32",
                 "sharedvm",
-            ].contains(
-                $0.name)
-        } + [
+            ].contains($0.name)
+        }
+        + Subject.ofThoseChosen([
             // A tracer that dies right after stopping a thread leaves it to the kernel, which ends some calls with EINTR:
             // signal(7), "Interruption of system calls and library functions by stop signals". More than some processes
             // would take too many steps.
@@ -23,10 +23,11 @@ struct KillAtEveryStepTests {
                     "msgrcv", "pause",
                 ], renewsChildren: true),
             Subject(name: "ptys", arguments: ["alone"]),
+            Subject(name: "tcp", arguments: ["few"], options: ["--tcp-established"]),
             // Large enough for a twin.
             Subject(name: "ballast", arguments: ["33"]),
             Subject(name: "sharedvm", arguments: ["33"]),
-        ]
+        ])
 
     /// Which steps a dump is killed at: all of them, but for several processes with large memory, where each dump takes long
     /// and most steps are those that the small subject of the same kind takes too. There every so many, and the last ones,
@@ -43,7 +44,8 @@ struct KillAtEveryStepTests {
             let running = try RunningSubject(subject, in: world)
             let trials = Trials(world: world)
             let run = { (environment: [String: String]) in
-                try world.dump(running.pid, to: "images", ["--leave-running"], environment: environment)
+                try world.dump(
+                    running.pid, to: "images", running.dumpOptions + ["--leave-running"], environment: environment)
             }
             var before = running.snapshot
             let steps = try trials.count(run)
@@ -64,16 +66,20 @@ struct KillAtEveryStepTests {
     }
 
     /// A dump that ends its target: the whole tree lives on, or it has gone and the images bring it back. Never a part of it.
-    @Test(arguments: ["counter", "tree"])
-    func aDumpThatEndsTheTarget(_ name: String) throws {
+    @Test(
+        arguments: Subject.ofThoseChosen([
+            Subject(name: "counter"), Subject(name: "tree"),
+            Subject(name: "tcp", arguments: ["few"], options: ["--tcp-established"]),
+        ]))
+    func aDumpThatEndsTheTarget(_ subject: Subject) throws {
         try withWorld { world in
-            let running = try RunningSubject(Subject(name: name), in: world)
+            let running = try RunningSubject(subject, in: world)
             let trials = Trials(world: world)
             let run = { (environment: [String: String]) in
-                try world.dump(running.pid, to: "images", environment: environment)
+                try world.dump(running.pid, to: "images", running.dumpOptions, environment: environment)
             }
             let steps = try trials.count(run)
-            try world.requireRestore("images")
+            try world.requireRestore("images", running.dumpOptions)
             var gone = 0
             for step in 1...steps {
                 world.removeImages()
@@ -89,7 +95,7 @@ struct KillAtEveryStepTests {
                     eventually(seconds: 2) { world.processes.isEmpty },
                     "killed at step \(step) of \(steps): \(harm.joined(separator: "; "))")
                 gone += 1
-                let restore = try world.restore("images")
+                let restore = try world.restore("images", running.dumpOptions)
                 try #require(restore.status == 0, "gone at step \(step) without complete images: \(restore)")
                 try #require(running.changes(since: before) == [], "restored after step \(step)")
                 try #require(running.check() == [], "restored after step \(step)")
@@ -97,31 +103,33 @@ struct KillAtEveryStepTests {
         }
     }
 
-    private static let restored =
-        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sysv", "sharedvm"].map {
-            Subject(name: $0)
-        }
-        + [
-            // A second thread of a stopped process is not itself again before it goes on, if Apus is killed on its way.
-            Subject(name: "stops", arguments: ["single"]),
-            // Threads that are led into the rest of a wait: those in poll and nanosleep.
-            Subject(
-                name: "waits",
-                arguments: [
-                    "read", "ppoll", "select", "clock_nanosleep", "sigtimedwait", "sigsuspend", "futex", "wait4",
-                    "write",
-                    "epoll_wait", "pause", "eventfd", "msgrcv", "semtimedop", "recv", "recv with SO_RCVTIMEO", "accept",
-                ]),
-        ]
+    private static let restored = Subject.ofThoseChosen(
+        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sysv", "sharedvm"].map { Subject(name: $0) }
+            + [
+                Subject(name: "tcp", arguments: ["few"], options: ["--tcp-established"]),
+                // A second thread of a stopped process is not itself again before it goes on, if Apus is killed on its way.
+                Subject(name: "stops", arguments: ["single"]),
+                // Threads that are led into the rest of a wait: those in poll and nanosleep.
+                Subject(
+                    name: "waits",
+                    arguments: [
+                        "read", "ppoll", "select", "clock_nanosleep", "sigtimedwait", "sigsuspend", "futex", "wait4",
+                        "write",
+                        "epoll_wait", "pause", "eventfd", "msgrcv", "semtimedop", "recv", "recv with SO_RCVTIMEO",
+                        "accept",
+                    ]),
+            ])
 
     @Test(arguments: restored)
     func aRestore(_ subject: Subject) throws {
         try withWorld { world in
             let running = try RunningSubject(subject, in: world)
             let before = running.snapshot
-            try world.requireDump(running.pid, to: "images")
+            try world.requireDump(running.pid, to: "images", running.dumpOptions)
             let trials = Trials(world: world)
-            let run = { (environment: [String: String]) in try world.restore("images", environment: environment) }
+            let run = { (environment: [String: String]) in
+                try world.restore("images", running.dumpOptions, environment: environment)
+            }
             let steps = try trials.count(run)
             world.killAll()
             let files = Self.files(world)
@@ -141,7 +149,7 @@ struct KillAtEveryStepTests {
                 }
                 try #require(Self.files(world) == files, "left behind at step \(step)")
             }
-            try world.requireRestore("images")
+            try world.requireRestore("images", running.dumpOptions)
             #expect(running.check() == [])
         }
     }

@@ -50,7 +50,7 @@ struct ThreeRoundsTests {
             guard !subject.terminal else { return }
             world.killAll()
             // Files have moved on since; where their size is part of the state the restore has to refuse.
-            let restore = try world.restore("images")
+            let restore = try world.restore("images", running.dumpOptions)
             if restore.status == 0 {
                 #expect(running.changes(since: before) == [])
             } else {
@@ -68,7 +68,7 @@ struct ThreeRoundsTests {
             let before = running.snapshot
             let dump = try world.dump(running.pid, to: "images", environment: ["APUS_TEST_NO_PAGEMAP_SCAN": "1"])
             try #require(dump.status == 0, "dump: \(dump)\n\(world.log("images", "dump"))")
-            try world.requireRestore("images")
+            try world.requireRestore("images", running.dumpOptions)
             #expect(running.changes(since: before) == [])
             #expect(running.check() == [])
         }

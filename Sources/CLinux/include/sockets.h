@@ -32,3 +32,5 @@ static const unsigned long APUS_SIOCGIFNAME = 0x8910;
 static const unsigned long APUS_SIOCGIFINDEX = 0x8933;
 /// SIOCOUTQ: what was sent and not taken out by the receiver.
 static const unsigned long APUS_SIOCOUTQ = 0x5411;
+/// SIOCOUTQNSD: what waits to be sent (linux/sockios.h).
+static const unsigned long APUS_SIOCOUTQNSD = 0x894B;

@@ -113,6 +113,48 @@ int apus_spawn_husk(int husk, int pid, uint64_t flags);
 /// @return the pid, or a negated errno; where it cannot become that user it ends at once, with status 127
 int apus_spawn_bystander(int file, int lifeline, uint32_t user, uint32_t group);
 
+/// A TCP connection that a guard watches over.
+struct apus_guarded {
+	int32_t socket;
+	/// SO_REUSEADDR, which the kernel clears when repair mode ends.
+	int32_t shares_address;
+};
+
+// What a guard does when Apus has ended without a word.
+/// The connection whose number, from 1, is in `current` leaves repair mode.
+#define APUS_GUARD_LEAVES_CURRENT 1u
+/// All connections leave repair mode.
+#define APUS_GUARD_LEAVES 2u
+/// All connections enter repair mode, in which they end without a segment.
+#define APUS_GUARD_ENTERS 4u
+/// The victims are killed, before all else.
+#define APUS_GUARD_KILLS 8u
+
+/// What a guard knows.
+struct apus_guard {
+	const struct apus_guarded *sockets;
+	size_t socket_count;
+	/// The descriptors that it needs, sorted: it closes all others.
+	const int32_t *kept;
+	size_t kept_count;
+	/// pidfds.
+	const int32_t *victims;
+	size_t victim_count;
+	/// Shared with Apus: which of the two outcomes it is, and which connection is being worked at.
+	const uint32_t *outcome, *current;
+	/// By outcome: what to do, and a message for NETLINK_NETFILTER.
+	uint32_t actions[2];
+	const uint8_t *message[2];
+	size_t length[2];
+	/// Its end means that of Apus; a byte on it sends the guard away.
+	int32_t lifeline;
+};
+
+/// Starts a guard.
+///
+/// @return its pid, or a negated errno
+int apus_start_guard(const struct apus_guard *guard);
+
 // The pieces of code, as data: copied into the controlled process, each position independent.
 extern const uint8_t apus_trampoline_core[], apus_trampoline_core_end[];
 extern const uint8_t apus_trampoline_single[], apus_trampoline_single_end[];

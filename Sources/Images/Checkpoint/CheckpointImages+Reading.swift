@@ -43,6 +43,7 @@ extension CheckpointImages {
         terminalData = shared.terminalData
         pipes = shared.pipes
         unixSockets = shared.unixSockets
+        streams = shared.streams
         remaps = shared.remaps
         ghosts = shared.ghosts
         memfds = shared.memfds
@@ -92,6 +93,7 @@ extension CheckpointImages {
         let terminalData: [UInt32: [UInt8]]
         let pipes: [UInt32: PipeContent]
         let unixSockets: UnixSocketImages
+        let streams: [UInt32: StreamContent]
         let remaps: [RemapFilePathEntry]
         let ghosts: [UInt32: GhostFileEntry]
         let memfds: [MemfdInodeEntry]
@@ -114,6 +116,7 @@ extension CheckpointImages {
                 try directory.messages(.ttyData).map { ($0.ttyID, $0.bytes) }, uniquingKeysWith: +)
             pipes = try directory.pipeContents()
             unixSockets = UnixSocketImages(files, try directory.payloads(.socketQueues))
+            streams = try directory.streams(files)
             remaps = try directory.messages(.remaps)
             ghosts = try directory.each(.ghostFile, names)
             memfds = try directory.messages(.memfdInodes)
@@ -132,6 +135,18 @@ extension CheckpointImages {
 }
 
 extension ImageDirectory {
+    /// The TCP connections that descriptions lead to; one that has no file is not there.
+    fileprivate func streams(_ files: FileTable) throws(Problem) -> [UInt32: CheckpointImages.StreamContent] {
+        var found: [UInt32: CheckpointImages.StreamContent] = [:]
+        let (tcp, closed, listening): (UInt32, UInt32, UInt32) = (6, 7, 10)
+        for entry in files.entries.values where entry.hasIsk && entry.isk.proto == tcp {
+            if entry.isk.state == closed || entry.isk.state == listening { continue }
+            guard let stream = try payloads(.tcpStream, id: UInt64(entry.isk.ino)).first else { continue }
+            found[entry.isk.ino] = .init(entry: stream.entry, queues: stream.payload)
+        }
+        return found
+    }
+
     /// Reads what the directory is.
     ///
     /// - Throws: `image-missing`, `image-version`.

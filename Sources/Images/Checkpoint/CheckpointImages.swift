@@ -24,6 +24,8 @@ public struct CheckpointImages: Sendable {
     public var pipes: [UInt32: PipeContent]
     /// Unix sockets.
     public var unixSockets: UnixSocketImages
+    /// TCP connections, by the inode of the socket.
+    public var streams: [UInt32: StreamContent]
     /// Files that cannot be opened by their name any more.
     public var remaps: [RemapFilePathEntry]
     /// Files that were deleted while open, by the id in their file name. Their content stays in the directory.
@@ -48,6 +50,13 @@ public struct CheckpointImages: Sendable {
     public var timeNamespaces: [UInt32: TimensEntry]
     /// Host and domain names by namespace id.
     public var utsNamespaces: [UInt32: UtsnsEntry]
+
+    /// A TCP connection.
+    public struct StreamContent: Sendable, Equatable {
+        public var entry: TcpStreamEntry
+        /// What was received and not read, then what was sent and not acknowledged.
+        public var queues: [UInt8]
+    }
 
     /// What is queued in a pipe.
     public struct PipeContent: Sendable, Equatable {

@@ -46,6 +46,9 @@ public struct Supplement: Sendable, Equatable {
         case external
         /// By the id of a pseudo-terminal's master: `closed`, `stopped`, `lines` and `input` (`TerminalQueues`).
         case terminal
+        /// `lock`: the table of the packet filter that keeps the network from the connections of the tree until it is
+        /// restored.
+        case network
         /// By pid: see ``MemoryTraits``.
         case memory
         /// By the id of a set of System V semaphores: `users`, who operated on each last, 0 for nobody; `undo`, what

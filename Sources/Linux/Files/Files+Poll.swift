@@ -17,6 +17,8 @@ extension Files {
         public static let hangUp = PollEvents(rawValue: 0x10)
         /// Reported without being asked for: not an open descriptor.
         public static let invalid = PollEvents(rawValue: 0x20)
+        /// Nothing more is to be read behind what has come (POLLRDHUP).
+        public static let peerClosed = PollEvents(rawValue: 0x2000)
     }
 
     /// One descriptor to wait for.

@@ -37,6 +37,12 @@ public struct MappedRegion: ~Copyable {
                 start: UnsafeMutableRawPointer(bitPattern: address), count: count))
     }
 
+    /// The address of a place in this process's memory, for a process that has a copy of it.
+    public func address(of offset: Int) -> UInt {
+        precondition(offset >= 0 && offset < count, "outside of the mapping")
+        return address + UInt(offset)
+    }
+
     /// Copies bytes out.
     ///
     /// - Precondition: the range lies within the mapping.

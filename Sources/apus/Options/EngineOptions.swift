@@ -31,6 +31,18 @@ struct ObstacleOptions: ParsableArguments {
     @Flag(help: "Allow established TCP connections in the tree.")
     var tcpEstablished = false
 
+    @Flag(help: "Have TCP connections come back closed.")
+    var tcpClose = false
+
+    @Flag(help: "Break off TCP connections that wait to be accepted.")
+    var skipInFlight = false
+
+    @Option(
+        help: .init(
+            "How the network is kept away from TCP connections meanwhile: nftables or skip.", valueName: "method"),
+        completion: .list(["nftables", "skip"]))
+    var networkLock: String?
+
     @Flag(name: [.customShort("x"), .long], help: "Allow unix sockets whose peer lies outside of the tree.")
     var extUnixSk = false
 

@@ -11,6 +11,9 @@ extension OptionReader {
         options.ghostLimit = size("ghost-limit") ?? options.ghostLimit
         options.fileLocks = flag("file-locks")
         options.tcpEstablished = flag("tcp-established")
+        options.tcpClose = flag("tcp-close")
+        options.skipInFlight = flag("skip-in-flight")
+        options.locksNetwork = locksNetwork()
         options.externalUnixSockets = allowsExternalSockets
     }
 
@@ -47,4 +50,9 @@ extension OptionReader {
     mutating func descriptor(_ long: String) -> Int32? {
         number(long, in: 0...Int32.max, expected: "the number of an open descriptor")
     }
+}
+
+extension OptionReader {
+    /// `--network-lock`; what is none of its values has been refused before.
+    func locksNetwork() -> Bool { values("network-lock").last != Array("skip".utf8) }
 }

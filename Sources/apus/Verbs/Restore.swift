@@ -109,6 +109,8 @@ extension Restore: Action {
         _ = reader.flag("link-remap")
         options.tcpEstablished = reader.flag("tcp-established")
         options.externalUnixSockets = reader.allowsExternalSockets
+        options.tcpClose = reader.flag("tcp-close")
+        options.locksNetwork = reader.locksNetwork()
         options.statusDescriptor = reader.descriptor("status-fd")
         let display = reader.flag("display-stats")
         options.progress = session.progress

@@ -28,6 +28,12 @@ struct Subject: CustomTestStringConvertible {
         return subjects.filter { names.contains($0.name) }
     }
 
+    /// Of subjects that are listed elsewhere, those that APUS_TEST_SUBJECTS names; all where it is not set.
+    static func ofThoseChosen(_ subjects: [Subject]) -> [Subject] {
+        guard unsafe getenv("APUS_TEST_SUBJECTS") != nil else { return subjects }
+        return subjects.filter { subject in all.contains { $0.name == subject.name } }
+    }
+
     /// The same for 32-bit programs, where the compiler could make some and the kernel runs them.
     static let compat: [Subject] = {
         let names = ["compat", "counter", "pipes", "tree", "timers", "waits"].map { $0 + "-32" }
@@ -62,6 +68,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "sockets"),
         Subject(name: "pidfds"),
         Subject(name: "datagrams"),
+        Subject(name: "tcp", options: ["--tcp-established"]),
         Subject(name: "fifos", arguments: ["FOLDER/fifos"]),
         Subject(name: "locks", arguments: ["FOLDER/locks"], options: ["--file-locks"]),
         Subject(name: "leases", arguments: ["FOLDER/leases"], options: ["--file-locks"]),
