@@ -186,9 +186,9 @@ _apus() {
 
 _apus_dump() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established -x --ext-unix-sk --evasive-devices -R --leave-running -s --leave-stopped -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices -R --leave-running -s --leave-stopped -h --help)
     repeating_options=(--action-script --external)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --ghost-limit -t --tree --timeout --status-fd)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit -t --tree --timeout --status-fd)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -243,7 +243,7 @@ _apus_dump() {
 
 _apus_restore() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established -x --ext-unix-sk -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
     repeating_options=(--action-script --external --inherit-fd)
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --status-fd --pidfile --pid-policy --lsm-profile)
     __apus_offer_flags_options -1
@@ -379,9 +379,9 @@ _apus_show() {
 
 _apus_explain() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established -x --ext-unix-sk --evasive-devices -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices -h --help)
     repeating_options=(--external)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --manage-cgroups --ghost-limit -t --tree)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit -t --tree)
     __apus_offer_flags_options 1
 
     # Offer option value completions
@@ -406,6 +406,10 @@ _apus_explain() {
         return
         ;;
     '--external')
+        return
+        ;;
+    '--network-lock')
+        __apus_add_completions -W 'nftables'$'\n''skip'
         return
         ;;
     '--manage-cgroups')

@@ -23,15 +23,15 @@ function __apus_parse_tokens -S
         __apus_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'dump'
-            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'action-script=+' 'display-stats' 'j/shell-job' 'external=+' 'l/file-locks' 'link-remap' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'evasive-devices' 'ghost-limit=' 't/tree=' 'R/leave-running' 's/leave-stopped' 'timeout=' 'status-fd=' 'h/help'
+            __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'action-script=+' 'display-stats' 'j/shell-job' 'external=+' 'l/file-locks' 'link-remap' 'tcp-established' 'tcp-close' 'skip-in-flight' 'network-lock=' 'x/ext-unix-sk' 'manage-cgroups=' 'evasive-devices' 'ghost-limit=' 't/tree=' 'R/leave-running' 's/leave-stopped' 'timeout=' 'status-fd=' 'h/help'
         case 'restore'
-            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'action-script=+' 'display-stats' 'j/shell-job' 'external=+' 'l/file-locks' 'link-remap' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'pid-policy=' 'continue-clocks' 'lsm-profile=' 'dry-run' 'h/help'
+            __apus_parse_subcommand -r 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'action-script=+' 'display-stats' 'j/shell-job' 'external=+' 'l/file-locks' 'link-remap' 'tcp-established' 'tcp-close' 'skip-in-flight' 'network-lock=' 'x/ext-unix-sk' 'manage-cgroups=' 'd/restore-detached' 'S/restore-sibling' 's/leave-stopped' 'exec-cmd' 'inherit-fd=+' 'status-fd=' 'pidfile=' 'pid-policy=' 'continue-clocks' 'lsm-profile=' 'dry-run' 'h/help'
         case 'check'
             __apus_parse_subcommand 0 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'feature=+' 'extra' 'all' 'h/help'
         case 'show'
             __apus_parse_subcommand 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'h/help'
         case 'explain'
-            __apus_parse_subcommand 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'external=+' 'l/file-locks' 'link-remap' 'tcp-established' 'x/ext-unix-sk' 'manage-cgroups=' 'evasive-devices' 'ghost-limit=' 't/tree=' 'h/help'
+            __apus_parse_subcommand 1 'D/images-dir=' 'W/work-dir=' 'o/log-file=' 'v/verbosity=' 'config=' 'no-default-config' 'json' 'V/version' 'j/shell-job' 'external=+' 'l/file-locks' 'link-remap' 'tcp-established' 'tcp-close' 'skip-in-flight' 'network-lock=' 'x/ext-unix-sk' 'manage-cgroups=' 'evasive-devices' 'ghost-limit=' 't/tree=' 'h/help'
         case 'help'
             __apus_parse_subcommand -r 1 
         end
@@ -189,6 +189,9 @@ complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apu
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" file-locks l' -s 'l' -l 'file-locks' -d 'Allow file locks in the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" link-remap' -l 'link-remap' -d 'Give files that have lost a name, and have others, one more, which the restore removes.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" tcp-established' -l 'tcp-established' -d 'Allow established TCP connections in the tree.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" tcp-close' -l 'tcp-close' -d 'Have TCP connections come back closed.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" skip-in-flight' -l 'skip-in-flight' -d 'Break off TCP connections that wait to be accepted.'
+complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" network-lock' -l 'network-lock' -d 'How the network is kept away from TCP connections meanwhile: nftables or skip.' -rfka 'nftables skip'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" ext-unix-sk x' -s 'x' -l 'ext-unix-sk' -d 'Allow unix sockets whose peer lies outside of the tree.'
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" manage-cgroups' -l 'manage-cgroups' -d 'How to treat cgroups; only ignore is built.' -rfka ''
 complete -c 'apus' -n '__apus_should_offer_completions_for_flags_or_options "apus explain" evasive-devices' -l 'evasive-devices' -d 'Use any path to a device file whose own path cannot be used.'

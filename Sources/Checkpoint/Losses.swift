@@ -57,7 +57,8 @@ enum Losses {
             return found
         }
         found += process.descriptors.compactMap {
-            DatagramSocket.loss(of: $0) ?? InetSocket.loss(of: $0) ?? RawSocket.loss(of: $0) ?? PacketSocket.loss(of: $0)
+            DatagramSocket.loss(of: $0) ?? InetSocket.loss(of: $0) ?? RawSocket.loss(of: $0)
+                ?? PacketSocket.loss(of: $0)
         }
         let unknown = Set(process.areas.flatMap { area, _ in area.details?.unknownFlags ?? [] }).sorted()
         if !unknown.isEmpty {

@@ -46,7 +46,7 @@ public struct InetSocketEnd: Resource {
 
     init(_ entry: InetSkEntry, own: InetAddress, peer: InetAddress, _ supplement: SocketSupplement) {
         (self.entry, self.own, self.peer, self.supplement) = (entry, own, peer, supplement)
-        stream = nil
+        (stream, queued) = (nil, nil)
     }
 
     var isTCP: Bool { entry.proto == UInt32(InetSocket.tcp) }

@@ -56,19 +56,26 @@ struct SocketLevels: Equatable {
         Option(level: ipv6, name: 75),
     ]
 
+    /// What is of no use to streams, and cannot always be set for them: multicast, errors of datagrams, what raw sockets have, and
+    /// the older forms of what may be passed beside the data.
+    private static let notOfStreams: [Int32: Set<Int32>] = [
+        ip: [3, 6, 22, 26, 32, 33, 34, 49], ipv6: [2, 3, 4, 5, 7, 8, 11, 17, 18, 19, 29, 30, 31, 36],
+    ]
+
     init() {}
 
     /// Compares a socket with a new one of its kind.
     init(of socket: Int32, comparedWith fresh: Int32, _ identity: SocketIdentity) throws(Errno) {
         for level in Self.levels(of: identity) {
-            for name in Self.numbers[level] ?? [] {
+            let unfit = identity.type == Sockets.stream ? Self.notOfStreams[level] ?? [] : []
+            for name in Self.numbers[level] ?? [] where !unfit.contains(name) {
                 // What this kernel does not know, or not for such a socket, is not set.
                 guard let value = try? Sockets.number(of: socket, name, level: level),
                     let usual = try? Sockets.number(of: fresh, name, level: level), value != usual
                 else { continue }
                 settings[Option(level: level, name: name)] = value
             }
-            for (option, isSwapped) in Self.devices where option.level == level {
+            for (option, isSwapped) in Self.devices where option.level == level && !unfit.contains(option.name) {
                 guard let value = try? Sockets.number(of: socket, option.name, level: level), value != 0 else {
                     continue
                 }

@@ -104,7 +104,9 @@ struct KillAtEveryStepTests {
     }
 
     private static let restored = Subject.ofThoseChosen(
-        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sysv", "sharedvm"].map { Subject(name: $0) }
+        ["counter", "tree", "daemons", "pipes", "threads", "leaderless", "aio", "sysv", "sharedvm"].map {
+            Subject(name: $0)
+        }
             + [
                 Subject(name: "tcp", arguments: ["few"], options: ["--tcp-established"]),
                 // A second thread of a stopped process is not itself again before it goes on, if Apus is killed on its way.
