@@ -1,3 +1,4 @@
+import Glibc
 import Linux
 import SystemPackage
 import Testing
@@ -73,6 +74,8 @@ import Testing
         let before = try Terminal.settings(slave.raw)
         // Two lines, one of them ended by an end-of-file character (4), and a half one; echoed as they are typed.
         try Files.write(master.raw, Array("one\ntwo\u{4}half".utf8))
+        // The kernel echoes a moment later.
+        for _ in 1...5000 where try Files.readableBytes(master.raw) < "one\r\ntwohalf".utf8.count { usleep(1000) }
         try Files.write(slave.raw, Array("out\n".utf8))
         let queues = try Terminal.copyQueues(master.raw)
         #expect(queues.input == Array("one\ntwohalf".utf8) && queues.lineEnds == [4, 7] && !queues.isStopped)
