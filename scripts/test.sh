@@ -22,7 +22,7 @@ export APUS
 
 report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT
-timeout --kill-after=10 1500 "$swift" test ${FILTER:+--filter "$FILTER"} --xunit-output "$report/tests.xml"
+timeout --kill-after=10 2400 "$swift" test ${FILTER:+--filter "$FILTER"} --xunit-output "$report/tests.xml"
 status=$?
 
 # One file by XCTest and one by Swift Testing. A test that records several failures has failed once.
