@@ -12,22 +12,21 @@ enum LockObstacles {
 
     /// - Parameter areCarried: locks may be carried (`--file-locks`).
     static func find(_ processes: [SurveyedProcess], areCarried: Bool) -> [Problem] {
-        unseen(processes) + (areCarried ? leased(processes) : [])
+        areCarried ? leased(processes) : []
     }
 
-    /// Locks of descriptions that have no descriptor any more, only mappings. No fdinfo shows these.
-    private static func unseen(_ processes: [SurveyedProcess]) -> [Problem] {
+    /// Locks of descriptions that have no descriptor any more, only mappings: no fdinfo shows these, and they are not carried.
+    /// Every Java machine has one on the file of its counters (`/tmp/hsperfdata_*`), so that they are a loss and no obstacle.
+    static func losses(of process: SurveyedProcess) -> [String] {
         guard let text = try? Files.contents(of: "/proc/locks"), !text.isEmpty else { return [] }
-        let mapped = mappings(of: processes)
-        let pids = Set(processes.map(\.pid))
-        let shown = Set(processes.flatMap(\.descriptors).flatMap(\.info.locks).map(identity))
+        let mapped = mappings(of: [process])
+        let shown = Set(process.descriptors.flatMap(\.info.locks).map(identity))
         return FileLock.list(parsing: text).compactMap { lock in
-            guard !lock.isWaiting, pids.contains(lock.pid), !shown.contains(identity(lock)),
-                let object = mapped[identity(lock)]
+            guard !lock.isWaiting, lock.pid == process.pid, !shown.contains(identity(lock)),
+                let address = mapped[identity(lock)]?.address
             else { return nil }
-            return Problem(
-                .unsupported, "the mapped file is held by \(FileLocks.name(of: lock)), whose descriptor is closed",
-                object: object, remedy: "Release it before the dump: such a lock cannot be carried")
+            return "the file mapped at 0x\(String(address, radix: 16)) is held by \(FileLocks.name(of: lock)), whose"
+                + " descriptor is closed: the lock is not carried"
         }
     }
 

@@ -60,6 +60,7 @@ enum Losses {
             DatagramSocket.loss(of: $0) ?? InetSocket.loss(of: $0) ?? RawSocket.loss(of: $0)
                 ?? PacketSocket.loss(of: $0)
         }
+        found += LockObstacles.losses(of: process)
         let unknown = Set(process.areas.flatMap { area, _ in area.details?.unknownFlags ?? [] }).sorted()
         if !unknown.isEmpty {
             found.append("some mappings have flags that this Apus does not know: \(unknown.joined(separator: " "))")
