@@ -19,12 +19,14 @@ enum LockObstacles {
     /// Every Java machine has one on the file of its counters (`/tmp/hsperfdata_*`), so that they are a loss and no obstacle.
     static func losses(of process: SurveyedProcess) -> [String] {
         guard let text = try? Files.contents(of: "/proc/locks"), !text.isEmpty else { return [] }
-        let mapped = mappings(of: [process])
         let shown = Set(process.descriptors.flatMap(\.info.locks).map(identity))
-        return FileLock.list(parsing: text).compactMap { lock in
-            guard !lock.isWaiting, lock.pid == process.pid, !shown.contains(identity(lock)),
-                let address = mapped[identity(lock)]?.address
-            else { return nil }
+        let unseen = FileLock.list(parsing: text).filter {
+            !$0.isWaiting && $0.pid == process.pid && !shown.contains(identity($0))
+        }
+        if unseen.isEmpty { return [] }
+        let mapped = mappings(of: [process])
+        return unseen.compactMap { lock in
+            guard let address = mapped[identity(lock)]?.address else { return nil }
             return "the file mapped at 0x\(String(address, radix: 16)) is held by \(FileLocks.name(of: lock)), whose"
                 + " descriptor is closed: the lock is not carried"
         }

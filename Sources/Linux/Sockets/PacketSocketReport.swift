@@ -26,45 +26,22 @@ public struct PacketSocketReport: Sendable, Hashable {
     ///
     /// - Throws: ENOENT where the kernel lacks CONFIG_PACKET_DIAG.
     public static func all() throws(Errno) -> [UInt32: PacketSocketReport] {
-        let socket = try Sockets.make(Sockets.netlink, 3, 4)
-        let (byFamily, request, dump): (UInt16, UInt16, UInt16) = (20, 0x1, 0x300)
-        var question: [UInt8] = []
-        question.append(integer: UInt32(36))
-        question.append(integer: byFamily)
-        question.append(integer: request | dump)
-        question.append(integer: UInt32(1))
-        question.append(integer: UInt32(0))
-        question += [UInt8(Sockets.packet), 0, 0, 0]
-        // Any inode; memberships and rings; any cookie.
-        for word in [0, 0x6, UInt32.max, .max] { question.append(integer: word) }
-        try Sockets.send(socket.raw, SocketMessage(question))
         var found: [UInt32: PacketSocketReport] = [:]
-        while true {
-            let answer = try Files.readSome(socket.raw, atMost: 256 << 10)
-            if try parse(answer, into: &found) { return found }
+        // Any inode; memberships and rings; any cookie.
+        try SocketDiagnosis.ask(Sockets.packet, [0, 0x6, .max, .max]) { (answer) throws(Errno) in
+            try parse(answer, into: &found)
         }
+        return found
     }
 
     /// - Returns: whether this was the last part of the answer.
     static func parse(_ answer: [UInt8], into found: inout [UInt32: PacketSocketReport]) throws(Errno) -> Bool {
-        let (error, done): (UInt16, UInt16) = (2, 3)
-        var rest = answer[...]
-        while rest.count >= 16 {
-            let length = Int(rest.integer(at: 0, of: UInt32.self))
-            guard length >= 16, length <= rest.count else { throw .badMessage }
-            let type = rest.integer(at: 4, of: UInt16.self)
-            if type == done { return true }
-            let body = rest.dropFirst(16).prefix(length - 16)
-            if type == error {
-                throw Errno(rawValue: -Int32(bitPattern: body.integer(at: 0, of: UInt32.self)))
-            }
+        try SocketDiagnosis.messages(in: answer) { body in
             // struct packet_diag_msg: family, type, number, inode, cookie; then attributes.
             if body.count >= 16 {
                 found[body.integer(at: 4, of: UInt32.self)] = PacketSocketReport(attributes: body.dropFirst(16))
             }
-            rest = rest.dropFirst((length + 3) & ~3)
         }
-        return false
     }
 
     private init(attributes: ArraySlice<UInt8>) {

@@ -31,42 +31,19 @@ public struct UnixSocketReport: Sendable, Hashable {
     ///
     /// - Throws: ENOENT where the kernel lacks CONFIG_UNIX_DIAG.
     public static func all() throws(Errno) -> [UInt32: UnixSocketReport] {
-        let socket = try Sockets.make(Sockets.netlink, 3, 4)
-        let (byFamily, request, dump): (UInt16, UInt16, UInt16) = (20, 0x1, 0x300)
-        var question: [UInt8] = []
-        question.append(integer: UInt32(40))
-        question.append(integer: byFamily)
-        question.append(integer: request | dump)
-        question.append(integer: UInt32(1))
-        question.append(integer: UInt32(0))
-        question += [UInt8(Sockets.unix), 0, 0, 0]
-        // All states, any inode; UDIAG_SHOW_NAME, VFS, PEER, ICONS and RQLEN; any cookie.
-        for word in [UInt32.max, 0, 0x1f, .max, .max] { question.append(integer: word) }
-        try Sockets.send(socket.raw, SocketMessage(question))
         var found: [UInt32: UnixSocketReport] = [:]
-        while true {
-            let answer = try Files.readSome(socket.raw, atMost: 256 << 10)
-            if try parse(answer, into: &found) { return found }
+        // All states, any inode; UDIAG_SHOW_NAME, VFS, PEER, ICONS and RQLEN; any cookie.
+        try SocketDiagnosis.ask(Sockets.unix, [.max, 0, 0x1f, .max, .max]) { (answer) throws(Errno) in
+            try parse(answer, into: &found)
         }
+        return found
     }
 
     /// - Returns: whether this was the last part of the answer.
     static func parse(_ answer: [UInt8], into found: inout [UInt32: UnixSocketReport]) throws(Errno) -> Bool {
-        let (error, done): (UInt16, UInt16) = (2, 3)
-        var rest = answer[...]
-        while rest.count >= 16 {
-            let length = Int(rest.integer(at: 0, of: UInt32.self))
-            guard length >= 16, length <= rest.count else { throw .badMessage }
-            let type = rest.integer(at: 4, of: UInt16.self)
-            if type == done { return true }
-            let body = rest.dropFirst(16).prefix(length - 16)
-            if type == error {
-                throw Errno(rawValue: -Int32(bitPattern: body.integer(at: 0, of: UInt32.self)))
-            }
+        try SocketDiagnosis.messages(in: answer) { body in
             if let report = UnixSocketReport(body) { found[report.inode] = report }
-            rest = rest.dropFirst((length + 3) & ~3)
         }
-        return false
     }
 
     /// struct unix_diag_msg: family, type, state, padding, inode, a cookie of 64 bits; then attributes.
