@@ -1,6 +1,10 @@
 # make demo       build, then see a counting script carried over, in this terminal
 # make test       everything: unit tests and system tests (root)
 # make vm-test    system tests in a virtual machine with another kernel (FILTER=Suite, VM='--kernel 6.12 ...')
+# make two-hosts  programs carried between two releases of Debian, each a host of its own (minutes, and the network at first)
+# make two-kernels  programs carried between this kernel and Debian's 6.1 and 6.12 in virtual machines (minutes, and the network at first)
+# make test-hosts   both of these
+# make slurm      a job of Slurm is preempted on one such host and goes on on the other
 # make fuzz       damaged images and texts for all that reads them (SEED=1, N=100000 or DURATION=60, TARGETS='images ...')
 # make help       the other targets
 SHELL = /bin/bash
@@ -19,7 +23,7 @@ BUILT = .build/apus
 # Generated code is not formatted.
 OURS = $(shell git ls-files -co --exclude-standard '*.swift' 2>/dev/null | grep -v '^Sources/ImageMessages/')
 
-.PHONY: all help deps build debug subjects test vm-test fuzz demo bench lint format install install-criu-link uninstall clean
+.PHONY: all help deps build debug subjects test vm-test two-hosts two-kernels test-hosts slurm fuzz demo bench lint format install install-criu-link uninstall clean
 
 all: build
 
@@ -51,6 +55,17 @@ test:
 
 vm-test:
 	@scripts/vm-test.sh $(VM)
+
+two-hosts: build
+	@APUS="$${APUS:-$(CURDIR)/$(BUILT)}" scripts/two-hosts.sh
+
+two-kernels: build
+	@APUS="$${APUS:-$(CURDIR)/$(BUILT)}" scripts/two-kernels.sh
+
+test-hosts: two-hosts two-kernels
+
+slurm: build
+	@APUS="$${APUS:-$(CURDIR)/$(BUILT)}" scripts/slurm.sh
 
 fuzz: build subjects
 	@SWIFT="$(SWIFT)" scripts/fuzz.sh

@@ -16,6 +16,7 @@ let generated: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -24,6 +25,7 @@ let package = Package(
     products: [.executable(name: "apus", targets: ["apus"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         // Without its default traits the library does without the whole of Foundation and ICU.
@@ -32,11 +34,20 @@ let package = Package(
     targets: [
         .target(name: "CLinux"),
         .target(name: "CTrampoline"),
+        .systemLibrary(name: "CCompression", providers: [.apt(["libzstd-dev", "liblz4-dev"])]),
         .target(name: "Diagnostics", dependencies: [system], swiftSettings: strict),
         .target(name: "Linux", dependencies: ["CLinux", "Diagnostics", system], swiftSettings: strict),
         .target(name: "ImageMessages", dependencies: [protobuf], swiftSettings: generated),
         .target(
-            name: "Images", dependencies: ["CLinux", "ImageMessages", "Diagnostics", protobuf, system],
+            name: "Images",
+            dependencies: ["CCompression", "CLinux", "ImageMessages", "Diagnostics", crypto, protobuf, system],
+            swiftSettings: strict),
+        .target(
+            name: "Bundles",
+            dependencies: [
+                "CCompression", "Images", "Linux", "Diagnostics", crypto,
+                .product(name: "CryptoExtras", package: "swift-crypto"), system,
+            ],
             swiftSettings: strict),
         .target(
             name: "Tracing", dependencies: ["CLinux", "CTrampoline", "Linux", "Diagnostics", system, logging],
@@ -51,7 +62,8 @@ let package = Package(
         .target(
             name: "Checkpoint",
             dependencies: [
-                "CLinux", "Images", "Linux", "Tracing", "Objects", "Memory", "Stages", "Diagnostics", system, logging,
+                "CLinux", "Bundles", "Images", "Linux", "Tracing", "Objects", "Memory", "Stages", "Diagnostics", system,
+                logging,
             ],
             swiftSettings: strict),
         .target(
@@ -62,18 +74,34 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
+            name: "Migration",
+            dependencies: [
+                "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system,
+                logging,
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Supervision",
+            dependencies: ["CLinux", "Images", "Linux", "Diagnostics", system, logging], swiftSettings: strict),
+        .target(
             name: "Compatibility", dependencies: ["Linux", "Images", "Diagnostics", system, logging],
             swiftSettings: strict),
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Checkpoint", "Restore", "Compatibility", "Images", "Linux", "Diagnostics", arguments, logging, system,
+                "Bundles", "Checkpoint", "Restore", "Migration", "Objects", "Supervision", "Compatibility", "Images",
+                "Linux",
+                "Diagnostics",
+                arguments, logging, system,
             ],
             swiftSettings: strict),
         .testTarget(name: "DiagnosticsTests", dependencies: ["Diagnostics"], swiftSettings: strict),
         .testTarget(name: "LinuxTests", dependencies: ["Linux", "CLinux", system], swiftSettings: strict),
         .testTarget(
-            name: "ImagesTests", dependencies: ["Images", "ImageMessages", protobuf, system], swiftSettings: strict),
+            name: "ImagesTests", dependencies: ["CCompression", "Images", "ImageMessages", protobuf, system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "BundlesTests", dependencies: ["Bundles", "Images", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
             name: "TracingTests", dependencies: ["Tracing", "Linux", "CLinux", "Diagnostics", system, logging],
             swiftSettings: strict),
@@ -89,6 +117,12 @@ let package = Package(
             dependencies: ["Checkpoint", "Memory", "Objects", "Images", "Linux", "Diagnostics"],
             swiftSettings: strict),
         .testTarget(
+            name: "MigrationTests",
+            dependencies: [
+                "Migration", "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Diagnostics", system,
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(
             name: "RestoreTests",
@@ -102,7 +136,9 @@ let package = Package(
                 "CAccounting", "Restore", "Compatibility", "Images", "Linux", "Diagnostics", logging, system,
             ],
             path: "Tests/Fuzzing/Fuzzer", swiftSettings: strict),
-        .testTarget(name: "SystemTests", dependencies: ["CLinux", "Images", "Linux", system], swiftSettings: strict),
+        .testTarget(
+            name: "SystemTests", dependencies: ["CCompression", "CLinux", "ImageMessages", "Images", "Linux", system],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -127,9 +127,9 @@ class Bench:
         """Dumps and restores one program, in turns with the limits; medians in milliseconds."""
         rows, phases, limits = [], [], []
         mebibytes = number if kind == "memory" else 64
-        self.start(kind, number)
-        try:
-            for _ in range(runs or self.runs):
+        for _ in range(runs or self.runs):
+            self.start(kind, number)
+            try:
                 row = {"explain": self.run("explain", str(self.root))[0]}
                 self.clear()
                 self.warm(mebibytes)
@@ -141,12 +141,13 @@ class Bench:
                 self.reap()
                 self.warm(mebibytes)
                 row["restore"], _, again = self.restore()
-                rows.append(row)
-                phases.append({"left running": live, "dump": dead, "restore": again})
-                if kind in LIMITS:
-                    limits.append(self.limits(kind, number))
-        finally:
-            self.end()
+            finally:
+                self.end()
+            rows.append(row)
+            phases.append({"left running": live, "dump": dead, "restore": again})
+            # With the program gone: both of them and a file in memory may be more than there is.
+            if kind in LIMITS:
+                limits.append(self.limits(kind, number))
         result = medians(rows)
         result["number"] = number
         result["phases"] = {what: medians([phase[what] for phase in phases]) for what in phases[0]}
@@ -156,7 +157,7 @@ class Bench:
 
     def warm(self, mebibytes):
         """A virtual machine gives back what is free, and what it gets again later costs ten times a page fault."""
-        subprocess.run([self.limits_program, "warm", str(mebibytes)], check=True)
+        subprocess.run([self.limits_program, "warm", str(min(mebibytes, free_memory() * 4 // 5))], check=True)
 
     def size_of_images(self):
         total = 0

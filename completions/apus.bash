@@ -173,22 +173,22 @@ _apus() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    dump|restore|check|show|explain|help)
+    dump|restore|check|show|explain|run|migrate|receive|recover|gc|help)
         # Offer subcommand argument completions
         "_apus_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'dump restore check show explain help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'dump restore check show explain run migrate receive recover gc help' -- "${cur}"))
         ;;
     esac
 }
 
 _apus_dump() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices -R --leave-running -s --leave-stopped -h --help)
-    repeating_options=(--action-script --external)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit -t --tree --timeout --status-fd)
+    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices -R --leave-running -s --leave-stopped --overwrite -h --help)
+    repeating_options=(--action-script --external --file --encrypt-to)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit -t --tree --file-validation --cpu-cap --ship --bundle --compress --passphrase-file --timeout --status-fd)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -220,7 +220,7 @@ _apus_dump() {
         return
         ;;
     '--network-lock')
-        __apus_add_completions -W 'nftables'$'\n''skip'
+        __apus_add_completions -W 'nftables'$'\n''iptables'$'\n''skip'
         return
         ;;
     '--manage-cgroups')
@@ -230,6 +230,36 @@ _apus_dump() {
         return
         ;;
     '-t'|'--tree')
+        return
+        ;;
+    '--file')
+        return
+        ;;
+    '--file-validation')
+        __apus_add_completions -W 'filesize'$'\n''buildid'
+        return
+        ;;
+    '--cpu-cap')
+        __apus_add_completions -W 'all'$'\n''cpu'$'\n''fpu'$'\n''ins'$'\n''none'
+        return
+        ;;
+    '--ship')
+        __apus_add_completions -W 'auto'$'\n''all'$'\n''none'
+        return
+        ;;
+    '--bundle')
+        __apus_add_completions -o plusdirs -fX '!*.@(apus)'
+        return
+        ;;
+    '--compress')
+        __apus_add_completions -W 'none'$'\n''lz4'$'\n''zstd'
+        return
+        ;;
+    '--encrypt-to')
+        return
+        ;;
+    '--passphrase-file')
+        __apus_add_completions -f
         return
         ;;
     '--timeout')
@@ -243,9 +273,9 @@ _apus_dump() {
 
 _apus_restore() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --continue-clocks --dry-run -h --help)
-    repeating_options=(--action-script --external --inherit-fd)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --status-fd --pidfile --pid-policy --lsm-profile)
+    non_repeating_flags=(--no-default-config --json -V --version --display-stats -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --overwrite-files --continue-clocks -d --restore-detached -S --restore-sibling -s --leave-stopped --exec-cmd --exact-terminals --dry-run -h --help)
+    repeating_options=(--action-script --external --file --tcp-rebind --inherit-fd --identity)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --file-validation --cpu-cap --pid-policy --lsm-profile --state-dir --status-fd --pidfile --bundle --passphrase-file)
     __apus_offer_flags_options -1
 
     # Offer option value completions
@@ -277,20 +307,27 @@ _apus_restore() {
         return
         ;;
     '--network-lock')
-        __apus_add_completions -W 'nftables'$'\n''skip'
+        __apus_add_completions -W 'nftables'$'\n''iptables'$'\n''skip'
         return
         ;;
     '--manage-cgroups')
         return
         ;;
+    '--file')
+        return
+        ;;
+    '--file-validation')
+        __apus_add_completions -W 'filesize'$'\n''buildid'
+        return
+        ;;
+    '--cpu-cap')
+        __apus_add_completions -W 'all'$'\n''cpu'$'\n''fpu'$'\n''ins'$'\n''none'
+        return
+        ;;
+    '--tcp-rebind')
+        return
+        ;;
     '--inherit-fd')
-        return
-        ;;
-    '--status-fd')
-        return
-        ;;
-    '--pidfile')
-        __apus_add_completions -f
         return
         ;;
     '--pid-policy')
@@ -300,49 +337,37 @@ _apus_restore() {
     '--lsm-profile')
         return
         ;;
+    '--state-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '--status-fd')
+        return
+        ;;
+    '--pidfile')
+        __apus_add_completions -f
+        return
+        ;;
+    '--bundle')
+        __apus_add_completions -o plusdirs -fX '!*.@(apus)'
+        return
+        ;;
+    '--identity')
+        __apus_add_completions -f
+        return
+        ;;
+    '--passphrase-file')
+        __apus_add_completions -f
+        return
+        ;;
     esac
 }
 
 _apus_check() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --extra --all -h --help)
-    repeating_options=(--feature)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config)
-    __apus_offer_flags_options 0
-
-    # Offer option value completions
-    case "${prev}" in
-    '-D'|'--images-dir')
-        __apus_add_completions -d
-        return
-        ;;
-    '-W'|'--work-dir')
-        __apus_add_completions -d
-        return
-        ;;
-    '-o'|'--log-file')
-        __apus_add_completions -f
-        return
-        ;;
-    '-v'|'--verbosity')
-        return
-        ;;
-    '--config')
-        __apus_add_completions -f
-        return
-        ;;
-    '--feature')
-        __apus_add_completions -W 'ptrace_seize'$'\n''seccomp_suspend'$'\n''seccomp_filters'$'\n''ptrace_get_rseq_conf'$'\n''breakpoints'$'\n''clone3_set_tid'$'\n''pidfd_open'$'\n''pidfd_getfd'$'\n''process_vm_readv'$'\n''kcmp'$'\n''set_robust_list'$'\n''proc_children'$'\n''set_mm_map'$'\n''timer_cr_ids'$'\n''loginuid'$'\n''compat_cr'$'\n''can_map_vdso'$'\n''pagemap_scan'$'\n''pagemap_scan_guard_pages'$'\n''madv_guard'$'\n''mem_dirty_track'$'\n''uffd'$'\n''uffd-noncoop'$'\n''uffd_wp_async'$'\n''map_files'$'\n''anon_vma_name'$'\n''aio_remap'$'\n''overlayfs_maps'$'\n''memfd'$'\n''memfd_exec'$'\n''memfd_hugetlb'$'\n''close_range'$'\n''timerfd'$'\n''fdinfo_lock'$'\n''tun'$'\n''autofs'$'\n''userns'$'\n''cgroupns'$'\n''timens'$'\n''external_net_ns'$'\n''move_mount_set_group'$'\n''sk_ns'$'\n''sk_unix_file'$'\n''net_diag_raw'$'\n''tcp_half_closed'$'\n''ipv6_freebind'$'\n''nsid'$'\n''link_nsid'$'\n''newifindex'$'\n''nftables'$'\n''iptables'$'\n''has_ipt_legacy'
-        return
-        ;;
-    esac
-}
-
-_apus_show() {
-    repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version -h --help)
-    repeating_options=()
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config)
+    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --overwrite-files --continue-clocks --extra --all -h --help)
+    repeating_options=(--external --file --tcp-rebind --inherit-fd --identity --feature)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --file-validation --cpu-cap --pid-policy --lsm-profile --state-dir --bundle --passphrase-file)
     __apus_offer_flags_options 1
 
     # Offer option value completions
@@ -363,6 +388,107 @@ _apus_show() {
         return
         ;;
     '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--external')
+        return
+        ;;
+    '--network-lock')
+        __apus_add_completions -W 'nftables'$'\n''iptables'$'\n''skip'
+        return
+        ;;
+    '--manage-cgroups')
+        return
+        ;;
+    '--file')
+        return
+        ;;
+    '--file-validation')
+        __apus_add_completions -W 'filesize'$'\n''buildid'
+        return
+        ;;
+    '--cpu-cap')
+        __apus_add_completions -W 'all'$'\n''cpu'$'\n''fpu'$'\n''ins'$'\n''none'
+        return
+        ;;
+    '--tcp-rebind')
+        return
+        ;;
+    '--inherit-fd')
+        return
+        ;;
+    '--pid-policy')
+        __apus_add_completions -W 'exact'$'\n''new-namespace'
+        return
+        ;;
+    '--lsm-profile')
+        return
+        ;;
+    '--state-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '--bundle')
+        __apus_add_completions -o plusdirs -fX '!*.@(apus)'
+        return
+        ;;
+    '--identity')
+        __apus_add_completions -f
+        return
+        ;;
+    '--passphrase-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '--feature')
+        __apus_add_completions -W 'ptrace_seize'$'\n''seccomp_suspend'$'\n''seccomp_filters'$'\n''ptrace_get_rseq_conf'$'\n''breakpoints'$'\n''clone3_set_tid'$'\n''pidfd_open'$'\n''pidfd_getfd'$'\n''process_vm_readv'$'\n''kcmp'$'\n''set_robust_list'$'\n''proc_children'$'\n''set_mm_map'$'\n''timer_cr_ids'$'\n''loginuid'$'\n''compat_cr'$'\n''can_map_vdso'$'\n''pagemap_scan'$'\n''pagemap_scan_guard_pages'$'\n''madv_guard'$'\n''mem_dirty_track'$'\n''uffd'$'\n''uffd-noncoop'$'\n''uffd_wp_async'$'\n''map_files'$'\n''anon_vma_name'$'\n''aio_remap'$'\n''overlayfs_maps'$'\n''memfd'$'\n''memfd_exec'$'\n''memfd_hugetlb'$'\n''close_range'$'\n''timerfd'$'\n''fdinfo_lock'$'\n''tun'$'\n''autofs'$'\n''userns'$'\n''cgroupns'$'\n''timens'$'\n''external_net_ns'$'\n''move_mount_set_group'$'\n''sk_ns'$'\n''sk_unix_file'$'\n''kernel_memory'$'\n''net_diag_raw'$'\n''tcp_half_closed'$'\n''ipv6_freebind'$'\n''nsid'$'\n''link_nsid'$'\n''newifindex'$'\n''nftables'$'\n''iptables'$'\n''has_ipt_legacy'
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __apus_add_completions -f
+        return
+        ;;
+    esac
+}
+
+_apus_show() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version -h --help)
+    repeating_options=(--identity)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --passphrase-file)
+    __apus_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--identity')
+        __apus_add_completions -f
+        return
+        ;;
+    '--passphrase-file')
         __apus_add_completions -f
         return
         ;;
@@ -409,7 +535,7 @@ _apus_explain() {
         return
         ;;
     '--network-lock')
-        __apus_add_completions -W 'nftables'$'\n''skip'
+        __apus_add_completions -W 'nftables'$'\n''iptables'$'\n''skip'
         return
         ;;
     '--manage-cgroups')
@@ -419,6 +545,245 @@ _apus_explain() {
         return
         ;;
     '-t'|'--tree')
+        return
+        ;;
+    esac
+}
+
+_apus_run() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version --fresh --pid-namespace -l --file-locks --tcp-established --tcp-close -h --help)
+    repeating_options=()
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --store --every --keep --cpu-level --pidfile)
+    __apus_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--store')
+        __apus_add_completions -d
+        return
+        ;;
+    '--every')
+        return
+        ;;
+    '--keep')
+        return
+        ;;
+    '--cpu-level')
+        __apus_add_completions -W 'x86-64-v2'$'\n''x86-64-v3'$'\n''x86-64-v4'
+        return
+        ;;
+    '--pidfile')
+        __apus_add_completions -f
+        return
+        ;;
+    esac
+}
+
+_apus_migrate() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices --keep-original --overwrite-files --continue-clocks -h --help)
+    repeating_options=(--external --file)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit --file-validation --cpu-cap --state-dir --ssh-command --remote-apus --ship --downtime-limit --rounds --max-bandwidth --report --timeout)
+    __apus_offer_flags_options 2
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--external')
+        return
+        ;;
+    '--network-lock')
+        __apus_add_completions -W 'nftables'$'\n''iptables'$'\n''skip'
+        return
+        ;;
+    '--manage-cgroups')
+        return
+        ;;
+    '--ghost-limit')
+        return
+        ;;
+    '--file')
+        return
+        ;;
+    '--file-validation')
+        __apus_add_completions -W 'filesize'$'\n''buildid'
+        return
+        ;;
+    '--cpu-cap')
+        __apus_add_completions -W 'all'$'\n''cpu'$'\n''fpu'$'\n''ins'$'\n''none'
+        return
+        ;;
+    '--state-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '--ssh-command')
+        return
+        ;;
+    '--remote-apus')
+        return
+        ;;
+    '--ship')
+        __apus_add_completions -W 'auto'$'\n''all'$'\n''none'
+        return
+        ;;
+    '--downtime-limit')
+        return
+        ;;
+    '--rounds')
+        return
+        ;;
+    '--max-bandwidth')
+        return
+        ;;
+    '--report')
+        __apus_add_completions -o plusdirs -fX '!*.@(html)'
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    esac
+}
+
+_apus_receive() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version --stdio -h --help)
+    repeating_options=()
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir)
+    __apus_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--state-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_apus_recover() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version --all -h --help)
+    repeating_options=()
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir)
+    __apus_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--state-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_apus_gc() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version -h --help)
+    repeating_options=()
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir)
+    __apus_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--state-dir')
+        __apus_add_completions -d
         return
         ;;
     esac

@@ -22,11 +22,20 @@ wishes='
 python3 python3
 perl perl-base
 xz xz-utils
+age age
 sqlite3 sqlite3
 redis-server redis-server
 nginx nginx-light
 curl curl
+ip iproute2
+wrk wrk
+memcached memcached
+iperf3 iperf3
+ssh openssh-client
+/usr/sbin/sshd openssh-server
+nft nftables
 pg_ctlcluster postgresql
+mariadbd mariadb-server
 stress-ng stress-ng
 rsync rsync
 inotifywait inotify-tools
@@ -35,6 +44,7 @@ screen screen
 vim vim
 less less
 htop htop
+debootstrap debootstrap
 '
 missing=
 while read -r command package; do
@@ -45,6 +55,9 @@ done <<<"$needs"
 if [ "$(uname -m)" = x86_64 ] && ! [ -e /usr/include/x86_64-linux-gnu/gnu/stubs-32.h ] && ! [ -e /usr/include/gnu/stubs-32.h ]; then
 	missing="$missing gcc-multilib"
 fi
+# What bundles are compressed with.
+[ -e /usr/include/zstd.h ] || missing="$missing libzstd-dev"
+[ -e /usr/include/lz4frame.h ] || missing="$missing liblz4-dev"
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 command -v g++ >/dev/null || ls /usr/lib/gcc/*/*/libstdc++.so >/dev/null 2>&1 || missing="$missing g++"
 

@@ -22,8 +22,11 @@ export APUS
 
 report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT
-timeout --kill-after=10 2400 "$swift" test ${FILTER:+--filter "$FILTER"} --xunit-output "$report/tests.xml"
-status=$?
+timeout --kill-after=10 3600 "$swift" test ${FILTER:+--filter "$FILTER"} --xunit-output "$report/tests.xml" 2>&1 | tee "$report/log"
+status=${PIPESTATUS[0]}
+
+# What failed, once more: it stands far up among those that passed.
+grep -a -A 12 'recorded an issue' "$report/log" | grep -av '^[◇✔]' | head -n 400
 
 # One file by XCTest and one by Swift Testing. A test that records several failures has failed once.
 sums=$(cat "$report"/*.xml 2>/dev/null | awk '

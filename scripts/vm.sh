@@ -3,7 +3,7 @@
 # files are there under the same names; whatever it changes is gone when it ends, but for the folders given with --share.
 #
 #   scripts/vm.sh [OPTION...] -- COMMAND [ARGUMENT...]
-#     --kernel VERSION   the kernel, as unpacked by scripts/deps-vm.sh (default: the oldest there is)
+#     --kernel VERSION   the kernel, as unpacked by scripts/deps-vm.sh, such as 6.12 (default: the oldest there is)
 #     --cpu MODEL        the processor (default: max,mpx=off)
 #     --smp N            how many of them (default: 2)
 #     --memory SIZE      (default: 3G)
@@ -40,16 +40,22 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || fail 'no command given'
 
-"$here/scripts/deps-vm.sh" ${kernel:+"linux-image-${kernel#linux-image-}"} >&2 || fail 'no kernel to start'
+# 6.12, 6.12-amd64 and linux-image-6.12-amd64 are the same.
+kernel=${kernel#linux-image-} kernel=${kernel%-amd64}
+kernels=$("$here/scripts/kernels.sh")
+# A whole version (6.1.0-57) is a package of its own.
+case $kernel in
+*-*) "$here/scripts/deps-vm.sh" "linux-image-$kernel-amd64" ;;
+*) "$here/scripts/deps-vm.sh" ${kernel:+"$kernel"} ;;
+esac >&2 || fail 'no kernel to start'
 if [ -z "$kernel" ]; then
-	kernel=$(cd "$here/.build/vm" && ls -d */ready | sort -V | head -n 1)
-	kernel=${kernel%/ready}
-elif ! [ -e "$here/.build/vm/$kernel/ready" ]; then
-	kernel=$(cd "$here/.build/vm" && ls -d "${kernel#linux-image-}"*/ready "${kernel%-amd64}."*/ready 2>/dev/null | sort -V | tail -n 1)
-	kernel=${kernel%/ready}
+	kernel=$(cd "$kernels" && ls -d */ready | sort -V | head -n 1)
+else
+	kernel=$(cd "$kernels" && ls -d "$kernel"-*/ready "$kernel".*/ready 2>/dev/null | sort -V | tail -n 1)
 fi
+kernel=${kernel%/ready}
 [ -n "$kernel" ] || fail 'no such kernel'
-files=$here/.build/vm/$kernel
+files=$kernels/$kernel
 
 run=$(mktemp -d /tmp/apus-vm.XXXXXX) || fail 'no temporary folder'
 machine=

@@ -50,10 +50,16 @@
 #define FLAGS_LOW 128
 #define RSP 136
 #define MASK 144
+#define DISPATCH 152
+#define RANGE_OFFSET 160
+#define RANGE_LENGTH 168
+#define SELECTOR 176
+#define SELECTED 184
 
 #define DIRECTION 0x400
 #define OVERFLOW 0x800
 #define SIG_SETMASK 2
+#define PR_SET_SYSCALL_USER_DISPATCH 59
 
 #define PROT_READ_WRITE 3
 #define PROT_READ_EXEC 5
@@ -68,6 +74,7 @@
 #define NR_sendto 44
 #define NR_recvfrom 45
 #define NR_capset 126
+#define NR_prctl 157
 #define NR_exit_group 231
 #define NR_compat_rt_sigreturn 173
 #define MSG_NOSIGNAL 0x4000
@@ -78,8 +85,6 @@
 	.balign 16
 	.globl apus_trampoline_core, apus_trampoline_core_end
 	.globl apus_trampoline_single, apus_trampoline_single_end
-	.globl apus_trampoline_resume, apus_trampoline_resume_registers, apus_trampoline_resume_end
-	.globl apus_trampoline_resume_jump
 	.globl apus_trampoline_husk, apus_trampoline_husk_end
 	.globl apus_trampoline_bystander, apus_trampoline_bystander_end
 	.globl apus_trampoline_sigreturn, apus_trampoline_sigreturn_end
@@ -233,50 +238,90 @@ apus_trampoline_single_end:
 	// Leaving by registers: the way out of a dump, for a thread that goes on as it was. It touches no stack and
 	// neither the extended state nor the restart block of an interrupted call, which rt_sigreturn would. The values
 	// stand behind the code; a copy of both for each thread under control.
+	//
+	// A thread whose system calls are dispatched to itself may or may not have been given that back when it comes here. So
+	// the byte that it is governed by says for this while that calls are made, and what it said is put back at the end. That
+	// is longer, and only there where a process has such threads: some vdsos leave little room.
+	.macro LET_CALLS_BE_MADE name
+	movq \name\()_saved+SELECTOR(%rip), %r8
+	testq %r8, %r8
+	jz 9f
+	movb $0, (%r8)
+9:
+	.endm
+
+	.macro RESUME name, dispatches
 	.balign 16
-apus_trampoline_resume:
+	.globl \name, \name\()_registers, \name\()_jump, \name\()_end
+\name:
+	.if \dispatches
+	LET_CALLS_BE_MADE \name
+	.endif
 	lock decl (%r9)
-	jne apus_trampoline_resume_registers
+	jne \name\()_registers
 	syscall
-apus_trampoline_resume_registers:
-	movq SAVED+RSP(%rip), %rsp
+\name\()_registers:
+	.if \dispatches
+	LET_CALLS_BE_MADE \name
+	.endif
+	movq \name\()_saved+RSP(%rip), %rsp
 	movl $SIG_SETMASK, %edi
-	leaq SAVED+MASK(%rip), %rsi
+	leaq \name\()_saved+MASK(%rip), %rsi
 	xorl %edx, %edx
 	movl $8, %r10d
 	movl $NR_rt_sigprocmask, %eax
 	syscall
-	movq SAVED+R15(%rip), %r15
-	movq SAVED+R14(%rip), %r14
-	movq SAVED+R13(%rip), %r13
-	movq SAVED+R12(%rip), %r12
-	movq SAVED+RBP(%rip), %rbp
-	movq SAVED+RBX(%rip), %rbx
-	movq SAVED+R11(%rip), %r11
-	movq SAVED+R10(%rip), %r10
-	movq SAVED+R9(%rip), %r9
-	movq SAVED+R8(%rip), %r8
-	movq SAVED+RCX(%rip), %rcx
-	movq SAVED+RDX(%rip), %rdx
-	movq SAVED+RSI(%rip), %rsi
-	movq SAVED+RDI(%rip), %rdi
+	.if \dispatches
+	movq \name\()_saved+DISPATCH(%rip), %rsi
+	testq %rsi, %rsi
+	jz 4f
+	movl $PR_SET_SYSCALL_USER_DISPATCH, %edi
+	movq \name\()_saved+RANGE_OFFSET(%rip), %rdx
+	movq \name\()_saved+RANGE_LENGTH(%rip), %r10
+	movq \name\()_saved+SELECTOR(%rip), %r8
+	movl $NR_prctl, %eax
+	syscall
+	testq %r8, %r8
+	jz 4f
+	movb \name\()_saved+SELECTED(%rip), %al
+	movb %al, (%r8)
+4:
+	.endif
+	movq \name\()_saved+R15(%rip), %r15
+	movq \name\()_saved+R14(%rip), %r14
+	movq \name\()_saved+R13(%rip), %r13
+	movq \name\()_saved+R12(%rip), %r12
+	movq \name\()_saved+RBP(%rip), %rbp
+	movq \name\()_saved+RBX(%rip), %rbx
+	movq \name\()_saved+R11(%rip), %r11
+	movq \name\()_saved+R10(%rip), %r10
+	movq \name\()_saved+R9(%rip), %r9
+	movq \name\()_saved+R8(%rip), %r8
+	movq \name\()_saved+RCX(%rip), %rcx
+	movq \name\()_saved+RDX(%rip), %rdx
+	movq \name\()_saved+RSI(%rip), %rsi
+	movq \name\()_saved+RDI(%rip), %rdi
 	cld
-	testb $DIRECTION >> 8, SAVED+FLAGS_LOW+1(%rip)
+	testb $DIRECTION >> 8, \name\()_saved+FLAGS_LOW+1(%rip)
 	jz 3f
 	std
 3:	xorl %eax, %eax			// the overflow flag has no place in sahf: 127 + 1 sets it, 127 + 0 clears it
-	testb $OVERFLOW >> 8, SAVED+FLAGS_LOW+1(%rip)
+	testb $OVERFLOW >> 8, \name\()_saved+FLAGS_LOW+1(%rip)
 	setnz %al
 	addb $127, %al
-	movb SAVED+FLAGS_LOW(%rip), %ah
+	movb \name\()_saved+FLAGS_LOW(%rip), %ah
 	sahf
-	movq SAVED+RAX(%rip), %rax
-apus_trampoline_resume_jump:
-	jmp *SAVED+RIP(%rip)		// for a 32-bit program its second byte is changed: ljmp, to a selector and an offset
+	movq \name\()_saved+RAX(%rip), %rax
+\name\()_jump:
+	jmp *\name\()_saved+RIP(%rip)		// for a 32-bit program its second byte is changed: ljmp, to a selector and an offset
 	.balign 8
-SAVED:
-	.fill 19, 8, 0
-apus_trampoline_resume_end:
+\name\()_saved:
+	.fill 19 + 5 * \dispatches, 8, 0
+\name\()_end:
+	.endm
+
+	RESUME apus_trampoline_resume, 0
+	RESUME apus_trampoline_dispatching, 1
 
 	// Leaving by a signal frame: the way out of a restore. From here on neither the control block nor its page is
 	// touched by a thread that is not the last to leave.

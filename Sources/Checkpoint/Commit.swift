@@ -1,3 +1,4 @@
+internal import Bundles
 internal import Diagnostics
 internal import Images
 internal import Linux
@@ -7,10 +8,25 @@ internal import Tracing
 
 /// Images that are all there, on the disk, and declared so by the manifest.
 struct CompleteImages: ~Copyable {
-    /// Declares the images of a directory complete.
+    /// What was declared.
+    let manifest: Manifest
+    /// Not whole yet: its end is written when the scripts have agreed.
+    private let bundle: BundleWriter?
+
+    /// Declares the images of a directory complete, and packs them where a bundle is wanted.
     ///
-    /// - Throws: `image-unwritable`; `timed-out` or `interrupted` where the work was to stop just before.
-    init(_ directory: ImageDirectory, _ deadline: Deadline) throws(Problem) {
+    /// - Parameters:
+    ///   - host: what the host is.
+    ///   - needed: the files of it that the tree needs.
+    ///   - contents: completes what is known of them, for the manifest of a bundle.
+    ///   - digests: of images, as far as they are known already.
+    ///   - durable: they are to survive a crash of the machine.
+    /// - Throws: `image-unwritable`, `bundle-unwritable`; `timed-out` or `interrupted` where the work was to stop just before.
+    init(
+        _ directory: ImageDirectory, host: HostRecord, needed: [NeededFile], _ contents: FileContents,
+        digests: [String: ContentDigest], durable: Bool = true, _ deadline: Deadline, _ options: DumpOptions,
+        warn: (String) -> Void
+    ) throws(Problem) {
         try Cancellation.check()
         if deadline.isPast {
             throw Problem(
@@ -18,14 +34,33 @@ struct CompleteImages: ~Copyable {
                 remedy: "Give it more time with --timeout SECONDS (0 for no limit)")
         }
         Steps.take()
-        try directory.commit(
-            toolVersion: ToolVersion.current, created: Int64(SystemClock.realTime.now / 1_000_000_000))
+        let now = Int64(SystemClock.realTime.now / 1_000_000_000)
+        // Images that only wait to be packed need not reach the disk.
+        let stays = durable && options.bundle?.keepsImages ?? true
+        var manifest = try directory.commit(
+            toolVersion: ToolVersion.current, created: now, host: host, needed: needed, digests: digests, durable: stays
+        )
         Steps.take()
+        var writer: BundleWriter?
+        if let target = options.bundle {
+            // It is the first thing in a bundle, so that it cannot be completed when the dump stands.
+            contents.complete(&manifest.needed, warn: warn)
+            manifest = try directory.seal(manifest, durable: stays, while: { !Cancellation.requested })
+            let packed = try BundleWriter(target, now: now)
+            try packed.pack(directory, options.progress)
+            Steps.take()
+            writer = packed
+        }
+        self.manifest = manifest
+        bundle = writer
     }
 
-    /// Lets the user's scripts have the last word.
+    /// Lets the user's scripts have the last word, and makes the bundle whole: behind them, so that nobody holds a
+    /// whole bundle of a dump that was taken back.
     consuming func accepted(by scripts: ActionScripts, root: Int32) throws(Problem) -> CommittedDump {
         try scripts.run(.postDump, pid: root)
+        try bundle?.seal()
+        Steps.take()
         return CommittedDump()
     }
 }

@@ -21,16 +21,27 @@ enum Doubts {
                 if let text = DescriptionKinds.kind(of: seen)?.doubt(about: seen) { add(text, seen.object) }
             }
         }
+        if let text = crowd(processes) { found.append((text, [])) }
         return found.map { Explanation.Doubt(text: $0.text, objects: $0.objects) } + always
     }
 
     private static let always = [
         "every thread stops in time",
-        "a thread has restricted itself by Landlock, has segments of its own (modify_ldt(2)), or has its system calls"
-            + " dispatched to itself (PR_SET_SYSCALL_USER_DISPATCH)",
+        "a thread has restricted itself by Landlock or has segments of its own (modify_ldt(2))",
         "a semaphore of System V that it holds (SEM_UNDO) is used outside of the tree, too",
         "the images find room on their disk",
     ].map { Explanation.Doubt(text: $0, objects: []) }
+
+    /// All descriptions of a tree are open in Apus at once when it is restored.
+    private static func crowd(_ processes: [SurveyedProcess]) -> String? {
+        let descriptors = processes.reduce(0) { $0 + $1.descriptors.count }
+        let highest = processes.flatMap(\.descriptors).map(\.number).max() ?? 0
+        let limit = Processes.attainableNumberOfFiles
+        // With what Apus opens for itself.
+        guard max(UInt64(descriptors), UInt64(highest)) + 128 > limit else { return nil }
+        return "a limit of \(limit) open files is enough for Apus to restore \(descriptors) descriptors, the highest"
+            + " of them \(highest) (prlimit --nofile)"
+    }
 
     private static func about(_ process: SurveyedProcess) -> [String] {
         var found: [String] = []

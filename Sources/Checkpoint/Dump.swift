@@ -6,8 +6,10 @@ public enum Dump {
     ///
     /// - Throws: `Problems` where the tree cannot be carried, all reasons at once; a `Problem` where the dump failed on
     ///   its way. The tree runs on as before then, and no image is left.
-    public static func run(_ options: DumpOptions, logger: Logger) throws {
-        var session = DumpSession(options, logger)
+    ///
+    /// - Parameter departure: where the pages go, if not into the images.
+    public static func run(_ options: DumpOptions, departure: Departure? = nil, logger: Logger) throws {
+        var session = DumpSession(options, departure, logger)
         try session.run()
     }
 }

@@ -17,21 +17,22 @@ extension DumpImages {
             counters.written += runs.storedSize / Pagemap.pageSize
             tree.add(
                 .init(
-                    directory: directory, file: id, runs: runs.placed(), source: .process(index),
+                    directory: directory, layer: 0, file: id, fileSize: runs.storedSize, runs: runs.placed(),
+                    source: .process(index),
                     purpose: "writing memory of \(surveyed.pid)"))
         }
         guard let sharing = tree.sharing else { return tree }
         var place = directory
-        for level in sharing.levels.indices.reversed() {
+        for (above, level) in sharing.levels.indices.reversed().enumerated() {
             place = try place.makeShared()
-            try layOut(level, of: sharing, &tree, in: place)
+            try layOut(level, of: sharing, &tree, in: place, layer: above + 1)
         }
         return tree
     }
 
     /// Writes one of the directories with shared pages.
     private func layOut(
-        _ level: Int, of sharing: SharingLayers, _ tree: inout TreePages, in place: ImageDirectory
+        _ level: Int, of sharing: SharingLayers, _ tree: inout TreePages, in place: ImageDirectory, layer: Int
     ) throws(Problem) {
         var files: [Int: (id: UInt32, group: SharingLayers.Group)] = [:]
         for (number, group) in sharing.levels[level].enumerated() {
@@ -42,7 +43,8 @@ extension DumpImages {
             counters.written += runs.storedSize / Pagemap.pageSize
             tree.add(
                 .init(
-                    directory: place, file: id, runs: runs.placed(), source: .group(group.pieces),
+                    directory: place, layer: layer, file: id, fileSize: runs.storedSize, runs: runs.placed(),
+                    source: .group(group.pieces),
                     purpose: "writing memory that processes share"))
         }
         let unused = UInt32(sharing.levels[level].count + 1)
@@ -82,19 +84,35 @@ extension DumpImages {
 
     /// Moves pages.
     ///
-    /// - Parameter sources: by the index of the process.
-    func move(_ jobs: [TreePages.Job], from sources: [ProcessPages], _ progress: Progress) throws(Problem) {
+    /// - Parameters:
+    ///   - sources: by the index of the process.
+    ///   - digesting: make the digests of the files meanwhile. The slower of both counts: not for what a tree stands
+    ///     still for that is to run on.
+    mutating func move(
+        _ jobs: [TreePages.Job], from sources: [ProcessPages], digesting: Bool, _ progress: Progress
+    ) throws(Problem) {
         for job in jobs {
             let file = try PagesDescriptor(opening: job.file, in: job.directory)
+            let digest = digesting ? newDigest(of: job.file, size: job.fileSize, in: job.directory) : nil
             let told = { (done: UInt64, total: UInt64) in
                 progress.update(job.purpose, done: done, of: total, unit: .bytes)
             }
             switch job.source {
-            case .process(let index): try PageTransfer.move(job.runs, from: sources[index], to: file, told: told)
+            case .process(let index):
+                try PageTransfer.move(job.runs, from: sources[index], to: file, and: digest, told: told)
             case .group(let pieces):
-                try PageTransfer.move(job.runs, from: GroupPages(pieces, sources), to: file, told: told)
+                try PageTransfer.move(
+                    job.runs, from: GroupPages(pieces, sources), to: file, and: digest, told: told)
+            }
+            if let known = digest?.finish(size: job.fileSize) {
+                digests[ImageDirectory.nameOfPages(job.file, layer: job.layer)] = known
             }
         }
+    }
+
+    /// What makes the digest of a pages file while it is written; nil for a small one, which the commit reads anyway.
+    func newDigest(of id: UInt32, size: UInt64, in place: ImageDirectory) -> PagesDigest? {
+        size > ImageDirectory.smallFile ? PagesDigest(of: id, in: place) : nil
     }
 }
 

@@ -15,6 +15,8 @@ struct DumpImages {
     var seccompFilters = SeccompFilters()
     private var files: [FileKey: UInt32] = [:]
     private var nextPagesID: UInt32 = 1
+    /// Of pages files, by their names in the manifest, as far as they were made while these were written.
+    var digests: [String: ContentDigest] = [:]
     /// The processes that have the memory of another, which is stored as that one's.
     var memorySharers: [Int32: [Int32]] = [:]
 
@@ -31,22 +33,23 @@ struct DumpImages {
 
     // MARK: One process
 
-    /// Writes all images of a live process but its pages.
+    /// Composes all images of a process but its pages, and records what it shares with others.
     ///
     /// - Parameter owner: whose memory it has, where that is another's.
-    mutating func write(
-        _ captured: CapturedProcess, _ surveyed: SurveyedProcess, _ ids: TaskKobjIdsEntry, memoryOf owner: Int32? = nil
-    ) throws(Problem) {
+    mutating func images(
+        of captured: CapturedProcess, _ surveyed: SurveyedProcess, _ ids: TaskKobjIdsEntry,
+        memoryOf owner: Int32? = nil
+    ) throws(Problem) -> ProcessImages {
+        var images = ProcessImages(pid: surveyed.pid, cores: captured.cores)
         if let owner, owner != surveyed.pid { memorySharers[owner, default: []].append(surveyed.pid) }
-        for (tid, core) in captured.cores { try directory.write([core], as: .core, id: UInt64(tid)) }
         for (tid, wait) in captured.waits { descriptions.supplement[.sleep, tid] = wait.json }
-        guard let places = surveyed.places else { return }
+        guard let places = surveyed.places else { return images }
+        // Rings are recorded as mappings, too.
+        descriptions.ringThreads[surveyed.pid] = captured.rings
         if !captured.settings.isUsual { descriptions.supplement[.process, surveyed.pid] = captured.settings.json }
         for (tid, settings) in captured.threadSettings { descriptions.supplement[.thread, tid] = settings.json }
-        try directory.write([ids], as: .ids, id: UInt64(surveyed.pid))
-        let executable = try file(places.executable)
+        let executable = try file(places.executable, for: .executed)
         let memory = try memoryEntry(captured, surveyed, executable: executable)
-        try directory.write([memory], as: .mm, id: UInt64(surveyed.pid))
         let traits = try MemoryTraitsCapture.find(surveyed, captured)
         if !traits.isEmpty { descriptions.supplement[.memory, surveyed.pid] = traits.json }
         for range in captured.policies.mixed {
@@ -64,7 +67,6 @@ struct DumpImages {
             entry.flags = seen.info.flags.contains(.closeOnExec) ? 1 : 0
             table.append(entry)
         }
-        try directory.write(table, as: .fdinfo, id: UInt64(ids.filesID))
         var context = FsEntry()
         let place = places.workingDirectory
         context.cwdID = try RegularFile.capture(
@@ -72,14 +74,19 @@ struct DumpImages {
         context.rootID = try RegularFile.capture(
             places.root.path, places.root.status, mapped: false, into: descriptions)
         context.umask = UInt32(surveyed.status.umask ?? 0o22)
-        try directory.write([context], as: .fs, id: UInt64(surveyed.pid))
+        images.living = .init(ids: ids, memory: memory, descriptors: table, context: context)
+        return images
     }
 
     /// The id of a mapped file, recorded once.
-    private mutating func file(_ file: NamedFile) throws(Problem) -> UInt32 {
+    private mutating func file(_ file: NamedFile, for uses: NeededFile.Uses) throws(Problem) -> UInt32 {
         let key = FileKey(device: file.status.device, inode: file.status.inode, path: file.path)
-        if let known = files[key] { return known }
-        let id = try RegularFile.capture(file.path, file.status, mapped: true, ghost: file.ghost, into: descriptions)
+        if let known = files[key] {
+            descriptions.needed.note(uses, of: known)
+            return known
+        }
+        let id = try RegularFile.capture(
+            file.path, file.status, mapped: true, for: uses, ghost: file.ghost, into: descriptions)
         files[key] = id
         return id
     }
@@ -113,8 +120,11 @@ struct DumpImages {
             } else if kind == .systemV {
                 let place = SurveyedProcess.place(of: area, in: surveyed.eye)
                 try descriptions.capture(segment: area, of: surveyed.eye, at: place)
+            } else if kind == .requestRing {
+                id = try IoUring.capture(
+                    mapping: area, of: surveyed.pid, process: surveyed.name, into: descriptions)
             } else if let mapped = surveyed.files[area.range.lowerBound] {
-                id = try file(mapped)
+                id = try file(mapped, for: .init(of: area))
             }
             if kind == .asyncIO {
                 areas.append(ring(area, of: surveyed, isDead: captured.deadRings.contains(area.range.lowerBound)))
@@ -164,18 +174,27 @@ struct DumpImages {
 
     // MARK: Pages
 
-    /// Writes the pages of all shared memory that was come across.
-    mutating func writeSharedPages(_ progress: Progress) throws(Problem) {
+    /// All shared memory that was come across.
+    var sharedObjects: [(id: UInt32, size: UInt64, place: FilePath)] {
         let segments = descriptions.systemV?.items.map { ($0.entry.desc.id, $0.entry.size, $0.place) } ?? []
-        for (id, size, place) in descriptions.sharedMemory.items.map({ ($0.shmid, $0.size, $0.place) }) + segments {
+        return descriptions.sharedMemory.items.map { ($0.shmid, $0.size, $0.place) } + segments
+    }
+
+    /// Writes the pages of all shared memory.
+    mutating func writeSharedPages(digesting: Bool, _ progress: Progress) throws(Problem) {
+        for (id, size, place) in sharedObjects {
             let source = try SharedPages(place, size: size)
             let (runs, pagesID) = (try source.runs(), takePagesID())
             try directory.makePagesFile(pagesID, size: runs.storedSize)
             try writeMap(.shmemPagemap, id: UInt64(id), pagesID, runs, in: directory)
             counters.written += runs.storedSize / Pagemap.pageSize
             let file = try PagesDescriptor(opening: pagesID, in: directory)
-            try PageTransfer.move(runs.placed(), from: source, to: file) { done, total in
+            let digest = digesting ? newDigest(of: pagesID, size: runs.storedSize, in: directory) : nil
+            try PageTransfer.move(runs.placed(), from: source, to: file, and: digest) { done, total in
                 progress.update("writing shared memory", done: done, of: total, unit: .bytes)
+            }
+            if let known = digest?.finish(size: runs.storedSize) {
+                digests[ImageDirectory.nameOfPages(pagesID, layer: 0)] = known
             }
         }
     }
@@ -194,6 +213,7 @@ struct DumpImages {
         try directory.write(descriptions.entries, as: .files)
         try directory.write(payloads: descriptions.pipeContents, as: .pipesData)
         try directory.write(payloads: descriptions.fifoContents, as: .fifosData)
+        try directory.write(payloads: descriptions.bpfMaps, as: .bpfMapData)
         try directory.write(payloads: descriptions.sockets.packets, as: .socketQueues)
         for stream in descriptions.sockets.streams {
             try directory.write(
@@ -201,8 +221,10 @@ struct DumpImages {
         }
         if let lock = descriptions.connections?.keptName { descriptions.supplement[.network, "lock"] = .string(lock) }
         try directory.write(FileLocks.entries(of: descriptions), as: .fileLocks)
+        // It tells `/dev/tty` and the terminal that it leads to apart: the terminals are complete behind it.
+        let queued = descriptions.terminalData()
         try directory.write(descriptions.terminals, as: .ttyInfo)
-        try directory.write(descriptions.terminalData(), as: .ttyData)
+        try directory.write(queued, as: .ttyData)
         try directory.write(descriptions.sharedMemory.inodes, as: .memfdInodes)
         try GhostImages.write(descriptions.ghosts, into: directory)
         try directory.write(
@@ -224,7 +246,8 @@ struct DumpImages {
         inventory.lsmtype = SecurityModule.ofHost?.type ?? .noLsm
         inventory.networkLockMethod = 0
         inventory.pluginsEntry = PluginsEntry()
-        inventory.dumpCriuRunID = try RunIdentity.make()
+        // It ties the directories of a chain together.
+        inventory.dumpCriuRunID = try RandomName.make()
         try directory.write([inventory], as: .inventory)
         try directory.write(descriptions.supplement)
     }
@@ -238,20 +261,5 @@ struct DumpImages {
         entry.sid = UInt32(bitPattern: surveyed.stat.session)
         entry.threads = surveyed.isZombie ? [0] : surveyed.threads.map { UInt32(bitPattern: $0) }
         return entry
-    }
-}
-
-/// A name that no other dump has: it ties the directories of a chain together.
-enum RunIdentity {
-    /// A random UUID (RFC 9562, version 4), which the kernel makes.
-    static func make() throws(Problem) -> String {
-        do throws(Errno) {
-            let text = try Files.contents(of: "/proc/sys/kernel/random/uuid")
-            return String(decoding: text.prefix(36), as: UTF8.self)
-        } catch {
-            throw Problem(
-                .objectUnreadable, "the kernel gives no random name",
-                cause: .init(error, attempted: "read of /proc/sys/kernel/random/uuid"), remedy: "Mount /proc")
-        }
     }
 }

@@ -1,6 +1,7 @@
+public import Bundles
 public import Diagnostics
 public import Images
-internal import Objects
+public import Objects
 public import SystemPackage
 
 /// What the user asked of a dump, already validated.
@@ -15,12 +16,24 @@ public struct DumpOptions: Sendable {
         case stop
     }
 
+    /// Which files are taken along, beside those that a rule of `--file` says it of.
+    public enum Shipping: String, Sendable, CaseIterable {
+        case none
+        /// What the tree maps or executes, up to 256 MiB a file, and what it only reads, up to 16 MiB. No file is certain to be
+        /// the same elsewhere: even the C library differs between two updates of one distribution.
+        case auto
+        /// All regular files, what the tree writes to as well.
+        case all
+    }
+
     /// The root of the tree, as Apus sees it.
     public var pid: Int32
     /// Where the images go.
     public var imagesDirectory: FilePath
     /// Where logs and statistics go; the images directory where not given.
     public var workDirectory: FilePath?
+    /// What the images are packed into, before the original is ended.
+    public var bundle: BundleTarget?
     public var finally: Finally = .kill
     /// The session leader and the terminal lie outside the tree, and another terminal takes their place at the
     /// restore (`--shell-job`).
@@ -37,6 +50,10 @@ public struct DumpOptions: Sendable {
     public var linkRemap = false
     /// `--ghost-limit`: the most that is kept of a file that has no name any more, in bytes.
     public var ghostLimit = GhostFile.usualLimit
+    /// `--ship`: which files of the host are taken along.
+    public var shipping = Shipping.none
+    /// `--file`: how far files may differ at the restore.
+    public var fileRules = FileRules()
     /// `--status-fd`: a zero byte is written there and the descriptor closed once the images are complete.
     public var statusDescriptor: Int32?
 
@@ -48,6 +65,8 @@ public struct DumpOptions: Sendable {
     public var tcpClose = false
     /// `--skip-in-flight`: TCP connections that wait to be accepted are broken off.
     public var skipInFlight = false
+    /// TCP connections that wait to be accepted are carried: the tree was given time to accept them, and has not.
+    var carriesWaiting = false
     /// The network is kept away from connections meanwhile; not with `--network-lock skip`.
     public var locksNetwork = true
     /// `--ext-unix-sk`: unix sockets whose peer lies outside may be carried. Without it one is a reason to refuse.
@@ -58,6 +77,9 @@ public struct DumpOptions: Sendable {
     public var progress = Progress.silent
     /// Told what the dump cost, once it is committed.
     public var report: @Sendable (Statistics) -> Void = { _ in }
+
+    /// Apus watches already what the tree writes to.
+    var isWatched = false
 
     public init(pid: Int32, imagesDirectory: FilePath) {
         self.pid = pid

@@ -1,3 +1,4 @@
+internal import Bundles
 internal import Diagnostics
 internal import Images
 internal import Linux
@@ -11,6 +12,8 @@ internal import Tracing
 /// One dump on its way, from the first look to the end of the original.
 struct DumpSession {
     private let options: DumpOptions
+    /// Where the pages go, if not into the images.
+    private let departure: Departure?
     private let logger: Logger
     private let deadline: Deadline
     private var clock = PhaseClock()
@@ -21,11 +24,16 @@ struct DumpSession {
     private var hasThawed = false
     /// The TCP connections of the tree, while they are locked.
     private var connections: HeldConnections?
+    /// What was declared complete.
+    private var manifest: Manifest?
     /// How long threads had waited before the freeze.
     private var waits = ObservedWaits()
 
-    init(_ options: DumpOptions, _ logger: Logger) {
+    init(_ options: DumpOptions, _ departure: Departure?, _ logger: Logger) {
+        var options = options
+        options.isWatched = departure?.isWatching ?? false
         self.options = options
+        self.departure = departure
         self.logger = logger
         deadline = Deadline(seconds: options.timeout)
         statistics.dump = Statistics.Dump()
@@ -34,43 +42,76 @@ struct DumpSession {
     mutating func run() throws {
         defer { Steps.report() }
         Processes.raiseLimitOfFiles()
+        try options.bundle?.check()
         let directory = try ImageDirectory(opening: options.imagesDirectory)
         try ImageSpace.check(directory, options)
         let work = try options.workDirectory.map { try ImageDirectory(opening: $0) }
         let scripts = ActionScripts(options.actionScripts, imagesDirectory: directory.path)
         try scripts.run(.preDump, pid: options.pid)
         // Whatever cannot be carried is found while the tree still runs.
-        let running = try Survey.running(from: options.pid, options)
+        let running = try Survey.running(from: options.pid, options, locking: true)
         try Problems.throwIfAny(running.obstacles)
         // Started while the tree runs: most trees belong to one user.
         let domains = LandlockDomains(treeFrom: options.pid)
         clock.mark("survey", logger)
         waits = ObservedWaits(running.first.processes)
         clock.mark("waits", logger)
-        let still = try StillTree(options, deadline, running.known, strangers: running.first.strangers)
+        var host = HostRecord.current()
+        host.processor.level = ProcessorLevel.kept(by: running.first.processes)
+        let contents = try FileContents(of: running.first.processes, options, into: directory)
+        clock.mark("files", logger)
+        let still = try StillTree(options, deadline, running.known, before: running.first, departure?.tracking)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
         if still.retries > 0 {
             logger.info("the tree was let go \(still.retries) times, so that what was under way could arrive")
         }
         clock.stoodStill(since: still.since)
+        if departure?.part == .last { departure?.stoodStillSince = still.since }
         do {
-            let committed = try dump(still, into: directory, scripts, domains)
+            let committed = try dump(still, into: directory, scripts, domains, contents, host)
             // The last moment at which they can be let go, or end with the tree.
-            if options.finally == .kill { connections?.surrender() } else { connections?.release() }
+            let ends = options.finally == .kill || departure?.part == .last
+            if ends { connections?.surrender() } else { connections?.release() }
             committed.end(tree, options.finally, deadline)
+            departure?.carrier.conclude()
             connections?.release()
+            still.door?.open()
             if !hasThawed { statistics.dump?.frozenTime = clock.sinceFreeze() }
             clock.mark("end", logger)
+        } catch let doubt as UnsettledFate {
+            connections?.release()
+            still.door?.open()
+            tree.leaveStopped()
+            throw doubt.problem
         } catch {
             connections?.release()
+            still.door?.open()
             tree.thaw()
+            departure?.carrier.conclude()
             // What cannot be removed either is worthless without the manifest, which is the last to be written.
             if hasBegunWriting { try? directory.clear() }
             logger.info("the tree runs on as before")
             throw Self.reassuring(error)
         }
+        // Images of a tree that leaves are of no use to anybody afterwards.
+        if departure == nil { seal(directory, contents) }
         try report(work ?? directory)
+    }
+
+    /// Completes the manifest of a dump that stands. What fails here leaves it as it is, which is enough for a restore.
+    private mutating func seal(_ directory: ImageDirectory, _ contents: FileContents) {
+        // That of a bundle was completed before it was packed.
+        guard var manifest, options.bundle == nil else { return }
+        // --timeout is for what can be rolled back.
+        Cancellation.setDeadline(seconds: 0)
+        contents.complete(&manifest.needed) { logger.warning("\($0)") }
+        do throws(Problem) {
+            try directory.seal(manifest, while: { !Cancellation.requested })
+        } catch {
+            logger.warning("The manifest lacks the digests of large images: \(error.description)")
+        }
+        clock.mark("digests", logger)
     }
 
     /// Tells who reads of a failure that nothing has happened to the processes.
@@ -92,12 +133,11 @@ struct DumpSession {
     /// Everything between the freeze and the commit.
     private mutating func dump(
         _ still: StillTree, into directory: ImageDirectory, _ scripts: ActionScripts,
-        _ domains: LandlockDomains
+        _ domains: LandlockDomains, _ contents: FileContents, _ host: HostRecord
     ) throws -> CommittedDump {
         // The tree may have changed until it stood still.
         let (tree, survey) = (still.tree, still.survey)
         try Problems.throwIfAny(survey.obstacles)
-        survey.processes.forEach { Losses.report($0, logger) }
         survey.uselessKeys.forEach {
             logger.warning("--external \($0) has no effect: nothing in the tree is called so")
         }
@@ -105,112 +145,199 @@ struct DumpSession {
         try rings.settle(deadline)
         clock.mark("second survey", logger)
         hasBegunWriting = true
-        try directory.clear()
+        try directory.clear(keepsCopies: true)
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
         var images = DumpImages(directory, Descriptions(circumstances))
         images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
-        try hold(survey, images.descriptions, scripts)
-        var twins = Twins(for: survey.processes, options, logger)
+        try hold(survey, images.descriptions, directory, scripts)
+        // Behind the guard of connections, which is a copy of Apus with one thread.
+        let locks = Errand { LockObstacles.held() }
+        var twins = Twins(for: survey.processes, options, movesPages: departure == nil, logger)
         try capture(tree, survey, &images, &twins, domains)
         // Before the pages: what is under way may be shared memory.
         try images.descriptions.captureQueues()
-        if !twins.areMade { try survey.known.confirm([:]) }
+        // The process is left alone from here on: to go through its mappings takes longer than all that is asked of it.
+        let known = survey.known
+        let confirmation = twins.areMade ? nil : Errand { known.difference([:]) }
         clock.mark("capture", logger)
         let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
         clock.mark("page tables", logger)
         let (now, later) = twins.areMade ? pages.divided() : (pages.jobs, [])
-        try images.move(now, from: pages.sources, options.progress)
-        try images.writeSharedPages(options.progress)
+        if let departure {
+            try images.carry(pages, by: departure, options.progress)
+            try images.carryShared(by: departure)
+        } else {
+            // A tree that is to run on stands still for it.
+            let digesting = options.finally == .kill
+            try images.move(now, from: pages.sources, digesting: digesting, options.progress)
+            try images.writeSharedPages(digesting: digesting, options.progress)
+        }
         statistics.dump?.memdumpTime = clock.mark("pages", logger)
         try images.writeCommon(treeEntries(tree, survey), survey.clocks)
         if twins.areMade {
             try rings.confirm()
-            thaw(tree)
+            thaw(still)
             try survey.known.confirm(twins.pids)
-            try images.move(later, from: twins.sources(for: pages.processes, images.counters), options.progress)
+            try images.move(
+                later, from: twins.sources(for: pages.processes, images.counters), digesting: true, options.progress)
             statistics.dump?.memdumpTime += clock.mark("pages of the twins", logger)
             twins.end()
         }
+        let leaves = departure?.part == .last
+        if !leaves, let problem = confirmation?.result { throw problem }
+        let held = locks.result
+        survey.processes.forEach { Losses.report($0, locks: held, skipping: options.skipInFlight, logger) }
         statistics.dump?.pagesScanned = images.counters.scanned
         statistics.dump?.pagesWritten = images.counters.written
-        try options.verify(directory)
+        // The other host will have built the tree of it before anything is given up here.
+        if !leaves { try options.verify(directory) }
         clock.mark("verify", logger)
         if !hasThawed { try rings.confirm() }
         try connections?.keepLock()
-        let complete = try CompleteImages(directory, deadline)
+        let complete = try CompleteImages(
+            directory, host: host, needed: try contents.records(of: images.descriptions.needed), contents,
+            digests: images.digests, durable: departure == nil, deadline, options, warn: { logger.warning("\($0)") })
+        manifest = complete.manifest
         clock.mark("commit", logger)
+        if let departure, leaves {
+            try departure.carrier.deliver(directory)
+            clock.mark("delivery", logger)
+            if let problem = confirmation?.result { throw problem }
+            clock.mark("confirmation", logger)
+        }
         let committed = try complete.accepted(by: scripts, root: options.pid)
-        images.descriptions.links.keep()
+        try handOver(tree)
+        // Names that a rehearsal gives to files are none that anybody will look for.
+        if departure?.part != .rehearsal { images.descriptions.links.keep() }
+        contents.keep()
         return committed
+    }
+
+    /// Hands the tree over to the other host, where it is to go to one. From here on it stays stopped also when Apus dies.
+    ///
+    /// - Throws: what kept it from arriving: it is to run on here; `UnsettledFate` where nobody knows.
+    private mutating func handOver(_ tree: FrozenTree) throws {
+        guard let departure, departure.part == .last else { return }
+        try departure.carrier.prepareHandOver()
+        tree.pin()
+        switch departure.carrier.handOver() {
+        case .arrived: clock.mark("hand-over", logger)
+        case .refused(let reason):
+            tree.unpin()
+            throw reason
+        case .unknown(let problem): throw UnsettledFate(problem: problem)
+        }
     }
 
     /// Keeps the network away from the connections of the tree: what is recorded of them shall stay so.
     private mutating func hold(
-        _ survey: Survey, _ descriptions: Descriptions, _ scripts: ActionScripts
+        _ survey: Survey, _ descriptions: Descriptions, _ directory: ImageDirectory, _ scripts: ActionScripts
     ) throws(Problem) {
         guard options.tcpEstablished && !options.tcpClose else { return }
+        KeptLock.reminders().forEach { logger.warning("\($0)") }
         connections = try HeldConnections(
             among: survey.processes.flatMap(\.descriptors), victims: survey.processes.map(\.pid),
-            locksNetwork: options.locksNetwork, keepsLock: options.finally == .kill, through: descriptions)
+            locksNetwork: options.locksNetwork, keepsLock: options.finally == .kill && departure == nil,
+            images: Self.place(of: directory),
+            through: descriptions)
         descriptions.connections = connections
-        guard let connections else { return }
+        guard let connections, connections.count > 0 else { return }
         try scripts.run(.networkLock, pid: options.pid)
         let words = options.locksNetwork ? "locked" : "the network is not locked (--network-lock skip)"
         logger.info("\(connections.count) TCP connections: \(words)")
+        statistics.addresses = connections.addresses
+        let addresses = connections.addresses.joined(separator: ", ")
+        logger.info("a host that restores them has to have the addresses that they lead from: \(addresses)")
         clock.mark("network lock", logger)
     }
 
+    /// The whole path of a directory; as it was given where that cannot be found out.
+    private static func place(of directory: ImageDirectory) -> FilePath {
+        let link = try? Files.readLink(FilePath("/proc/self/fd/\(directory.descriptor)"))
+        return link.map { FilePath(bytes: $0) } ?? directory.path
+    }
+
     /// Lets the tree run on before the dump stands: it is to run on in any case.
-    private mutating func thaw(_ tree: FrozenTree) {
+    private mutating func thaw(_ still: StillTree) {
         connections?.release()
-        tree.thaw()
+        still.door?.open()
+        still.tree.thaw()
         hasThawed = true
         statistics.dump?.frozenTime = clock.sinceFreeze()
         clock.mark("frozen to the end", logger)
     }
 
+    /// Asks all processes, and writes their images but for the pages.
     private mutating func capture(
         _ tree: FrozenTree, _ survey: Survey, _ images: inout DumpImages, _ twins: inout Twins,
         _ domains: LandlockDomains
+    ) throws {
+        let scribe = ImageScribe(images.directory)
+        do {
+            try capture(tree, survey, &images, &twins, domains, scribe)
+        } catch {
+            scribe.abandon()
+            throw error
+        }
+        try scribe.finish()
+    }
+
+    private mutating func capture(
+        _ tree: FrozenTree, _ survey: Survey, _ images: inout DumpImages, _ twins: inout Twins,
+        _ domains: LandlockDomains, _ scribe: ImageScribe
     ) throws {
         let ids = try identities(tree, survey)
         let memories = CommonMemory(tree, ids)
         var keyrings = KeyringLosses()
         var queues = PosixQueueContents(images.descriptions.circumstances)
         var systemV = SystemVUse(of: survey.processes.map { ($0.pid, $0.threads) })
-        for ((process, surveyed), ids) in zip(zip(tree.processes, survey.processes), ids) {
+        for round in CaptureRound.rounds(zip(tree.processes, survey.processes), ids) {
             try Cancellation.check()
-            if process !== tree.root { ExitSignal.capture(surveyed.pid, surveyed.stat, into: images.descriptions) }
-            guard let ids else {
-                try images.write(ProcessCapture.zombie(surveyed), surveyed, TaskIdentities.own)
-                continue
+            let captures = try round.map { member throws(Problem) -> ProcessCapture? in
+                if ids[member.index] == nil { return nil }
+                return try ProcessCapture(
+                    process: member.process, surveyed: member.surveyed, memories: memories, waits: waits,
+                    sets: systemV.sets, deadline: deadline)
             }
-            let captured = try ProcessCapture(
-                process: process, surveyed: surveyed, memories: memories, waits: waits, sets: systemV.sets,
-                deadline: deadline
-            ).run(&images.seccompFilters, &twins, domains, &queues)
-            images.descriptions.take(queues)
-            try systemV.add(captured.undo, surveyed.object)
-            statistics.roundTrips += UInt64(captured.roundTrips)
-            keyrings.add(captured, surveyed.object)
-            captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
-            try images.write(captured, surveyed, ids, memoryOf: memories.owner(of: surveyed.pid))
+            try CaptureRound(captures.compactMap(\.self)).run(
+                &twins, domains, &queues, watching: departure?.part == .rehearsal ? departure?.tracking : nil)
+            for (member, capture) in zip(round, captures) {
+                let surveyed = member.surveyed
+                if member.process !== tree.root {
+                    ExitSignal.capture(surveyed.pid, surveyed.stat, into: images.descriptions)
+                }
+                guard let capture, let own = ids[member.index] else {
+                    let zombie = ProcessCapture.zombie(surveyed)
+                    try scribe.take(try images.images(of: zombie, surveyed, TaskIdentities.own))
+                    continue
+                }
+                let captured = try capture.finish(&images.seccompFilters)
+                try systemV.add(captured.undo, surveyed.object)
+                statistics.roundTrips += UInt64(captured.roundTrips)
+                keyrings.add(captured, surveyed.object)
+                captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
+                let owner = memories.owner(of: surveyed.pid)
+                try scribe.take(try images.images(of: captured, surveyed, own, memoryOf: owner))
+            }
         }
+        try images.descriptions.take(queues)
         try images.descriptions.capture(systemV)
+        if departure?.part == .rehearsal { departure?.tracking.reasons.forEach { logger.info("\($0)") } }
         (images.descriptions.losses + domains.doubts + keyrings.texts).forEach { logger.warning("\($0)") }
     }
 
     /// What the processes share with each other, in their order; nil for those that have ended.
     private func identities(_ tree: FrozenTree, _ survey: Survey) throws(Problem) -> [TaskKobjIdsEntry?] {
-        var identities = TaskIdentities()
+        guard let sharing = survey.sharing else { preconditionFailure("a survey ends with it") }
+        let identities = TaskIdentities(sharing)
         let clocks = survey.clocks
         var all: [TaskKobjIdsEntry?] = []
-        for (process, surveyed) in zip(tree.processes, survey.processes) {
+        for (index, (process, surveyed)) in zip(tree.processes, survey.processes).enumerated() {
             if process.isZombie || surveyed.isZombie {
                 all.append(nil)
                 continue
             }
-            var ids = try identities.ids(of: process, surveyed)
+            var ids = try identities.ids(of: process, surveyed, at: index)
             ids.timeNsID = clocks.number(own: ids.timeNsID)
             all.append(ids)
         }
@@ -240,4 +367,9 @@ struct DumpSession {
         }
         options.report(statistics)
     }
+}
+
+/// The tree may run on another host, or not: nobody knows.
+private struct UnsettledFate: Error {
+    let problem: Problem
 }

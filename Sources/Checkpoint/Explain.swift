@@ -9,16 +9,25 @@ public enum Explain {
     /// - Throws: `no-such-process` and other problems that leave nothing to look at.
     public static func run(_ options: DumpOptions) throws(Problem) -> Explanation {
         Processes.raiseLimitOfFiles()
+        let locks = Errand { LockObstacles.held() }
+        var options = options
+        // A dump waits for the tree to accept them, and carries them in the end.
+        options.carriesWaiting = true
         let running = try Survey.running(from: options.pid, options)
         let (survey, obstacles) = (running.first, running.obstacles)
         let settlement = try Settlement(of: obstacles, survey, options)
+        let held = locks.result
         return Explanation(
             processes: survey.processes.map(HeldByProcess.init), obstacles: settlement.obstacles,
             doubts: Doubts.find(survey.processes),
             losses: survey.processes.flatMap { process in
-                Losses.find(process).map { Explanation.Loss(object: process.object, text: $0) }
+                Losses.find(process, locks: held, skipping: options.skipInFlight).map {
+                    Explanation.Loss(object: process.object, text: $0)
+                }
             },
-            remedy: settlement.remedy, uselessKeys: survey.uselessKeys)
+            remedy: settlement.remedy,
+            addresses: options.tcpClose ? [] : survey.finalCircumstances?.sockets.connectionAddresses ?? [],
+            uselessKeys: survey.uselessKeys)
     }
 }
 

@@ -30,6 +30,8 @@ public struct Explanation: Sendable {
     public let losses: [Loss]
     /// The options that together leave nothing in the way; empty where nothing is, or something would remain.
     public let remedy: [String]
+    /// The addresses that its established TCP connections lead from: a host that restores them has to have these.
+    public let addresses: [String]
     /// What of `--external` names nothing in the tree.
     public let uselessKeys: [String]
 

@@ -9,6 +9,7 @@ struct FamilyObstacles {
     private let processes: [SurveyedProcess]
     private let pids: Set<Int32>
     private let shellJob: Bool
+    private let sharing: TreeSharing
     private var outsiders: [Outsider]?
 
     /// A process outside of the tree.
@@ -18,9 +19,9 @@ struct FamilyObstacles {
         var text: String { "\(pid) (\(String(decoding: stat.name, as: UTF8.self)))" }
     }
 
-    static func find(_ processes: [SurveyedProcess], shellJob: Bool) -> [Problem] {
+    static func find(_ processes: [SurveyedProcess], _ sharing: TreeSharing, shellJob: Bool) -> [Problem] {
         var search = FamilyObstacles(
-            processes: processes, pids: Set(processes.map(\.pid)), shellJob: shellJob, outsiders: nil)
+            processes: processes, pids: Set(processes.map(\.pid)), shellJob: shellJob, sharing: sharing, outsiders: nil)
         let problems = search.processes.compactMap { search.obstacle(of: $0) }
         return problems.isEmpty ? search.misfits() : problems
     }
@@ -99,7 +100,7 @@ struct FamilyObstacles {
                 session: joinsCaller(process) ? Family.callers : process.stat.session, hasEnded: process.isZombie)
         }
         do throws(Family.Misfits) {
-            return SharingObstacles.find(processes, try Family(arranging: members))
+            return SharingObstacles.find(processes, sharing, try Family(arranging: members))
         } catch {
             return error.all.map { misfit in
                 let process = processes.first { $0.pid == misfit.pid }

@@ -56,6 +56,7 @@ extension AreaKind {
         case .sharedMemory: "shared memory"
         case .systemV: "System V shared memory"
         case .asyncIO: "rings of asynchronous I/O"
+        case .requestRing: "memory of io_uring"
         case .vdso, .vvar, .vsyscall: nil
         }
     }
@@ -64,7 +65,7 @@ extension AreaKind {
     fileprivate var isSharedContent: Bool {
         switch self {
         case .sharedMemory, .systemV: true
-        case .privateAnonymous, .heap, .privateFile, .sharedFile, .asyncIO, .vdso, .vvar, .vsyscall: false
+        case .privateAnonymous, .heap, .privateFile, .sharedFile, .asyncIO, .requestRing, .vdso, .vvar, .vsyscall: false
         }
     }
 }

@@ -16,6 +16,8 @@ struct KnownMappings: Sendable {
     private var before: [Int32: [MappedArea]] = [:]
     /// By process: those whose attributes have yet to be confirmed.
     private(set) var assumed: [Int32: [MappedArea]] = [:]
+    /// Apus itself watches what is written to (`WriteTracking`), and what shows of that is none of the mappings'.
+    var disregardsWatch = false
 
     init() {}
 
@@ -39,7 +41,11 @@ struct KnownMappings: Sendable {
                 return (areas, true)
             }
         }
-        return (try directory.smaps(), false)
+        var areas = try directory.smaps()
+        if disregardsWatch {
+            for index in areas.indices { areas[index].details?.flags.remove(.faultWriteProtected) }
+        }
+        return (areas, false)
     }
 
     /// Remembers what has yet to be confirmed.
@@ -65,31 +71,44 @@ struct KnownMappings: Sendable {
     /// - Parameter twins: the pids of the twins, by process; empty while the tree stands still.
     /// - Throws: `memory-changed`.
     func confirm(_ twins: [Int32: Int32]) throws(Problem) {
+        if let problem = difference(twins) { throw problem }
+    }
+
+    /// Whether it is otherwise than was assumed.
+    ///
+    /// - Parameter twins: as above.
+    func difference(_ twins: [Int32: Int32]) -> Problem? {
         for (pid, areas) in assumed {
             let actual: [MappedArea]
             do throws(ProcfsError) {
                 actual = try ProcessDirectory(twins[pid] ?? pid).smaps()
             } catch {
-                throw Problem(
+                return Problem(
                     .objectUnreadable, "its mappings cannot be read (\(error.description))", object: .init(pid: pid),
                     cause: error.errno.map { .init($0, attempted: "read of \(error.file)") },
                     remedy: "Run Apus as root, with /proc mounted")
             }
-            if let area = Self.difference(areas, actual, isTwin: twins[pid] != nil) {
-                throw Problem(
+            let ignored: VmFlags = disregardsWatch ? .faultWriteProtected : []
+            if let area = Self.difference(areas, actual, isTwin: twins[pid] != nil, besides: ignored) {
+                return Problem(
                     .memoryChanged, "the program changed the attributes of its memory in the moment of the freeze",
                     object: .init(pid: pid, address: area.range.lowerBound), remedy: "Try again")
             }
         }
+        return nil
     }
 
     /// The first mapping whose attributes are not those that were assumed.
     ///
-    /// - Parameter isTwin: the actual ones are those of a twin, which has nothing locked, no memory that is not inherited at
-    ///   a fork, and the mailbox of Apus.
-    static func difference(_ assumed: [MappedArea], _ actual: [MappedArea], isTwin: Bool) -> MappedArea? {
+    /// - Parameters:
+    ///   - isTwin: the actual ones are those of a twin, which has nothing locked, no memory that is not inherited at a fork,
+    ///     and the mailbox of Apus.
+    ///   - others: flags of no meaning.
+    static func difference(
+        _ assumed: [MappedArea], _ actual: [MappedArea], isTwin: Bool, besides others: VmFlags = []
+    ) -> MappedArea? {
         let there = Dictionary(actual.map { ($0.range.lowerBound, $0) }) { first, _ in first }
-        var ignored: VmFlags = [.softDirty]
+        var ignored = others.union(.softDirty)
         if isTwin { ignored.formUnion([.locked, .lockOnFault]) }
         for area in assumed where !area.name.isKernelProvided {
             guard let details = area.details else { return area }

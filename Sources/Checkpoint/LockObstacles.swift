@@ -17,10 +17,12 @@ enum LockObstacles {
 
     /// Locks of descriptions that have no descriptor any more, only mappings: no fdinfo shows these, and they are not carried.
     /// Every Java machine has one on the file of its counters (`/tmp/hsperfdata_*`), so that they are a loss and no obstacle.
-    static func losses(of process: SurveyedProcess) -> [String] {
-        guard let text = try? Files.contents(of: "/proc/locks"), !text.isEmpty else { return [] }
+    ///
+    /// - Parameter held: all locks of the host, `held()`, read once for a tree.
+    static func losses(of process: SurveyedProcess, among held: [FileLock]) -> [String] {
+        guard held.contains(where: { $0.pid == process.pid }) else { return [] }
         let shown = Set(process.descriptors.flatMap(\.info.locks).map(identity))
-        let unseen = FileLock.list(parsing: text).filter {
+        let unseen = held.filter {
             !$0.isWaiting && $0.pid == process.pid && !shown.contains(identity($0))
         }
         if unseen.isEmpty { return [] }
@@ -30,6 +32,14 @@ enum LockObstacles {
             return "the file mapped at 0x\(String(address, radix: 16)) is held by \(FileLocks.name(of: lock)), whose"
                 + " descriptor is closed: the lock is not carried"
         }
+    }
+
+    /// The locks that processes of this host hold (`/proc/locks`).
+    ///
+    /// The kernel lets nobody take or give back a lock meanwhile, on any processor, and to be sure of that it waits for all of
+    /// them (`percpu_down_write`): some 10 milliseconds in which nothing is done. A tree must not stand still for that alone.
+    static func held() -> [FileLock] {
+        (try? Files.contents(of: "/proc/locks")).map { FileLock.list(parsing: $0) } ?? []
     }
 
     /// The restore opens a mapped file once more for its mapping, which such a lease does not allow.

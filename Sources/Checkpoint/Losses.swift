@@ -1,4 +1,5 @@
 internal import Diagnostics
+internal import Glibc
 internal import Images
 internal import Linux
 internal import Logging
@@ -11,8 +12,14 @@ internal import Tracing
 /// the dump for them, and never passed over in silence.
 enum Losses {
     /// Names what a process will lack.
-    static func report(_ process: SurveyedProcess, _ logger: Logger) {
-        for loss in find(process) { logger.warning("\(process.object.description): \(loss)") }
+    ///
+    /// - Parameters:
+    ///   - locks: all that are held, `LockObstacles.held()`.
+    ///   - skipping: TCP connections that wait to be accepted are broken off.
+    static func report(_ process: SurveyedProcess, locks: [FileLock], skipping: Bool, _ logger: Logger) {
+        for loss in find(process, locks: locks, skipping: skipping) {
+            logger.warning("\(process.object.description): \(loss)")
+        }
     }
 
     /// In milliseconds; nil for none. What a process that has ended has used cannot be used up once more.
@@ -44,7 +51,16 @@ enum Losses {
         return found
     }
 
-    static func find(_ process: SurveyedProcess) -> [String] {
+    /// System calls that are dispatched to a program itself, where the kernel tells nobody of it: only who catches SIGSYS can have that.
+    static func dispatch(of process: FrozenProcess, _ actions: SignalActions) -> [String] {
+        guard process.threads.contains(where: \.hidesDispatch), actions.catches(SIGSYS) else { return [] }
+        return [
+            "it catches SIGSYS: were its system calls dispatched to itself (PR_SET_SYSCALL_USER_DISPATCH), which this kernel"
+                + " (before Linux 6.4) tells nobody, they would be no more"
+        ]
+    }
+
+    static func find(_ process: SurveyedProcess, locks: [FileLock], skipping: Bool) -> [String] {
         var found: [String] = []
         if process.isZombie {
             let dumpedCore = process.stat.exitCode & 0x7f != 0 && process.stat.exitCode & 0x80 != 0
@@ -57,10 +73,10 @@ enum Losses {
             return found
         }
         found += process.descriptors.compactMap {
-            DatagramSocket.loss(of: $0) ?? InetSocket.loss(of: $0) ?? RawSocket.loss(of: $0)
+            DatagramSocket.loss(of: $0) ?? (skipping ? InetSocket.loss(of: $0) : nil) ?? RawSocket.loss(of: $0)
                 ?? PacketSocket.loss(of: $0)
         }
-        found += LockObstacles.losses(of: process)
+        found += LockObstacles.losses(of: process, among: locks)
         let unknown = Set(process.areas.flatMap { area, _ in area.details?.unknownFlags ?? [] }).sorted()
         if !unknown.isEmpty {
             found.append("some mappings have flags that this Apus does not know: \(unknown.joined(separator: " "))")

@@ -7,29 +7,29 @@ internal import Tracing
 
 /// What the memory of a whole tree has against being carried: what it shares with processes outside.
 enum MemoryObstacles {
-    /// - Parameter isRunning: nothing stands still yet, and there is the time to look at all other processes.
-    static func find(_ processes: [SurveyedProcess], isRunning: Bool) -> [Problem] {
-        segments(processes, isRunning: isRunning) + rings(processes) + (isRunning ? sharedOutside(processes) : [])
+    /// - Parameters:
+    ///   - descriptors: of the tree, by process.
+    ///   - isRunning: nothing stands still yet, and there is the time to look at all other processes.
+    static func find(
+        _ processes: [SurveyedProcess], _ descriptors: [Int32: [SeenDescriptor]], isRunning: Bool
+    ) -> [Problem] {
+        segments(processes, isRunning: isRunning) + rings(processes) + requestRings(processes, descriptors)
+            + (isRunning ? sharedOutside(processes) : [])
     }
 
     // MARK: Shared memory without a name
 
-    private struct Identity: Hashable {
-        let device: DeviceNumber
-        let inode: UInt64
-    }
-
     /// Shared anonymous memory and memfds that somebody outside has, too: after the restore there would be two of each.
     private static func sharedOutside(_ processes: [SurveyedProcess]) -> [Problem] {
-        var own: [Identity: Problem.Object] = [:]
+        var own: [InodeIdentity: Problem.Object] = [:]
         for process in processes {
             for (area, kind) in process.areas where kind == .sharedMemory {
                 var object = process.object
                 object.address = area.range.lowerBound
-                own[Identity(device: area.device, inode: area.inode)] = object
+                own[InodeIdentity(area)] = object
             }
             for seen in process.descriptors where SharedMemoryFile.recognises(seen) {
-                own[Identity(device: seen.status.device, inode: seen.status.inode)] = seen.object
+                own[InodeIdentity(seen.status)] = seen.object
             }
         }
         if own.isEmpty { return [] }
@@ -50,18 +50,18 @@ enum MemoryObstacles {
         return found
     }
 
-    private static func sharedMemory(of pid: Int32) -> Set<Identity> {
+    private static func sharedMemory(of pid: Int32) -> Set<InodeIdentity> {
         let directory = ProcessDirectory(pid)
-        var found: Set<Identity> = []
+        var found: Set<InodeIdentity> = []
         // What has ended meanwhile, or does not let itself be looked at, holds nothing that could be told.
         for area in (try? directory.maps()) ?? [] where area.isSharedMemory {
-            found.insert(Identity(device: area.device, inode: area.inode))
+            found.insert(InodeIdentity(area))
         }
         for number in (try? directory.descriptors()) ?? [] {
             guard let link = try? directory.descriptorLink(number), link.starts(with: "/memfd:".utf8),
                 let status = try? Files.status(of: directory.path.appending("fd").appending("\(number)"))
             else { continue }
-            found.insert(Identity(device: status.device, inode: status.inode))
+            found.insert(InodeIdentity(status))
         }
         return found
     }
@@ -77,6 +77,17 @@ enum MemoryObstacles {
                 } catch {
                     return error
                 }
+            }
+        }
+    }
+
+    /// Mapped rings of io_uring of which nobody in the tree has a descriptor any more.
+    private static func requestRings(
+        _ processes: [SurveyedProcess], _ descriptors: [Int32: [SeenDescriptor]]
+    ) -> [Problem] {
+        processes.flatMap { process in
+            process.areas.filter { $0.kind == .requestRing }.compactMap { area, _ in
+                IoUring.obstacle(toMapping: area, of: process.pid, process: process.name, among: descriptors)
             }
         }
     }

@@ -38,7 +38,7 @@ enum MemoryTraitsCapture {
         let directory = ProcessDirectory(surveyed.eye)
         let (future, onFault): (UInt32, UInt32) = (2, 4)
         do throws(ProcfsError) {
-            guard let now = try directory.status().lockedSize, let before = surveyed.status.lockedSize, now > before
+            guard let now = try directory.lockedSize(), let before = surveyed.status.lockedSize, now > before
             else { return 0 }
             let known = Set(surveyed.areas.map(\.area.range.lowerBound))
             let new = try directory.smaps().filter { !known.contains($0.range.lowerBound) }

@@ -34,166 +34,104 @@ struct CapturedProcess {
     var undo: [SemaphoreUndo] = []
     /// What images have no place for and a restored process does without.
     var losses: [String] = []
+    /// What rings of io_uring tell its threads.
+    var rings: [RequestRingThread] = []
 }
 
 /// Takes one frozen process under control, asks it what it alone can tell, and lets it go again, frozen as before.
-struct ProcessCapture {
+///
+/// To be called in this order: `enterFurther` and `leaveFurther` again and again, until they say that it is enough. Several
+/// processes can be on this way at a time (`CaptureRound`).
+final class ProcessCapture {
     let process: FrozenProcess
     let surveyed: SurveyedProcess
-    let memories: CommonMemory
-    /// The sets of semaphores that it may have to adjust at its end.
-    let sets: [(id: Int32, count: Int)]
-    let deadline: Deadline
+    private let control: RemoteControl
+    private let interview: Interview
+    private let memories: CommonMemory
+    private var answers: Interview.Answers?
+    private var futureLocks: UInt32 = 0
     /// How long threads have waited in their system calls, by thread, where that is known.
     private let waited: [Int32: UInt64]
 
-    /// - Parameter waits: as they were before the freeze.
+    /// Nothing runs in the process yet.
+    ///
+    /// - Parameters:
+    ///   - waits: as they were before the freeze.
+    ///   - sets: the sets of semaphores that it may have to adjust at its end.
+    /// - Throws: where it is known already that it cannot be carried.
     init(
         process: FrozenProcess, surveyed: SurveyedProcess, memories: CommonMemory, waits: ObservedWaits,
         sets: [(id: Int32, count: Int)], deadline: Deadline
-    ) {
+    ) throws(Problem) {
         self.process = process
         self.surveyed = surveyed
         self.memories = memories
-        self.sets = sets
-        self.deadline = deadline
         var waited: [Int32: UInt64] = [:]
         for thread in process.threads { waited[thread.tid] = waits.waited(thread) }
         self.waited = waited
-    }
-
-    /// - Parameters:
-    ///   - filters: where seccomp filters are recorded.
-    ///   - twins: where it gets its twin, if it is to have one.
-    ///   - domains: what is known of users whose processes are asked about Landlock.
-    ///   - queues: what is found in POSIX message queues.
-    /// - Throws: the process is as it was then.
-    func run(
-        _ filters: inout SeccompFilters, _ twins: inout Twins, _ domains: LandlockDomains,
-        _ queues: inout PosixQueueContents
-    ) throws(Problem) -> CapturedProcess {
-        try refuseDispatch()
-        try suspendFilters()
+        try Self.suspendFilters(process)
         try ProtectionKeys.refuseDenied(process, surveyed)
         try PortPermissions.refuse(process, surveyed)
         let vdso = surveyed.areas.first { $0.kind == .vdso }?.area.range
-        let control = try RemoteControl(
+        control = try RemoteControl(
             process, sharingMemoryWith: memories.others(process.pid),
             vdso: vdso.map { RemoteAddress($0.lowerBound)..<RemoteAddress($0.upperBound) }, deadline: deadline)
-        do throws(Problem) {
-            let (answers, futureLocks) = try Processes.urgently { () throws(Problem) in
-                let answers = try ask(control, domains)
-                try queues.read(surveyed.descriptors, control.run)
-                let futureLocks = try MemoryTraitsCapture.futureLocks(surveyed)
-                try twins.add(
-                    control, isSubreaper: answers.attributes.isSubreaper, memoryOf: memories.owner(of: process.pid))
-                try control.release()
-                return (answers, futureLocks)
-            }
-            if answers.peculiarities.hasSegments {
-                throw Problem(
-                    .unsupported, "it has segments of its own (modify_ldt(2)), which images have no place for",
-                    object: surveyed.object, remedy: "Programs of 16 and 32 bits need them: end what runs these")
-            }
-            var captured = try capture(answers, control, &filters)
-            captured.futureLocks = futureLocks
-            captured.deadRings = answers.deadRings
-            captured.policies = answers.policies
-            captured.protectionKeys = answers.protectionKeys
-            captured.undo = answers.undo
-            return captured
-        } catch {
-            // Closing the channel is the way out where this fails too.
-            try? control.release()
-            throw error
-        }
+        interview = Interview(process, surveyed, control, sets: sets)
     }
 
-    private struct Answers {
-        var actions: SignalActions
-        var timers: TaskTimersEntry
-        var attributes: ProcessAttributes
-        var peculiarities: ProcessAttributes.Peculiarities
-        var threads: [ThreadAttributes]
-        /// As many as `threads`.
-        var status: [TaskStatus]
-        /// Of a 32-bit program, as many as `threads`.
-        var compat: [CompatThread] = []
-        var session: Keyrings.Session?
-        var deadRings: Set<UInt64> = []
-        var policies = MemoryPolicies()
-        var protectionKeys: [Int] = []
-        var undo: [SemaphoreUndo] = []
-    }
+    /// Goes one step on the way under control; true when it is.
+    func enterFurther() throws(Problem) -> Bool { try control.enterFurther() }
 
-    /// One batch for all that concerns the process and its leader; one for each other thread.
-    private func ask(_ control: RemoteControl, _ domains: LandlockDomains) throws(Problem) -> Answers {
-        let status = try status(of: process.threads[0])
-        var batch = Batch()
-        let actions = SignalActions.Questions(&batch)
-        let timers = Timers.Questions(surveyed.timers, &batch)
-        let attributes = ProcessAttributes.Questions(&batch)
-        let peculiarities = ProcessAttributes.Peculiarities.Questions(&batch)
-        let leader = ThreadAttributes.Questions(&batch, bystander: domains.bystander(of: status))
-        let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
-        let rings = AsyncRing.Questions(
-            surveyed.areas.filter { $0.kind == .asyncIO }.map(\.area.range.lowerBound), &batch)
-        let keys = ProtectionKeys(surveyed, &batch)
-        var asked = surveyed.areas[...]
-        let policies = MemoryPolicies.Modes(&asked, &batch)
-        // The last of the batch: a kernel that refuses the child ends it there.
-        let session = try askSession(control, &batch)
-        let result = try control.run(batch)
-        if result.failedCall != session?.maker { try result.check() }
-        var answers = Answers(
-            actions: actions.answer(result), timers: timers.answer(result), attributes: attributes.answer(result),
-            peculiarities: peculiarities.answer(result), threads: [leader.answer(result)],
-            status: [status], compat: compat.map { [$0.answer(result)] } ?? [], deadRings: rings.dead(result),
-            protectionKeys: keys.answer(result))
-        if let session, result.failedCall == nil {
-            answers.session = session.question.answer(try control.collect(ofChild: session.calls))
-        }
-        try answers.policies.complete(policies.answer(result), asked, control)
-        answers.undo = try SemaphoreUndo.find(in: sets, of: process.pid, control.run)
-        try judge(answers.threads[0].landlock, status, process.threads[0], control, domains)
-        for thread in process.threads.dropFirst() {
-            let status = try self.status(of: thread)
-            var batch = Batch()
-            let questions = ThreadAttributes.Questions(&batch, bystander: domains.bystander(of: status))
-            let compat = control.isCompat ? CompatThread.Questions(&batch) : nil
-            let result = try control.run(batch, on: thread)
-            try result.check()
-            answers.threads.append(questions.answer(result))
-            answers.status.append(status)
-            try judge(answers.threads.last?.landlock, status, thread, control, domains)
-            if let compat { answers.compat.append(compat.answer(result)) }
-        }
-        return answers
-    }
+    /// Asks what can be asked at once, and does not wait for the answer.
+    ///
+    /// - Parameter domains: what is known of users whose processes are asked about Landlock.
+    func ask(_ domains: LandlockDomains) throws(Problem) { try interview.begin(domains) }
 
-    private func judge(
-        _ answer: Landlock.Answer?, _ status: TaskStatus, _ thread: Tracee, _ control: RemoteControl,
-        _ domains: LandlockDomains
+    /// Hears the answers, and asks the rest.
+    ///
+    /// - Parameters:
+    ///   - twins: where it gets its twin, if it is to have one.
+    ///   - queues: what is found in POSIX message queues.
+    ///   - tracking: where what it writes to from now on is watched.
+    func hear(
+        _ twins: inout Twins, _ domains: LandlockDomains, _ queues: inout PosixQueueContents, _ tracking: WriteTracking?
     ) throws(Problem) {
-        try domains.judge(answer, status, surveyed.object) { () throws(Problem) in
-            guard !control.isCompat, status.seccompMode ?? 0 == 0 else { return nil }
-            let question = Landlock.LayerQuestion()
-            return try control.run(question.calls, inChildOf: thread).map(question.answer)
-        }
+        let answers = try interview.complete(domains)
+        self.answers = answers
+        try queues.read(surveyed.descriptors, control.run)
+        futureLocks = try MemoryTraitsCapture.futureLocks(surveyed)
+        try twins.add(
+            control, isSubreaper: answers.attributes.isSubreaper, memoryOf: memories.owner(of: process.pid))
+        try tracking?.add(control, surveyed, memoryOf: memories.owner(of: process.pid))
     }
 
-    /// Adds a child that asks for the session keyring, where there may be any.
-    private func askSession(
-        _ control: RemoteControl, _ batch: inout Batch
-    ) throws(Problem) -> (question: Keyrings.SessionQuestion, maker: Int, calls: Batch)? {
-        guard Keyrings.mayHaveSessions, !control.isCompat, surveyed.status.seccompMode ?? 0 == 0 else { return nil }
-        let question = Keyrings.SessionQuestion()
-        let (maker, calls) = try control.addChild(making: question.calls, to: &batch)
-        return (question, maker, calls)
+    /// Goes one step on the way out; true when the process is as it was, frozen.
+    func leaveFurther() throws(Problem) -> Bool { try control.leaveFurther() }
+
+    /// After an error: closing the channel is the way out where this fails too.
+    func abandon() { try? control.release() }
+
+    /// What it has told, and what can be seen of it now.
+    ///
+    /// - Parameter filters: where seccomp filters are recorded.
+    func finish(_ filters: inout SeccompFilters) throws(Problem) -> CapturedProcess {
+        guard let answers else { preconditionFailure("it has not been asked") }
+        if answers.peculiarities.hasSegments {
+            throw Problem(
+                .unsupported, "it has segments of its own (modify_ldt(2)), which images have no place for",
+                object: surveyed.object, remedy: "Programs of 16 and 32 bits need them: end what runs these")
+        }
+        var captured = try capture(answers, &filters)
+        captured.futureLocks = futureLocks
+        captured.deadRings = answers.deadRings
+        captured.policies = answers.policies
+        captured.protectionKeys = answers.protectionKeys
+        captured.undo = answers.undo
+        return captured
     }
 
     private func capture(
-        _ answers: Answers, _ control: RemoteControl, _ filters: inout SeccompFilters
+        _ answers: Interview.Answers, _ filters: inout SeccompFilters
     ) throws(Problem) -> CapturedProcess {
         let shared = try sharedPending()
         var cores: [(tid: Int32, core: CoreEntry)] = []
@@ -214,6 +152,8 @@ struct ProcessCapture {
             if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
             if control.isCompat { try complete(&core, answers, of: thread.tid) }
             cores.append((thread.tid, core))
+            settings.ringNumbers = try IoUring.meaning(
+                ofNumbers: answers.threads[index].rings, surveyed.descriptors, thread: thread.tid, surveyed.object)
             if !settings.isUsual { threadSettings.append((thread.tid, settings)) }
             if let wait = capture.wait(waited[thread.tid]) { waits.append((thread.tid, wait)) }
         }
@@ -224,18 +164,12 @@ struct ProcessCapture {
             pid: process.pid, cores: cores, attributes: answers.attributes, settings: settings,
             threadSettings: threadSettings, roundTrips: control.roundTrips,
             keyrings: Set(answers.threads.flatMap(\.keyrings)).sorted(), session: answers.session, waits: waits,
-            losses: Losses.overruns(of: answers.timers.posix, pending: pending))
+            losses: Losses.overruns(of: answers.timers.posix, pending: pending)
+                + Losses.dispatch(of: process, answers.actions),
+            rings: answers.threads.map(\.rings))
     }
 
-    private func status(of thread: Tracee) throws(Problem) -> TaskStatus {
-        // The survey of the still tree has read that of one of them already.
-        if thread.tid == surveyed.pid { return surveyed.status }
-        do throws(ProcfsError) { return try ProcessDirectory(thread.pid, thread: thread.tid).status() } catch {
-            throw unreadable(error.errno ?? .ioError, "read of \(error.file)")
-        }
-    }
-
-    private func complete(_ core: inout CoreEntry, _ answers: Answers, of tid: Int32) throws(Problem) {
+    private func complete(_ core: inout CoreEntry, _ answers: Interview.Answers, of tid: Int32) throws(Problem) {
         guard let index = process.threads.firstIndex(where: { $0.tid == tid }) else { return }
         do throws(Errno) { try answers.compat[index].complete(&core, of: tid) } catch {
             throw unreadable(error, "ptrace(PTRACE_GET_THREAD_AREA)")
@@ -243,19 +177,10 @@ struct ProcessCapture {
     }
 
     /// Where filters could not be suspended at the freeze already, threads that have some are refused.
-    private func suspendFilters() throws(Problem) {
+    private static func suspendFilters(_ process: FrozenProcess) throws(Problem) {
         for thread in process.threads where !thread.suspendsSeccomp {
             let status = try? ProcessDirectory(thread.pid, thread: thread.tid).status()
             if status?.seccompMode ?? 0 != 0 { try SeccompFilters.suspend(thread.tid, of: thread.pid) }
-        }
-    }
-
-    /// A thread whose system calls are dispatched to itself (PR_SET_SYSCALL_USER_DISPATCH) could not even be asked.
-    private func refuseDispatch() throws(Problem) {
-        for thread in process.threads where (try? Ptrace.dispatchesSystemCalls(thread.tid)) == true {
-            throw Problem(
-                .unsupported, "thread \(thread.tid) has its system calls dispatched to itself (syscall user dispatch)",
-                object: surveyed.object, remedy: "Programs for other systems run so: dump before one is started")
         }
     }
 
@@ -275,7 +200,7 @@ struct ProcessCapture {
         }
     }
 
-    private func taskCore(_ answers: Answers, _ pending: [[UInt8]]) throws(Problem) -> TaskCoreEntry {
+    private func taskCore(_ answers: Interview.Answers, _ pending: [[UInt8]]) throws(Problem) -> TaskCoreEntry {
         let directory = ProcessDirectory(process.eye)
         do throws(ProcfsError) {
             var entry = TaskCoreEntry()

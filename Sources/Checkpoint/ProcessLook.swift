@@ -94,19 +94,36 @@ final class ProcessLook: Sendable {
         let places = SurveyedProcess.Places(
             executable: try named("exe", directory), workingDirectory: try named("cwd", directory),
             root: try named("root", directory))
+        var threads = try directory.threads()
+        // Those of the kernel, which carry requests out, come and go as it likes.
+        if areas.contains(where: { $0.kind == .requestRing }) { threads.removeAll { isRequestWorker($0, of: eye) } }
         return SurveyedProcess(
-            pid: pid, eye: eye, stat: stat, status: try directory.status(), threads: try directory.threads(),
+            pid: pid, eye: eye, stat: stat, status: try directory.status(), threads: threads,
             areas: areas, files: files, descriptors: try descriptors(directory, eye, name), places: places,
             timers: try directory.timers())
+    }
+
+    /// Whether a thread is one of the kernel's.
+    private func isRequestWorker(_ tid: Int32, of pid: Int32) -> Bool {
+        (try? ProcessDirectory(pid, thread: tid).stat().isRequestWorker) ?? false
     }
 
     private func descriptors(
         _ directory: ProcessDirectory, _ eye: Int32, _ name: String
     ) throws(ProcfsError) -> [SeenDescriptor] {
         var descriptors: [SeenDescriptor] = []
-        for number in try directory.descriptors() {
+        let numbers = try directory.descriptors()
+        // One process may have as many as a thousand others.
+        let looks = Workers.map(numbers.count, worthwhile: 256) { place -> Swift.Result<SeenDescriptor, ProcfsError> in
             do throws(ProcfsError) {
-                descriptors.append(try SeenDescriptor(number, of: eye, process: name))
+                return .success(try SeenDescriptor(numbers[place], of: eye, in: directory, process: name))
+            } catch {
+                return .failure(error)
+            }
+        }
+        for look in looks {
+            do throws(ProcfsError) {
+                descriptors.append(try look.get())
             } catch {
                 // Closed since the list was read; a frozen process closes nothing.
                 if error.isGone && (try? directory.stat()) != nil { continue }

@@ -19,6 +19,8 @@ enum ProcessObstacles {
         if process.status.isDumpingCore == true {
             found.append(refusal(process, "it is writing a core dump", "It is about to end: there is nothing to carry"))
         }
+        if let problem = lostLeader(process, Processes.hasThreadDescriptors) { found.append(problem) }
+        if let problem = crowd(process) { found.append(problem) }
         if circumstances.terminals.hasGivenUp(process.stat) && !process.isZombie {
             found.append(
                 refusal(
@@ -27,6 +29,7 @@ enum ProcessObstacles {
         }
         if process.stat.terminal != DeviceNumber(major: 0, minor: 0) && !circumstances.shellJob
             && !circumstances.terminals.controls(process.stat)
+            && !TerminalFile.isLeftOutside(process.stat, circumstances)
         {
             found.append(
                 Problem(
@@ -35,6 +38,31 @@ enum ProcessObstacles {
                     remedy: "Dump and restore with --shell-job: the terminal of the restore then takes its place"))
         }
         return found
+    }
+
+    /// Apus takes its end of the channel from the table of descriptors of the process, which is reached by its first thread, or
+    /// since Linux 6.9 by any.
+    static func lostLeader(_ process: SurveyedProcess, _ hasThreadDescriptors: Bool) -> Problem? {
+        guard process.hasLostLeader, !hasThreadDescriptors else { return nil }
+        return refusal(
+            process,
+            "its first thread has ended while others live, and this kernel lets nobody come near such a process",
+            "Dump it on Linux 6.9 or later, or have the program keep its first thread")
+    }
+
+    /// The channel of Apus takes two numbers below its hard limit; its soft one is raised for that.
+    private static func crowd(_ process: SurveyedProcess) -> Problem? {
+        let descriptors = Set(process.descriptors.map(\.number))
+        guard let limits = try? ProcessDirectory(process.pid).limits(), limits.count > Int(Processes.numberOfFiles),
+            case let hard = limits[Int(Processes.numberOfFiles)].hard, hard < UInt64(descriptors.count) + 2,
+            (0..<Int32(clamping: hard)).count(where: { !descriptors.contains($0) }) < 2
+        else { return nil }
+        return Problem(
+            .unsupported,
+            "it has as many files open as its hard limit allows (\(hard)), and Apus needs two more for a moment",
+            object: process.object,
+            remedy: "Raise that limit: prlimit --nofile=\(hard + 2):\(hard + 2) --pid \(process.pid), as one who has"
+                + " CAP_SYS_RESOURCE")
     }
 
     /// Another program that traces it, which ptrace(2) allows to one alone: asked while Apus does not trace it itself.

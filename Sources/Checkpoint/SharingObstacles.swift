@@ -11,15 +11,13 @@ enum SharingObstacles {
         ("working directory", .fileSystemContext),
     ]
 
-    /// - Parameter family: how the tree is to be made again.
-    static func find(_ processes: [SurveyedProcess], _ family: Family) -> [Problem] {
-        var all: [SharedTables] = []
-        do throws(Errno) {
-            for kind in kinds { all.append(try tables(processes, kind.resource)) }
-        } catch {
-            // One of them has ended just now, or the kernel lacks kcmp(2): which the capture tells of.
-            return []
-        }
+    /// - Parameters:
+    ///   - sharing: who has what in common.
+    ///   - family: how the tree is to be made again.
+    static func find(_ processes: [SurveyedProcess], _ sharing: TreeSharing, _ family: Family) -> [Problem] {
+        // Where one of them has ended just now, or the kernel lacks kcmp(2), the capture tells of it.
+        let all: [SharedTables] = kinds.map { sharing.numbers($0.resource) }
+        guard all.allSatisfy({ zip(processes, $0).allSatisfy { $0.isZombie || $1 != nil } }) else { return [] }
         var family = family
         family.joinSisters(all)
         var found: [Problem] = []
@@ -29,15 +27,6 @@ enum SharingObstacles {
             found += misfits(processes, family, kind.what, tables)
         }
         return found
-    }
-
-    private static func tables(
-        _ processes: [SurveyedProcess], _ resource: Processes.Resource
-    ) throws(Errno) -> SharedTables {
-        var identities = SharingIDs(resource, first: 1)
-        var tables: SharedTables = []
-        for process in processes { tables.append(process.isZombie ? nil : try identities.id(of: process.eye).id) }
-        return tables
     }
 
     private static func misfits(

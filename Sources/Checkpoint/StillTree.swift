@@ -12,6 +12,8 @@ struct StillTree {
     let since: UInt64
     /// How often it was let go again before that.
     let retries: Int
+    /// Keeps new connections away; nil where there is nobody to keep them from.
+    let door: ListenerLock?
 
     /// How often, and for how many microseconds at first, a tree is let go again.
     private static let attempts = 6
@@ -20,18 +22,27 @@ struct StillTree {
     /// Stops a tree.
     ///
     /// What is under way for a moment only, such as data on a connection that nobody has accepted yet, cannot be carried.
-    /// A tree that is caught in such a moment is let go, so that it arrives, and stopped again.
+    /// A tree that is caught in such a moment is let go, so that it arrives, and stopped again. TCP connections that it does
+    /// not accept even so are carried as they wait.
     ///
     /// - Parameters:
     ///   - known: what was seen of mappings while it ran.
-    ///   - strangers: processes outside that were seen to have nothing in common with it.
-    init(_ options: DumpOptions, _ deadline: Deadline, _ known: KnownMappings, strangers: Set<Int32>) throws {
+    ///   - before: what was seen of it then.
+    ///   - tracking: knows what it has written to, and is asked for that at the first moment.
+    init(
+        _ options: DumpOptions, _ deadline: Deadline, _ known: KnownMappings, before: Survey,
+        _ tracking: WriteTracking? = nil
+    ) throws {
         var (left, pause) = (Self.attempts, Self.pause)
+        door = before.door
         while true {
             let tree = try TreeFreezer.freeze(root: options.pid, deadline: deadline)
             let since = SystemClock.monotonic.now
+            tracking?.finish()
             do {
-                let survey = try Survey(frozen: tree.processes.map(\.pid), options, known, strangers: strangers)
+                var options = options
+                options.carriesWaiting = left == 0
+                let survey = try Survey(frozen: tree.processes.map(\.pid), options, known, before: before)
                 let isPassing = !survey.obstacles.isEmpty && survey.obstacles.allSatisfy { $0.code == .underWay }
                 if !isPassing || left == 0 || deadline.isPast {
                     self.tree = tree
@@ -44,6 +55,7 @@ struct StillTree {
                 tree.thaw()
                 throw error
             }
+            tracking?.resume()
             tree.thaw()
             usleep(pause)
             (left, pause) = (left - 1, pause * 2)

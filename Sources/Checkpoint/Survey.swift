@@ -20,6 +20,9 @@ struct Survey {
     private var seenObstacles: [Problem] = []
     /// What is known of mappings from before the freeze.
     private(set) var known = KnownMappings()
+    /// What the processes have in common with each other.
+    private(set) var sharing: TreeSharing?
+    private var sharingBefore: TreeSharing?
     /// Processes outside of the tree that have nothing in common with it.
     private(set) var strangers: Set<Int32> = []
 
@@ -31,15 +34,22 @@ struct Survey {
     /// Processes come and go, and a look at one that is just ending or calling execve(2) shows things that are not so:
     /// what is not seen again each time was nothing. Whatever is missed here is found on the frozen tree.
     ///
+    /// - Parameter locking: where connections wait to be accepted new ones are kept away for that time, as in a crowd there
+    ///   would always be some; not where nothing is to be changed.
     /// - Returns: the obstacles that last, what is known of mappings for the frozen tree, and the first look.
     static func running(
-        from root: Int32, _ options: DumpOptions
+        from root: Int32, _ options: DumpOptions, locking: Bool = false
     ) throws(Problem) -> (obstacles: [Problem], known: KnownMappings, first: Survey) {
         let first = try Survey(runningFrom: root, options)
-        let known = options.finally == .run ? KnownMappings(first.processes) : KnownMappings()
+        // A tree that leaves for another host is to stand still no longer than one that runs on.
+        let isBrief = options.finally == .run || options.isWatched
+        var known = isBrief ? KnownMappings(first.processes) : KnownMappings()
+        known.disregardsWatch = options.isWatched
         if first.obstacles.isEmpty { return ([], known, first) }
         var obstacles = first.obstacles
         var pause = Self.pause
+        var door: ListenerLock?
+        defer { door?.open() }
         while true {
             let again = try Survey(runningFrom: root, options).obstacles
             obstacles.removeAll { !again.contains($0) }
@@ -47,18 +57,33 @@ struct Survey {
             // what is under way for a moment is waited for, a while longer than a moment.
             let isPassing = obstacles.allSatisfy { $0.code == .underWay }
             let longest = isPassing ? Self.longestPause : Self.briefPause
+            if isPassing && locking && door == nil { door = first.door }
+            if isPassing && pause > longest && !obstacles.isEmpty {
+                // What the tree would not accept by itself.
+                var last = options
+                last.carriesWaiting = true
+                return (try Survey(runningFrom: root, last).obstacles, known, first)
+            }
             if obstacles.isEmpty || pause > longest { return (obstacles, known, first) }
             usleep(pause)
             pause *= 2
         }
     }
 
+    /// A lock that keeps new connections away from the tree; nil where there is nobody to keep them from, or nothing is to
+    /// be locked.
+    var door: ListenerLock? {
+        guard options.tcpEstablished && options.locksNetwork else { return nil }
+        return finalCircumstances.flatMap { ListenerLock($0.sockets) }
+    }
+
     /// In microseconds.
-    private static let (pause, briefPause, longestPause): (UInt32, UInt32, UInt32) = (5_000, 10_000, 80_000)
+    private static let (pause, briefPause, longestPause): (UInt32, UInt32, UInt32) = (5_000, 10_000, 160_000)
 
     init(runningFrom root: Int32, _ options: DumpOptions) throws(Problem) {
         self.options = options
         isRunning = true
+        known.disregardsWatch = options.isWatched
         try RootObstacles.check(root)
         var (pending, pids) = ([root], [Int32]())
         while let pid = pending.popLast() {
@@ -77,12 +102,15 @@ struct Survey {
     }
 
     /// Looks at a tree that stands still.
+    ///
+    /// - Parameter before: a look at it while it ran.
     init(
-        frozen pids: [Int32], _ options: DumpOptions, _ known: KnownMappings, strangers: Set<Int32>
+        frozen pids: [Int32], _ options: DumpOptions, _ known: KnownMappings, before: Survey
     ) throws(Problem) {
         self.options = options
         self.known = known
-        self.strangers = strangers
+        strangers = before.strangers
+        sharingBefore = before.sharing
         look(at: pids)
         let seen = Set(processes.map(\.pid))
         if let pid = pids.first(where: { !seen.contains($0) }) {
@@ -122,21 +150,24 @@ struct Survey {
         let (processes, before) = (self.processes, circumstances)
         if isRunning { obstacles += processes.compactMap(ProcessObstacles.tracer) }
         obstacles += Workers.map(processes.count) { ProcessObstacles.find(processes[$0], before, clocks) }.joined()
-        obstacles += FamilyObstacles.find(processes, shellJob: options.shellJob)
-        let outside = OutsideSharers(processes, known: strangers)
+        let sharing = self.sharing ?? TreeSharing(processes, before: sharingBefore)
+        self.sharing = sharing
+        obstacles += FamilyObstacles.find(processes, sharing, shellJob: options.shellJob)
+        let outside = OutsideSharers(processes, sharing, known: strangers)
         obstacles += outside.found
         strangers.formUnion(outside.seen)
-        obstacles += MemoryObstacles.find(processes, isRunning: isRunning)
+        for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
+        obstacles += MemoryObstacles.find(processes, circumstances.descriptors, isRunning: isRunning)
         obstacles += LockObstacles.find(processes, areCarried: options.fileLocks)
         addPipes(to: &circumstances)
-        for process in processes { circumstances.descriptors[process.pid] = process.descriptors }
         addSockets(to: &circumstances)
         addQueues(to: &circumstances)
-        for process in processes {
-            for seen in process.descriptors {
-                if let obstacle = DescriptionKinds.obstacle(to: seen, circumstances) { add(obstacle) }
-            }
+        let complete = circumstances
+        let descriptors = processes.flatMap(\.descriptors)
+        let judged = Workers.map(descriptors.count, worthwhile: 64) {
+            DescriptionKinds.obstacle(to: descriptors[$0], complete)
         }
+        for obstacle in judged.compactMap(\.self) { add(obstacle) }
         self.finalCircumstances = circumstances
     }
 
@@ -153,7 +184,8 @@ struct Survey {
     var uselessKeys: [String] {
         let keys = Set(
             processes.flatMap(\.descriptors).compactMap { DescriptionKinds.kind(of: $0)?.externalKey(of: $0) })
-        return options.external.filter { !keys.contains($0) }
+        let devices = Set(processes.flatMap(\.descriptors).map(Device.beginning))
+        return options.external.filter { key in !keys.contains(key) && !devices.contains { key.hasPrefix($0) } }
     }
 
     /// What the recognition of descriptors was decided by.
@@ -169,6 +201,7 @@ struct Survey {
         circumstances.namespaces = TaskIdentities.own
         circumstances.connections = options.tcpClose ? .closed : options.tcpEstablished ? .carried : .refused
         circumstances.skipsInFlight = options.skipInFlight
+        circumstances.carriesWaiting = options.carriesWaiting
         circumstances.externalUnixSockets = options.externalUnixSockets
         return circumstances
     }

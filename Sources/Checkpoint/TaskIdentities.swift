@@ -7,10 +7,10 @@ internal import Tracing
 
 /// The numbers of what tasks may share: memory, descriptors, working directories, signal handlers, namespaces.
 struct TaskIdentities {
-    private var memory = SharingIDs(.memory, first: 2)
-    private var descriptors = SharingIDs(.descriptors, first: 2)
-    private var fileSystem = SharingIDs(.fileSystemContext, first: 2)
-    private var handlers = SharingIDs(.signalHandlers, first: 2)
+    private let sharing: TreeSharing
+
+    /// - Parameter sharing: what the frozen processes have in common.
+    init(_ sharing: TreeSharing) { self.sharing = sharing }
 
     /// Those of Apus' own: all the namespaces that a tree shares with it.
     static var own: TaskKobjIdsEntry {
@@ -25,14 +25,17 @@ struct TaskIdentities {
     ///
     /// Whether Apus can have processes share the same again is judged with the whole tree (`SharingObstacles`).
     ///
+    /// - Parameter index: its place in the tree.
     /// - Throws: `unsupported-object` where its threads do not share with each other.
-    mutating func ids(of process: FrozenProcess, _ surveyed: SurveyedProcess) throws(Problem) -> TaskKobjIdsEntry {
+    func ids(
+        of process: FrozenProcess, _ surveyed: SurveyedProcess, at index: Int
+    ) throws(Problem) -> TaskKobjIdsEntry {
         do {
             var ids = Self.own
-            ids.vmID = try memory.id(of: process.eye).id
-            ids.filesID = try descriptors.id(of: process.eye).id
-            ids.fsID = try fileSystem.id(of: process.eye).id
-            ids.sighandID = try handlers.id(of: process.eye).id
+            ids.vmID = try number(.memory, process, index)
+            ids.filesID = try number(.descriptors, process, index)
+            ids.fsID = try number(.fileSystemContext, process, index)
+            ids.sighandID = try number(.signalHandlers, process, index)
             for thread in process.threads.dropFirst() {
                 let sharesAll =
                     try Processes.compare(process.eye, thread.tid, .descriptors) == .same
@@ -53,5 +56,15 @@ struct TaskIdentities {
         } catch {
             preconditionFailure("no other error is thrown above")
         }
+    }
+
+    /// Above those of Apus, which are 1.
+    private func number(
+        _ resource: Processes.Resource, _ process: FrozenProcess, _ index: Int
+    ) throws(Errno) -> UInt32 {
+        if let number = sharing.numbers(resource)[index] { return number + 1 }
+        // The kernel has told nothing: it says why not.
+        _ = try Processes.compare(process.eye, process.eye, resource)
+        throw .noSuchProcess
     }
 }

@@ -36,6 +36,7 @@ struct ThreadCapture {
             entry.threadInfo.fpregs = ExtendedState.message(try Ptrace.extendedState(thread.tid))
             entry.threadInfo.tls = Registers.unusedSegments
             var settings = attributes.settings
+            settings.dispatch = thread.dispatch
             entry.threadCore = try threadCore(own, rseq, &filters, &settings)
             try checkExtendedState(entry.threadInfo.fpregs)
             return (entry, settings)

@@ -18,7 +18,11 @@ struct TreePages {
         }
 
         let directory: ImageDirectory
+        /// 0 for the image directory itself, 1 for its parent, and so on.
+        let layer: Int
         let file: UInt32
+        /// In bytes.
+        let fileSize: UInt64
         var runs: [PlacedRun]
         let source: Source
         let purpose: String

@@ -22,9 +22,11 @@ struct Twins {
     private let logger: Logger
 
     /// Decides whether twins are worth their while.
-    init(for processes: [SurveyedProcess], _ options: DumpOptions, _ logger: Logger) {
+    ///
+    /// - Parameter movesPages: the memory is to be read at all.
+    init(for processes: [SurveyedProcess], _ options: DumpOptions, movesPages: Bool = true, _ logger: Logger) {
         self.logger = logger
-        guard options.finally == .run else { return }
+        guard options.finally == .run, movesPages else { return }
         let bytes = processes.reduce(UInt64(0)) { sum, process in
             process.areas.reduce(sum) { $0 + ($1.area.details?.anonymous ?? 0) }
         }

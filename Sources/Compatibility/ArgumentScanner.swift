@@ -21,11 +21,13 @@ struct ArgumentScanner {
     private(set) var problems: [Problem] = []
 
     private let resolver: OptionResolver
+    private let asCRIU: Bool
     private var rest: ArraySlice<[UInt8]>
 
     /// Scans the arguments, the name of the program not among them.
-    init(_ arguments: [[UInt8]], resolver: OptionResolver) {
+    init(_ arguments: [[UInt8]], resolver: OptionResolver, asCRIU: Bool = false) {
         self.resolver = resolver
+        self.asCRIU = asCRIU
         rest = arguments[...]
         var bare: CommandOption?
         while let argument = rest.popFirst() {
@@ -110,8 +112,17 @@ struct ArgumentScanner {
                     letters = []
                 }
             }
-            given.append(found)
+            given.append(asBundle(found))
         }
+    }
+
+    /// `-o FILE` is CRIU's for the log file. A name that ends in `.apus`, and `-`, are none of a log: they mean a bundle.
+    private func asBundle(_ found: GivenOption) -> GivenOption {
+        guard !asCRIU, found.option.long == "log-file", let name = found.value,
+            name == Array("-".utf8) || name.suffix(5).elementsEqual(".apus".utf8),
+            case .found(let bundle) = resolver.long("bundle")
+        else { return found }
+        return GivenOption(option: bundle.option, value: name)
     }
 
     /// Whether the byte goes on with a level that began with this one: digits, or more of the letter v.

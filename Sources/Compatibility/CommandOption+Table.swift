@@ -10,6 +10,9 @@ extension CommandOption {
     /// Those of a dump that decide what can be dumped, and those that are not built, which a dump would refuse, mean
     /// something to `explain`, too.
     private static let judged = engines.union(.init(.explain))
+    /// What a restore, the check of its images and a migration take.
+    private static let examined = judged.union(.init(.check, .migrate))
+    private static let restores: Verb.Selection = .init(.restore, .check)
     private static let judgedDumps = dumps.union(.init(.explain))
     private static let servers: Verb.Selection = .init(.pageServer, .lazyPages, .service)
 
@@ -24,8 +27,8 @@ extension CommandOption {
         .init("images-dir", "D", .required("dir"), does: "Where the image files are"),
         .init("work-dir", "W", .required("dir"), does: "Where logs, statistics and pid files go"),
         .init(
-            "pidfile", nil, .required("file"), for: servers.union(.init(.restore)),
-            does: "Write the pid of the restored root or of the service here"),
+            "pidfile", nil, .required("file"), for: servers.union(.init(.restore, .run)),
+            does: "Write the pid of the restored root, of the program or of the service here"),
         .init(
             "status-fd", nil, .required("fd"), for: servers.union(.init(.dump, .restore)),
             does: "Write a zero byte to this descriptor and close it when ready"),
@@ -48,20 +51,25 @@ extension CommandOption {
         .init("restore-detached", "d", for: .init(.restore), does: "Leave once the tree runs"),
         .init("restore-sibling", "S", for: .init(.restore), does: "Make the root a child of the caller"),
         .init("exec-cmd", for: .init(.restore), does: "Become the command after -- once the tree runs"),
-        .init("shell-job", "j", for: judged, does: "The tree uses a terminal and a session from outside of it"),
+        .init("shell-job", "j", for: examined, does: "The tree uses a terminal and a session from outside of it"),
         .init(
             "action-script", nil, .required("file"), repetition: .collected, for: engines,
             does: "Run this script at each stage"),
-        .init("timeout", nil, .required("seconds"), for: dumps, does: "How long the whole dump may take; 0 for ever"),
+        .init(
+            "timeout", nil, .required("seconds"), for: dumps.union(.init(.migrate)),
+            does: "How long the whole dump may take, or the tree stand still in a migration; 0 for ever"),
         .init(
             "freeze-cgroup", nil, .required("dir"), for: judgedDumps, status: .notBuilt, does: "Freeze by this cgroup"),
         .init(
-            "lsm-profile", nil, .required("type:name"), for: .init(.restore),
+            "lsm-profile", nil, .required("type:name"), for: restores,
             does: "What the tasks run as: apparmor:NAME, selinux:LABEL"),
         .init(
             "lsm-mount-context", nil, .required("context"), for: .init(.restore), status: .notBuilt,
             does: "Mount context"),
-        .init("cpu-cap", nil, .optional("cap"), status: .notBuilt, does: "Which processor features must agree"),
+        .init(
+            "cpu-cap", nil, .optional("cap"), for: .init(.dump, .preDump, .restore, .check, .cpuinfo, .migrate),
+            status: .only(["all", "cpu", "fpu", "ins", "none"]),
+            does: "With none, the processor may lack instructions that the one of the dump had"),
         .init(
             "weak-sysctls", for: .init(.restore), status: .neutral("no sysctl is carried"), does: "Skip absent sysctls"),
         .init(
@@ -74,7 +82,9 @@ extension CommandOption {
         .init(
             "experimental", for: .init(.check), status: .neutral("no feature that is probed is experimental"),
             does: "Also require what is experimental"),
-        .init("all", for: .init(.check), does: "The same as --extra"),
+        .init(
+            "all", for: .init(.check, .recover),
+            does: "Of check the same as --extra; of recover: remove all locks of the network that dumps have left"),
         .init(
             "ms", for: .init(.check), status: .neutral("every feature probed is in released kernels"),
             does: "Do not check what no released kernel has"),
@@ -83,19 +93,22 @@ extension CommandOption {
     /// Files and other resources.
     private static let resources: [CommandOption] = [
         .init(
-            "external", nil, .required("key[:value]"), repetition: .collected, for: judged,
+            "external", nil, .required("key[:value]"), repetition: .collected, for: examined,
             does: "A resource that lies outside of the tree"),
         .init(
-            "inherit-fd", nil, .required("fd[N]:key"), repetition: .collected, for: .init(.restore),
+            "inherit-fd", nil, .required("fd[N]:key"), repetition: .collected, for: restores,
             does: "A descriptor of the caller that stands in for a resource"),
-        .init("evasive-devices", for: judgedDumps, does: "Use any path to a device whose own cannot be used"),
-        .init("file-locks", "l", for: judged, does: "Carry file locks"),
         .init(
-            "ext-unix-sk", "x", .optional("inode"), repetition: .collected, for: judged,
+            "evasive-devices", for: judgedDumps.union(.init(.migrate)),
+            does: "Use any path to a device whose own cannot be used"),
+        .init("file-locks", "l", for: examined.union(.init(.run)), does: "Carry file locks"),
+        .init(
+            "ext-unix-sk", "x", .optional("inode"), repetition: .collected, for: examined,
             does: "Allow outside unix sockets"),
-        .init("link-remap", for: judged, does: "Give files that have lost a name, and have others, one more"),
+        .init("link-remap", for: examined, does: "Give files that have lost a name, and have others, one more"),
         .init(
-            "ghost-limit", nil, .required("size"), for: judgedDumps, does: "The largest deleted file to carry (1G)"),
+            "ghost-limit", nil, .required("size"), for: judgedDumps.union(.init(.migrate)),
+            does: "The largest deleted file to carry (1G)"),
         .init(
             "ghost-fiemap", for: judgedDumps, status: .neutral("the holes of a file are found by SEEK_DATA"),
             does: "Find the holes of deleted files by fiemap"),
@@ -104,14 +117,15 @@ extension CommandOption {
             "irmap-scan-path", nil, .required("dir"), repetition: .collected, for: judged, status: .notBuilt,
             does: "Where that scan looks"),
         .init(
-            "file-validation", nil, .required("mode"), for: judged, status: .notBuilt, does: "How files are compared"),
+            "file-validation", nil, .required("mode"), for: examined, status: .only(["filesize", "buildid"]),
+            does: "Compare all files by size, or by build id where they have one"),
         .init(
             "skip-file-rwx-check", for: .init(.restore), status: .notBuilt, does: "Do not compare the modes of files"),
     ]
 
     private static let cgroups: [CommandOption] = [
         .init(
-            "manage-cgroups", nil, .optional("mode"), for: judged, status: .only(["ignore"]),
+            "manage-cgroups", nil, .optional("mode"), for: examined, status: .only(["ignore"]),
             does: "How to treat cgroups"),
         .init(
             "cgroup-root", nil, .required("[controller:]path"), repetition: .collected, for: judged,
@@ -155,12 +169,12 @@ extension CommandOption {
     ]
 
     private static let network: [CommandOption] = [
-        .init("tcp-established", for: judged, does: "Carry established TCP connections"),
-        .init("tcp-close", for: judged, does: "Restore TCP connections closed"),
-        .init("skip-in-flight", for: judged, does: "Break off TCP connections that wait to be accepted"),
+        .init("tcp-established", for: examined.union(.init(.run)), does: "Carry established TCP connections"),
+        .init("tcp-close", for: examined.union(.init(.run)), does: "Restore TCP connections closed"),
+        .init("skip-in-flight", for: examined, does: "Break off TCP connections that wait to be accepted"),
         .init(
-            "network-lock", nil, .required("method"), for: judged,
-            status: .only(["nftables", "skip"]), does: "How the network is held off"),
+            "network-lock", nil, .required("method"), for: examined,
+            status: .only(["nftables", "iptables", "skip"]), does: "How the network is held off"),
         .init(
             "veth-pair", nil, .required("in=out"), repetition: .collected, for: .init(.restore), status: .notBuilt,
             does: "Names of network devices"),
@@ -196,14 +210,90 @@ extension CommandOption {
     /// Options that CRIU does not have.
     private static let own: [CommandOption] = [
         .init(
-            "json", for: .init(.dump, .restore, .check, .show, .explain), origin: .apus,
+            "json", for: .init(.dump, .restore, .check, .show, .explain, .gc, .migrate, .recover), origin: .apus,
             does: "Print for programs, as JSON"),
         .init(
-            "pid-policy", nil, .required("policy"), for: .init(.restore), status: .only(["exact", "new-namespace"]),
+            "pid-policy", nil, .required("policy"), for: restores, status: .only(["exact", "new-namespace"]),
             origin: .apus, does: "Where pids are taken: exact refuses, new-namespace makes a pid namespace"),
         .init(
-            "continue-clocks", for: .init(.restore), origin: .apus,
+            "continue-clocks", for: restores.union(.init(.migrate)), origin: .apus,
             does: "Let the monotonic clocks go on where they were, in a time namespace"),
+        .init(
+            "bundle", nil, .required("file"), for: .init(.dump, .restore, .check), origin: .apus,
+            does: "The images as one file, or - for the standard output or input"),
+        .init(
+            "compress", nil, .required("how"), for: .init(.dump), origin: .apus,
+            does: "How a bundle is compressed: none, lz4, zstd or zstd:LEVEL"),
+        .init(
+            "overwrite", for: .init(.dump), origin: .apus,
+            does: "Replace a bundle that is there, once the new one is whole"),
+        .init(
+            "encrypt-to", nil, .required("recipient"), repetition: .collected, for: .init(.dump), origin: .apus,
+            does: "Encrypt the bundle to this key of age"),
+        .init(
+            "identity", nil, .required("file"), repetition: .collected, for: restores.union(.init(.show)),
+            origin: .apus,
+            does: "The keys of age that open a bundle"),
+        .init(
+            "passphrase-file", nil, .required("file"), for: .init(.dump, .restore, .check, .show), origin: .apus,
+            does: "Encrypt or open the bundle by the passphrase in this file"),
+        .init(
+            "store", nil, .required("dir"), for: .init(.run), origin: .apus,
+            does: "Where the checkpoints and the output of a program are kept"),
+        .init(
+            "every", nil, .required("time"), for: .init(.run), origin: .apus, does: "Make a checkpoint so often: 10m"),
+        .init("keep", nil, .required("number"), for: .init(.run), origin: .apus, does: "How many checkpoints are kept"),
+        .init(
+            "pid-namespace", for: .init(.run), origin: .apus, does: "Give the program a pid namespace of its own"),
+        .init("fresh", for: .init(.run), origin: .apus, does: "Forget what is in the store and begin anew"),
+        .init(
+            "cpu-level", nil, .required("level"), for: .init(.run),
+            status: .only(["x86-64-v2", "x86-64-v3", "x86-64-v4"]), origin: .apus,
+            does: "Keep the C library from using what processors of this level lack"),
+        .init(
+            "exact-terminals", for: .init(.restore), origin: .apus,
+            does: "Refuse where the number of a terminal (/dev/pts/N) is taken, in place of giving it another"),
+        .init(
+            "ship", nil, .required("which"), for: .init(.dump, .migrate), status: .only(["auto", "all", "none"]),
+            origin: .apus,
+            does: "Take files along: auto what is mapped or read, all what is written to as well, none"),
+        .init(
+            "file", nil, .required("pattern=policy"), repetition: .collected,
+            for: .init(.dump, .restore, .check, .migrate), origin: .apus,
+            does: "How far files may differ: exact, build-id, size, grown, ignore, ship"),
+        .init(
+            "overwrite-files", for: restores.union(.init(.migrate)), origin: .apus,
+            does: "Replace files that the tree writes to by the copies in the images"),
+        .init(
+            "state-dir", nil, .required("dir"), for: .init(.restore, .check, .gc, .migrate, .receive, .recover),
+            origin: .apus,
+            does: "Where copies of files and records of migrations are kept (/var/lib/apus)"),
+        .init(
+            "ssh-command", nil, .required("command"), for: .init(.migrate), origin: .apus,
+            does: "The program that reaches the other host, with its arguments, in place of ssh"),
+        .init(
+            "remote-apus", nil, .required("path"), for: .init(.migrate), origin: .apus,
+            does: "The program to call on the other host (apus)"),
+        .init(
+            "downtime-limit", nil, .required("ms"), for: .init(.migrate), origin: .apus,
+            does: "For how long the tree may stand still, in milliseconds (300)"),
+        .init(
+            "rounds", nil, .required("count"), for: .init(.migrate), origin: .apus,
+            does: "How often memory is sent while the tree runs; 0 stops the tree first (30)"),
+        .init(
+            "max-bandwidth", nil, .required("size"), for: .init(.migrate), origin: .apus,
+            does: "How much memory is sent each second while the tree runs, as 100M"),
+        .init(
+            "report", nil, .required("file"), for: .init(.migrate), origin: .apus,
+            does: "Write a page with charts about the migration, for a browser"),
+        .init(
+            "keep-original", for: .init(.migrate), origin: .apus,
+            does: "Keep the original, stopped, when the tree runs on the other host"),
+        .init(
+            "stdio", for: .init(.receive), origin: .apus, does: "Speak over standard input and output"),
         .init("dry-run", for: .init(.restore), origin: .apus, does: "Print the plan and make nothing"),
+        .init(
+            "tcp-rebind", nil, .required("old=new"), repetition: .collected, for: restores, origin: .apus,
+            does: "Bind sockets without a connection to another address, ADDRESS or ADDRESS:PORT"),
     ]
 }

@@ -4,14 +4,14 @@ internal import Linux
 /// The keys of `--external`: `TYPE[ID]`, perhaps with `:VALUE` behind (criu(8)).
 public enum ExternalResource {
     /// The kinds that this version can leave outside.
-    static let built = ["file", "tty", "pipe", "unix"]
+    static let built = ["file", "tty", "pipe", "unix", "dev"]
     /// The kinds that CRIU knows beside them, and why they are not built.
     static let known = [
-        "mnt": "mount namespaces are not carried yet", "dev": "mount namespaces are not carried yet",
+        "mnt": "mount namespaces are not carried yet",
         "net": "network namespaces are not carried yet", "veth": "network namespaces are not carried yet",
         "macvlan": "network namespaces are not carried yet", "pid": "pid namespaces are not carried yet",
     ]
-    private static let forms = "file[MOUNT:INODE], tty[RDEV:DEV], pipe:[INODE] or unix[INODE]"
+    private static let forms = "file[MOUNT:INODE], tty[RDEV:DEV], pipe:[INODE], unix[INODE] or dev[MAJOR/MINOR]:VALUE"
 
     /// What is wrong with the keys.
     public static func problems(_ keys: [[UInt8]]) -> [Problem] {
@@ -19,7 +19,7 @@ public enum ExternalResource {
             let key = RawArgument.text(bytes)
             guard let parts = Parts(key) else { return .invalid("--external", key, expected: forms) }
             if built.contains(parts.kind) {
-                return parts.isWellFormed && parts.value.isEmpty
+                return parts.isWellFormed
                     ? nil : .invalid("--external", key, expected: form(of: parts.kind))
             }
             guard let why = known[parts.kind] else { return .invalid("--external", key, expected: forms) }
@@ -33,10 +33,16 @@ public enum ExternalResource {
         switch kind {
         case "file": "file[MOUNT:INODE] with the mount id and the inode in hexadecimal, as in file[1a:2c01]"
         case "tty": "tty[RDEV:DEV] with both devices in hexadecimal, as in tty[8801:18]"
+        case "dev":
+            "dev[MAJOR/MINOR]:VALUE at the dump, with a name of your choice, and dev[VALUE]:PATH at the restore, with the path of"
+                + " a device"
         case "pipe": "pipe:[INODE], as the descriptor in /proc/PID/fd is called"
         default: "unix[INODE], with the inode that the descriptor in /proc/PID/fd shows as socket:[INODE]"
         }
     }
+
+    /// The two sides of a key that names a device to be opened, `dev[VALUE]:PATH`; nil for any other.
+    public static func device(_ key: String) -> (key: String, path: String)? { Parts(key)?.device }
 
     /// A key in the one form in which it is looked for: CRIU's own manual writes some in two.
     public static func canonical(_ key: String) -> String {
@@ -68,10 +74,27 @@ public enum ExternalResource {
             value = String(rest.dropFirst())
         }
 
+        /// Of `dev[VALUE]:PATH`.
+        var device: (key: String, path: String)? {
+            let name = numbers.joined(separator: ":")
+            return kind == "dev" && value.hasPrefix("/") && !name.isEmpty ? ("dev[\(name)]", value) : nil
+        }
+
+        /// Of `dev[MAJOR/MINOR]:VALUE`, both in decimal.
+        private var number: (UInt32, UInt32)? {
+            let parts = numbers.joined(separator: ":").split(separator: "/", omittingEmptySubsequences: false)
+            guard kind == "dev", parts.count == 2, let major = UInt32(parts[0]), let minor = UInt32(parts[1]),
+                !value.isEmpty, !value.contains("]")
+            else { return nil }
+            return (major, minor)
+        }
+
         var radix: Int { ["file", "tty"].contains(kind) ? 16 : 10 }
 
         var isWellFormed: Bool {
-            numbers.count == (radix == 16 ? 2 : 1) && numbers.allSatisfy { UInt64($0, radix: radix) != nil }
+            if kind == "dev" { return device != nil || number != nil }
+            return value.isEmpty && numbers.count == (radix == 16 ? 2 : 1)
+                && numbers.allSatisfy { UInt64($0, radix: radix) != nil }
         }
     }
 }
@@ -94,7 +117,7 @@ public struct InheritedDescriptor: Sendable, Equatable {
         // A file is named by its path from the root on.
         let key = String(ExternalResource.canonical(String(rest.dropFirst())).drop { $0 == "/" })
         guard !key.isEmpty else { return .failure(wrong) }
-        for kind in ["mnt[", "net[", "pid[", "dev["] where key.hasPrefix(kind) {
+        for kind in ["mnt[", "net[", "pid["] where key.hasPrefix(kind) {
             return .failure(
                 Problem(
                     .optionNotBuilt, "option --inherit-fd with \(key.printable) is not built yet",

@@ -18,9 +18,11 @@ public struct Invocation: Sendable {
     public private(set) var notes: [String] = []
 
     /// Understands the arguments (the program's name not among them).
-    public init(_ arguments: [[UInt8]], configuration: ConfigurationSources) {
+    ///
+    /// - Parameter asCRIU: the program was called `criu`: `-o` names the log, whatever the name.
+    public init(_ arguments: [[UInt8]], configuration: ConfigurationSources, asCRIU: Bool = false) {
         let resolver = OptionResolver()
-        let scan = ArgumentScanner(arguments, resolver: resolver)
+        let scan = ArgumentScanner(arguments, resolver: resolver, asCRIU: asCRIU)
         problems = scan.problems
         let files = configuration.load(for: scan.given, resolver: resolver)
         problems += files.problems
@@ -93,7 +95,10 @@ extension Invocation {
         guard let verb, let place = scan.positionals.firstIndex(where: { $0.text == verb.rawValue }) else { return }
         let others = scan.positionals[(place + 1)...]
         operands = others.map(\.bytes) + (scan.terminated ?? [])
-        if verb == .show || verb == .explain || has("exec-cmd") { return }
+        if verb == .show || verb == .explain || verb == .check || verb == .migrate || has("exec-cmd") { return }
+        if verb == .run, others.isEmpty { return }
+        // The bundle, or the image directory.
+        if verb == .restore, operands.count == 1, others.count == 1, others.first?.follows == nil { return }
         for argument in others {
             problems.append(
                 argument.follows.map { detached($0, argument.text) }

@@ -16,13 +16,14 @@ public enum Verb: String, CaseIterable, Sendable {
     case receive
     case run
     case explain
+    case gc
+    case recover
 
     /// Whether this version can do it. One that it cannot do says so and exits with 1.
     public var isBuilt: Bool {
         switch self {
-        case .dump, .restore, .check, .show, .explain: true
-        case .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec, .migrate, .receive, .run:
-            false
+        case .dump, .restore, .check, .show, .explain, .gc, .run, .migrate, .receive, .recover: true
+        case .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec: false
         }
     }
 
@@ -32,7 +33,7 @@ public enum Verb: String, CaseIterable, Sendable {
         case .dump: "Write a process tree to image files"
         case .preDump: "Write the memory of a process tree ahead of its dump"
         case .restore: "Bring a process tree back from image files"
-        case .check: "Say what this kernel can do for a dump and a restore"
+        case .check: "Say what this kernel can do, or whether images can be restored here"
         case .pageServer: "Receive memory pages from another host"
         case .lazyPages: "Serve memory pages to a restored tree as it asks for them"
         case .dedup: "Remove memory pages from a parent image directory that its child has again"
@@ -44,7 +45,9 @@ public enum Verb: String, CaseIterable, Sendable {
         case .migrate: "Move a running process tree to another host"
         case .receive: "Take a process tree from another host"
         case .run: "Start a program so that it can be moved easily"
+        case .gc: "Remove copies of files that no restored process uses any more"
         case .explain: "Say what a process tree holds and whether it could be dumped"
+        case .recover: "Settle migrations that ended in doubt; list and remove locks of the network"
         }
     }
 
@@ -79,6 +82,8 @@ public enum Verb: String, CaseIterable, Sendable {
         case .receive: 1 << 13
         case .run: 1 << 14
         case .explain: 1 << 15
+        case .gc: 1 << 16
+        case .recover: 1 << 17
         }
     }
 }

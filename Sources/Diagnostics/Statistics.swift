@@ -3,6 +3,8 @@
 public struct Statistics: Sendable, Equatable {
     /// How many times a tracee was resumed and waited for: what a dump or a restore of small processes costs most.
     public var roundTrips: UInt64 = 0
+    /// The addresses that TCP connections of a dump lead from: a host that restores them has to have these.
+    public var addresses: [String] = []
     /// What is known of a dump; nil in a restore.
     public var dump: Dump?
     /// What is known of a restore; nil in a dump.
@@ -71,9 +73,16 @@ public struct Statistics: Sendable, Equatable {
     public var displayed: String {
         var text = "Displaying \(dump != nil ? "dump" : "restore") stats:\n"
         for item in values { text += "\(item.label): \(item.value)\(item.unit.isEmpty ? "" : " " + item.unit)\n" }
+        if !addresses.isEmpty {
+            text += "Addresses that the TCP connections need at the restore: \(addresses.joined(separator: ", "))\n"
+        }
         return text
     }
 
     /// The same for programs: names as in the images, times in microseconds.
-    public var json: JSON { .object(values.map { JSON.Member($0.name, .unsigned($0.value)) }) }
+    public var json: JSON {
+        var members = values.map { JSON.Member($0.name, .unsigned($0.value)) }
+        if !addresses.isEmpty { members.append(JSON.Member("tcp_addresses", .array(addresses.map { .string($0) }))) }
+        return .object(members)
+    }
 }

@@ -107,6 +107,14 @@ extension FhEntry {
     }
 }
 
+extension FanotifyMountMarkEntry {
+    /// Where it is mounted.
+    public var filePath: FilePath {
+        get { FilePath(imageBytes: [UInt8](path)) }
+        set { path = Data(newValue.imageBytes) }
+    }
+}
+
 extension TtyDataEntry {
     /// What had been typed and not been read.
     public var bytes: [UInt8] {

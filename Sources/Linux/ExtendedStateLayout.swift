@@ -18,9 +18,11 @@ public struct ExtendedStateLayout: Sendable, Equatable {
         case protectionKeys = 9
     }
 
-    /// The components that the kernel has turned on (XCR0).
+    /// The components that the kernel has turned on (XCR0), of those that are carried.
     public var features: UInt64
-    /// Bytes of the whole area with all that is turned on.
+    /// Bytes of the area up to the end of the last of them. The kernel takes no signal frame with more than a thread may use, and
+    /// restores nothing but SSE from it (check_xstate_in_sigframe of arch/x86/kernel/fpu/signal.c): the tiles of AMX stand
+    /// behind all others, and need a permission.
     public var size: Int
     /// The place of each component that is turned on.
     public var places: [Component: Range<Int>]
@@ -39,12 +41,14 @@ public struct ExtendedStateLayout: Sendable, Equatable {
         guard apus_cpuid(1, 0).ecx & (1 << 27) != 0 else {
             return ExtendedStateLayout(features: 3, size: smallestSize, places: [:])
         }
-        let features = apus_xcr0()
+        let legacy: UInt64 = 3
+        let features = apus_xcr0() & Component.allCases.reduce(legacy) { $0 | 1 << UInt64($1.rawValue) }
         var places: [Component: Range<Int>] = [:]
         for component in Component.allCases where features & (1 << UInt64(component.rawValue)) != 0 {
             let description = apus_cpuid(0xd, UInt32(component.rawValue))
             places[component] = Int(description.ebx)..<Int(description.ebx) + Int(description.eax)
         }
-        return ExtendedStateLayout(features: features, size: Int(apus_cpuid(0xd, 0).ebx), places: places)
+        let size = places.values.map(\.upperBound).max() ?? smallestSize
+        return ExtendedStateLayout(features: features, size: max(size, smallestSize), places: places)
     }()
 }

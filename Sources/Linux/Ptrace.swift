@@ -112,7 +112,8 @@ public enum Ptrace {
         return area
     }
 
-    /// The extended state (x87, SSE, AVX, AVX-512, PKRU) in the standard format of XSAVE (NT_X86_XSTATE).
+    /// The extended state (x87, SSE, AVX, AVX-512, PKRU) in the standard format of XSAVE (NT_X86_XSTATE). On a processor
+    /// without XSAVE x87 and SSE alone, as FXSAVE writes them: the first 512 bytes of that format.
     public static func extendedState(_ tid: Int32) throws(Errno) -> [UInt8] {
         // The largest state of any processor to date, AMX included, is below 12 KiB.
         var bytes = [UInt8](repeating: 0, count: 16384)
@@ -121,7 +122,21 @@ public enum Ptrace {
             return unsafe regset(APUS_PTRACE_GETREGSET, tid, UInt(NT_X86_XSTATE), &vector)
                 .map { unsafe vector.iov_len }
         }
-        bytes.removeLast(bytes.count - (try result.get()))
+        do throws(Errno) {
+            bytes.removeLast(bytes.count - (try result.get()))
+            return bytes
+        } catch .operationNotSupportedByDevice {
+            return try legacyState(tid)
+        }
+    }
+
+    /// x87 and SSE as FXSAVE writes them (`struct user_fpregs_struct`), of 32-bit programs, too.
+    static func legacyState(_ tid: Int32) throws(Errno) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: 512)
+        let result = unsafe bytes.withUnsafeMutableBytes {
+            apus_ptrace(APUS_PTRACE_GETFPREGS, tid, 0, UInt(bitPattern: $0.baseAddress))
+        }
+        if result == -1 { throw Errno(rawValue: apus_errno()) }
         return bytes
     }
 
@@ -229,19 +244,34 @@ public enum Ptrace {
         return configuration.address == 0 ? nil : configuration
     }
 
-    /// Whether a thread has its system calls dispatched to itself (Linux 6.4; "Syscall User Dispatch" of the kernel's
-    /// administration guide).
+    /// Of struct ptrace_sud_config: mode, selector, offset, length.
+    private static let dispatchSize: UInt = 32
+
+    /// How a stopped tracee has its system calls dispatched to itself, or nil (Linux 6.4).
     ///
-    /// - Throws: EIO where the kernel cannot tell.
-    public static func dispatchesSystemCalls(_ tid: Int32) throws(Errno) -> Bool {
-        // struct ptrace_sud_config: mode, selector, offset, length.
-        var configuration: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
-        let getConfiguration = 0x4211
-        let result = unsafe withUnsafeMutablePointer(to: &configuration) {
-            apus_ptrace(getConfiguration, tid, 32, UInt(bitPattern: $0))
+    /// - Throws: EIO where the kernel cannot tell, EINVAL where it has no such thing.
+    public static func dispatch(_ tid: Int32) throws(Errno) -> SystemCallDispatch? {
+        var kept: (mode: UInt64, selector: UInt64, offset: UInt64, length: UInt64) = (0, 0, 0, 0)
+        let result = unsafe withUnsafeMutablePointer(to: &kept) {
+            apus_ptrace(
+                APUS_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, dispatchSize,
+                UInt(bitPattern: $0))
         }
         if result == -1 { throw Errno(rawValue: apus_errno()) }
-        return configuration.0 != 0
+        return SystemCallDispatch(kept: kept)
+    }
+
+    /// Has the system calls of a stopped tracee dispatched to itself, or made.
+    public static func setDispatch(_ tid: Int32, _ dispatch: SystemCallDispatch?) throws(Errno) {
+        let none = SystemCallDispatch(mode: 0, offset: 0, length: 0, selector: 0)
+        let new = dispatch ?? none
+        var wanted = (new.mode, new.selector, new.offset, new.length)
+        let result = unsafe withUnsafeMutablePointer(to: &wanted) {
+            apus_ptrace(
+                APUS_PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG, tid, dispatchSize,
+                UInt(bitPattern: $0))
+        }
+        if result == -1 { throw Errno(rawValue: apus_errno()) }
     }
 
     /// What wait4(2) told of a tracee.

@@ -16,6 +16,8 @@ public enum AreaKind: Sendable, Equatable {
     case systemV
     /// A ring of asynchronous I/O (io_setup(2)).
     case asyncIO
+    /// The memory of an io_uring (io_uring_setup(2)), which is carried with its descriptor.
+    case requestRing
     /// Code and data of the kernel.
     case vdso, vvar, vsyscall
 }
@@ -31,6 +33,7 @@ extension MappedArea {
         case .vsyscall: return .vsyscall
         case .none, .heap, .stack, .anonymous, .file, .sharedAnonymous, .other: break
         }
+        if isRequestRing { return .requestRing }
         if let refusal = MemoryRefusal.find(self) { throw refusal.problem(self, pid: pid, process: process) }
         switch name {
         case .heap: return .heap
@@ -49,6 +52,12 @@ extension MappedArea {
             throw MemoryRefusal.unknown(String(decoding: text, as: UTF8.self)).problem(self, pid: pid, process: process)
         case .vdso, .vvar, .vvarClock, .vsyscall: preconditionFailure("answered above")
         }
+    }
+
+    /// Whether it is the memory of an io_uring.
+    public var isRequestRing: Bool {
+        guard case .other(let text) = name else { return false }
+        return isShared && text.elementsEqual("anon_inode:[io_uring]".utf8)
     }
 
     /// Whether it is an attached segment of System V shared memory (sysvipc(7)); its inode is the segment's id.
@@ -119,7 +128,6 @@ struct MemoryRefusal {
             "/secretmem",
             .init(what: "secret memory (memfd_secret)", remedy: "It is hidden from everybody, and cannot be carried")
         ),
-        ("anon_inode:[io_uring]", .init(what: "a ring of io_uring", remedy: "Run the program with io_uring disabled")),
         (
             "anon_inode:[perf_event]",
             .init(what: "a performance counter", remedy: "Stop profiling (perf) before the dump")

@@ -70,7 +70,7 @@ public enum MemoryImage {
 
     static func hasFile(_ kind: AreaKind) -> Bool {
         switch kind {
-        case .privateFile, .sharedFile, .sharedMemory: true
+        case .privateFile, .sharedFile, .sharedMemory, .requestRing: true
         case .privateAnonymous, .heap, .vdso, .vvar, .vsyscall, .systemV, .asyncIO: false
         }
     }
@@ -80,7 +80,7 @@ public enum MemoryImage {
         case .privateAnonymous: [.regular, .privateAnonymous]
         case .heap: [.regular, .heap, .privateAnonymous]
         case .privateFile: [.regular, .privateFile]
-        case .sharedFile: [.regular, .sharedFile]
+        case .sharedFile, .requestRing: [.regular, .sharedFile]
         case .sharedMemory: [.regular, area.isShared ? .sharedFile : .privateFile, .memfd]
         case .systemV: [.regular, .sharedAnonymous, .systemV]
         case .asyncIO: [.regular, .asyncIORing]

@@ -16,9 +16,10 @@ public enum PageTransfer {
     /// Moves runs whose places in a file are known, each to its place. Those that are not present are passed over.
     ///
     /// - Parameters:
+    ///   - other: a second sink that gets all that the first one gets, at the same time.
     ///   - told: how many bytes have been moved, and how many there are.
     public static func move(
-        _ runs: [PlacedRun], from source: some PageSource, to sink: some PageSink,
+        _ runs: [PlacedRun], from source: some PageSource, to sink: some PageSink, and other: (any PageSink)? = nil,
         told: (UInt64, UInt64) -> Void = { _, _ in }
     ) throws(Problem) {
         let portions = Portions(runs, size: bufferSize)
@@ -30,11 +31,14 @@ public enum PageTransfer {
             told(moved, total)
             try Cancellation.check()
         }
-        guard total > bufferSize, let writer = WriteBehind(to: sink) else {
+        let sinks: [any PageSink] = [sink] + (other.map { [$0] } ?? [])
+        guard total > bufferSize, let writer = WriteBehind(to: sinks) else {
             let buffer = Buffer(min(bufferSize, Int(total)))
             for portion in portions {
                 try unsafe source.read(portion.pieces, into: buffer.part(portion.size))
-                try unsafe sink.write(UnsafeRawBufferPointer(buffer.part(portion.size)), at: portion.position)
+                for sink in sinks {
+                    try unsafe sink.write(UnsafeRawBufferPointer(buffer.part(portion.size)), at: portion.position)
+                }
                 try advance(portion.size)
             }
             return
@@ -70,72 +74,107 @@ public enum PageTransfer {
         }
     }
 
-    /// A thread that writes what it is given, in order.
+    /// Threads that write what they are given, each to its sink and in order.
     private struct WriteBehind: ~Copyable {
-        private final class State: Sendable {
-            struct Item: Sendable {
-                let buffer: Buffer
-                let size: Int
-                let position: UInt64
-            }
+        /// A portion that all sinks get.
+        private final class Item: Sendable {
+            let buffer: Buffer
+            let size: Int
+            let position: UInt64
+            /// How many sinks have yet to take it.
+            let users: Atomic<Int>
 
-            let queue = Mutex<[Item?]>([])
-            let isFilled = Semaphore()
+            init(_ buffer: Buffer, _ size: Int, at position: UInt64, users: Int) {
+                (self.buffer, self.size, self.position) = (buffer, size, position)
+                self.users = Atomic(users)
+            }
+        }
+
+        /// What the threads have in common.
+        private final class Pool: Sendable {
             let free = Mutex<[Buffer]>([])
             let isFree = Semaphore(UInt32(PageTransfer.bufferCount))
             let failure = Mutex<Problem?>(nil)
+        }
 
-            func run(_ sink: some PageSink) {
+        private final class Line: Sendable {
+            let queue = Mutex<[Item?]>([])
+            let isFilled = Semaphore()
+
+            func add(_ item: Item?) {
+                queue.withLock { $0.append(item) }
+                isFilled.signal()
+            }
+
+            func run(_ sink: some PageSink, _ pool: Pool) {
                 while true {
                     isFilled.wait()
                     guard let item = queue.withLock({ $0.removeFirst() }) else { return }
-                    if failure.withLock({ $0 == nil }) {
+                    if pool.failure.withLock({ $0 == nil }) {
                         do throws(Problem) {
                             try unsafe sink.write(
                                 UnsafeRawBufferPointer(item.buffer.part(item.size)), at: item.position)
                         } catch {
-                            failure.withLock { [error] in $0 = error }
+                            pool.failure.withLock { [error] in $0 = error }
                         }
                     }
-                    free.withLock { $0.append(item.buffer) }
-                    isFree.signal()
+                    // Whoever is the last sees what the others have done with it.
+                    guard item.users.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { continue }
+                    pool.free.withLock { $0.append(item.buffer) }
+                    pool.isFree.signal()
                 }
             }
         }
 
-        private let state = State()
-        private let thread: HelperThread
+        /// A thread, where lists can hold it.
+        private final class Worker {
+            private var thread: HelperThread?
+
+            init?(_ body: @escaping @Sendable () -> Void) {
+                thread = HelperThread(body)
+                if thread == nil { return nil }
+            }
+
+            func join() { thread.take()?.join() }
+        }
+
+        private let pool = Pool()
+        private var lines: [(line: Line, thread: Worker)] = []
 
         /// - Returns: nil where there is no thread to be had.
-        init?(to sink: some PageSink) {
-            let state = self.state
-            guard let thread = HelperThread({ state.run(sink) }) else { return nil }
-            self.thread = thread
+        init?(to sinks: [any PageSink]) {
+            let pool = self.pool
+            for sink in sinks {
+                let line = Line()
+                guard let thread = Worker({ line.run(sink, pool) }) else {
+                    _ = finish()
+                    return nil
+                }
+                lines.append((line, thread))
+            }
         }
 
         /// A buffer that nobody uses any more.
         ///
         /// - Throws: what went wrong with the writing of an earlier one.
         func freeBuffer() throws(Problem) -> Buffer {
-            state.isFree.wait()
-            if let failure = state.failure.withLock({ $0 }) { throw failure }
-            return state.free.withLock { $0.popLast() } ?? Buffer(PageTransfer.bufferSize)
+            pool.isFree.wait()
+            if let failure = pool.failure.withLock({ $0 }) { throw failure }
+            return pool.free.withLock { $0.popLast() } ?? Buffer(PageTransfer.bufferSize)
         }
 
         func write(_ buffer: Buffer, _ size: Int, at position: UInt64) {
-            state.queue.withLock { $0.append(.init(buffer: buffer, size: size, position: position)) }
-            state.isFilled.signal()
+            let item = Item(buffer, size, at: position, users: lines.count)
+            for (line, _) in lines { line.add(item) }
         }
 
         /// Waits until everything is written.
         ///
         /// - Returns: what went wrong with it.
-        consuming func finish() -> Problem? {
-            state.queue.withLock { $0.append(nil) }
-            state.isFilled.signal()
-            let state = self.state
-            thread.join()
-            return state.failure.withLock { $0 }
+        func finish() -> Problem? {
+            for (line, _) in lines { line.add(nil) }
+            for (_, thread) in lines { thread.join() }
+            return pool.failure.withLock { $0 }
         }
     }
 }

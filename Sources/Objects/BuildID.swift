@@ -2,7 +2,7 @@ internal import Linux
 internal import SystemPackage
 
 /// The build id of an ELF file (elf(5), NT_GNU_BUILD_ID): it tells two builds of a library apart whatever their sizes.
-enum BuildID {
+public enum BuildID {
     /// As images hold it: 32-bit words, little-endian. Empty where the file has none, or is no ELF file.
     static func words(of path: FilePath) -> [UInt32] {
         guard let file = try? Files.open(path, [.readOnly, .nonBlocking]),
@@ -19,7 +19,8 @@ enum BuildID {
         }
     }
 
-    private static func bytes(in file: Int32) -> ArraySlice<UInt8>? {
+    /// Of an open file; nil where it has none, or is no ELF file.
+    public static func bytes(in file: Int32) -> ArraySlice<UInt8>? {
         // The headers and nearly always the notes too stand at the start of the file.
         guard let head = try? Files.read(file, count: 4096, at: 0), head.count >= 64,
             head.starts(with: [0x7f, 0x45, 0x4c, 0x46]), head[4] == 2, head[5] == 1

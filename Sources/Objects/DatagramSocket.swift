@@ -11,15 +11,32 @@ public enum DatagramSocket {
         InetSocket.recognises(seen) && seen.socket?.type == Sockets.datagram
     }
 
-    /// Data that is held back until there is more (UDP_CORK) nobody can read.
+    /// Data that is held back until there is more (UDP_CORK) can be read in the kernel's memory alone.
     static func obstacle(to seen: SeenDescriptor) -> Problem? {
         guard recognises(seen), let copy = try? SocketIdentity.open(seen.number, of: seen.pid),
-            (try? Sockets.number(of: copy.raw, cork, level: seen.socket?.protocolNumber ?? 0)) == 1,
             let count = try? Sockets.unreceived(copy.raw), count > 0
         else { return nil }
-        return Problem(
-            .underWay, "a datagram is being put together in the socket (UDP_CORK), where it cannot be read",
-            object: seen.object, remedy: "Dump again when the process has sent it")
+        do throws(Errno) {
+            _ = try unfinished(at: copy.raw)
+            return nil
+        } catch {
+            // Without the option it is most likely on its way; what is put together by MSG_MORE alone shows in that memory only.
+            guard (try? Sockets.number(of: copy.raw, cork, level: seen.socket?.protocolNumber ?? 0)) == 1 else {
+                return nil
+            }
+            return Problem(
+                .underWay, "a datagram is being put together in the socket (UDP_CORK), where it cannot be read",
+                object: seen.object, cause: .init(error, attempted: "read the kernel's memory (BPF)"),
+                remedy: "Dump again when the process has sent it")
+        }
+    }
+
+    /// What a socket holds back of a datagram, and to whom that will go; nil where it holds nothing back.
+    static func unfinished(at socket: Int32) throws(Errno) -> KernelMessages.Unfinished? {
+        guard try Sockets.unreceived(socket) > 0 else { return nil }
+        return try KernelMemory.use { (kernel) throws(Errno) in
+            try KernelMessages(kernel).unfinished(at: kernel.socket(socket))
+        }
     }
 
     /// What a dump cannot keep of it, in words.

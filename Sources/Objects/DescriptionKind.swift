@@ -88,6 +88,8 @@ public struct Circumstances: Sendable {
     public var connections = ConnectionPolicy.refused
     /// TCP connections that wait to be accepted are broken off (`--skip-in-flight`).
     public var skipsInFlight = false
+    /// TCP connections that wait to be accepted are carried: the tree has been waited for, and does not accept them.
+    public var carriesWaiting = false
 
     public init(pids: Set<Int32>, shellJob: Bool, external: Set<String>, fileLocks: Bool) {
         self.pids = pids

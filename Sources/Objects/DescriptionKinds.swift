@@ -5,6 +5,7 @@ public enum DescriptionKinds {
     /// In the order in which they are asked: whoever needs to look closer comes first.
     public static let all: [any DescriptionKind.Type] = [
         TerminalFile.self,
+        HostTerminal.self,
         Pipe.self,
         NamedPipe.self,
         SharedMemoryFile.self,
@@ -14,6 +15,9 @@ public enum DescriptionKinds {
         Timerfd.self,
         Signalfd.self,
         Inotify.self,
+        Fanotify.self,
+        IoUring.self,
+        BpfMap.self,
         Pidfd.self,
         NamespaceFile.self,
         UnixSocket.self,
@@ -22,6 +26,7 @@ public enum DescriptionKinds {
         PacketSocket.self,
         NetlinkSocket.self,
         RegularFile.self,
+        Tunnel.self,
         Device.self,
     ]
 

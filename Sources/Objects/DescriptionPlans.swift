@@ -21,6 +21,9 @@ public enum DescriptionPlans {
             let all = images.supplement.keys(of: .mqueue).compactMap { images.supplement[.mqueue, $0] }
             return try PosixQueueFile(entry.reg, queue, among: all)
         }
+        if key.type == .reg, let ring = images.supplement[.uring, key.id] {
+            return try RequestRingFile(entry.reg, ring)
+        }
         if let linked = LinkedFile.find(key, in: images, mappedAs: mappedAs) { return linked }
         if let ended = EndedProcessFile.find(key, in: images, mappedAs: mappedAs) { return ended }
         if key.type == .reg, entry.hasReg {
@@ -43,16 +46,19 @@ public enum DescriptionPlans {
             let stream = images.streams[entry.isk.ino]
             return try InetSocketEnd(
                 entry.isk, stream: stream.map { TCPStreamImage($0.entry, queues: $0.queues) }, images.supplement,
-                images.unixSockets.packets[entry.isk.id] ?? [])
+                images.unixSockets.packets)
         }
         if key.type == .packetsk, entry.hasPsk { return try PacketSocketEnd(entry.psk, images.supplement) }
         if key.type == .netlinksk, entry.hasNlsk { return try NetlinkSocketEnd(entry.nlsk, images.supplement) }
         if key.type == .tty, entry.hasTty, let info = images.terminals[entry.tty.ttyInfoID] {
+            if HostTerminalFile.recognises(info), let file = images.files.regular(entry.tty.regfID) {
+                return HostTerminalFile(entry.tty, info, file)
+            }
             if let master = StoredTerminal.master(of: info, in: images) {
                 return try TerminalSide(entry.tty, info, of: master, in: images)
             }
-            return info.hasTermios
-                ? OutsideTerminal(entry.tty, info: info) : HungUpTerminal(entry: entry.tty, info: info)
+            return info.hasTermios || info.type == .extTty
+                ? OutsideTerminal(entry.tty, info: info, in: images) : HungUpTerminal(entry: entry.tty, info: info)
         }
         if key.type == .memfd, entry.hasMemfd,
             let inode = images.memfds.first(where: { $0.inodeID == UInt64(entry.memfd.inodeID) })
@@ -63,6 +69,10 @@ public enum DescriptionPlans {
                 content: StoredMemory(segments: segments, layers: layers))
         }
         if let resource = try event(entry, images) { return resource }
+        if entry.hasTunf, let file = images.files.regular(entry.tunf.id) {
+            return try TunnelQueue(entry.tunf, file, images.supplement)
+        }
+        if key.type == .bpfmap, entry.hasBpf { return try BpfTable(entry.bpf, in: images) }
         if entry.hasPidfd { return try ProcessReference(entry.pidfd, in: images) }
         if entry.hasNsf { return try OpenNamespace(entry.nsf, in: images) }
         throw Problem(
@@ -78,6 +88,7 @@ public enum DescriptionPlans {
         if entry.hasTfd { return ReadTimer(entry.tfd, images.supplement) }
         if entry.hasSgfd { return SignalReader(entry.sgfd) }
         if entry.hasEpfd { return EventSet(entry.epfd) }
+        if entry.hasFfy { return try FileNotifier(entry.ffy, in: images) }
         if entry.hasIfy { return try FileWatcher(entry.ify, in: images) }
         return nil
     }
@@ -149,8 +160,8 @@ public enum DescriptionPlans {
             case .inetsk: entry.isk.fown
             case .netlinksk: entry.nlsk.fown
             case .packetsk: entry.psk.fown
-            case .und, .ctlTty, .fanotify, .ns, .tunf, .ext, .bpfmap,
-                .pidfd, .autofsPipe:
+            case .bpfmap: entry.bpf.fown
+            case .und, .ctlTty, .fanotify, .ns, .tunf, .ext, .pidfd, .autofsPipe:
                 nil
             }
         guard let owner, owner.pid != 0 || owner.signum != 0 else { return nil }

@@ -11,6 +11,8 @@ public final class Descriptions {
     public internal(set) var pipeContents: [(entry: PipeDataEntry, payload: [UInt8])] = []
     public internal(set) var fifoContents: [(entry: PipeDataEntry, payload: [UInt8])] = []
     var seenPipes: Set<UInt64> = []
+    /// What is in BPF maps (`bpfmap-data.img`).
+    public internal(set) var bpfMaps: [(entry: BpfmapDataEntry, payload: [UInt8])] = []
     /// Pipes, by inode, of which somebody in the tree has an end in packet mode (O_DIRECT of pipe(2)).
     private(set) lazy var packetPipes = Set(
         circumstances.descriptors.values.joined().lazy
@@ -23,6 +25,8 @@ public final class Descriptions {
     public func terminalData() -> [TtyDataEntry] { TerminalQueues.store(self) }
     /// Shared memory, its pages to be stored by who asks.
     public internal(set) var sharedMemory = SharedMemoryTable()
+    /// Files of the host that descriptions lead to.
+    public var needed = NeededFiles()
     /// What the image format has no place for.
     public var supplement = Supplement()
     /// What the tree will do without after a restore, in words.
@@ -42,8 +46,10 @@ public final class Descriptions {
     public internal(set) var systemV: SystemVMemory?
     /// Semaphores and message queues of System V.
     public internal(set) var systemVRecords = SystemVRecords()
-    /// What is in POSIX message queues, by inode.
-    var queueContents: [UInt64: [PosixQueues.Message]] = [:]
+    /// What rings of io_uring tell one thread alone, of all threads by process.
+    public var ringThreads: [Int32: [RequestRingThread]] = [:]
+    /// POSIX message queues whose content is yet to be told.
+    var capturedQueues: [CapturedQueue] = []
     /// Sockets, and what is queued in them.
     public internal(set) var sockets = SocketRecords()
     public let circumstances: Circumstances
@@ -51,9 +57,6 @@ public final class Descriptions {
     let socketDefaults = SocketDefaults()
     /// The TCP connections of the tree, where there are any to be carried.
     public var connections: HeldConnections?
-
-    /// Takes what was found in POSIX message queues.
-    public func take(_ contents: PosixQueueContents) { queueContents = contents.messages }
 
     private var lastID: UInt32 = 0
     private var handles: [Int32: ProcessHandle] = [:]

@@ -10,6 +10,7 @@ public struct EventSet: Resource {
 
     public init(_ entry: EventpollFileEntry) { self.entry = entry }
 
+    public var extraDescriptors: Int { 0 }
     public var description: String { "epoll set for \(entry.tfd.count) descriptors" }
 
     public func obstacles(at site: RestoreSite) -> [Problem] { [] }

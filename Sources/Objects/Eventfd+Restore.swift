@@ -13,6 +13,7 @@ public struct EventCounter: Resource {
         isSemaphore = supplement[.eventfd, entry.id]?["semaphore"]?.isTrue ?? false
     }
 
+    public var extraDescriptors: Int { 0 }
     public var description: String { "eventfd at \(entry.counter)" + (isSemaphore ? ", a semaphore" : "") }
 
     public func obstacles(at site: RestoreSite) -> [Problem] { [] }

@@ -82,12 +82,26 @@ public enum ExtendedState {
     public static func missingFeatures(_ entry: UserX86FpregsEntry, layout: ExtendedStateLayout = .current) -> UInt64 {
         guard entry.hasXsave else { return 0 }
         var carried: UInt64 = 3
-        for component in ExtendedStateLayout.Component.allCases {
-            // What every thread begins with is lost on no processor.
-            if component == .protectionKeys, entry.xsave.pkru.first ?? 0 == usualRights { continue }
+        for component in ExtendedStateLayout.Component.allCases where !isInitial(component, entry.xsave) {
             carried |= 1 << UInt64(component.rawValue)
         }
         return entry.xsave.xstateBv & carried & ~layout.features
+    }
+
+    /// Whether a component is what every thread begins with, which is lost on no processor. Not every processor takes note of
+    /// that in XSTATE_BV by itself (Intel SDM, volume 1, 13.6).
+    private static func isInitial(
+        _ component: ExtendedStateLayout.Component, _ xsave: UserX86XsaveEntry
+    ) -> Bool {
+        switch component {
+        case .ymmUpper: xsave.ymmhSpace.allSatisfy { $0 == 0 }
+        case .boundRegisters: xsave.bndregState.allSatisfy { $0 == 0 }
+        case .boundControl: xsave.bndcsrState.allSatisfy { $0 == 0 }
+        case .opmask: xsave.opmaskReg.allSatisfy { $0 == 0 }
+        case .zmmUpper: xsave.zmmUpper.allSatisfy { $0 == 0 }
+        case .zmmHigh: xsave.hi16Zmm.allSatisfy { $0 == 0 }
+        case .protectionKeys: xsave.pkru.first ?? 0 == usualRights
+        }
     }
 
     /// The rights of a thread (PKRU): two bits for each key, the lower of which forbids any access and the higher to write.

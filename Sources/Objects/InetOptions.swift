@@ -12,6 +12,8 @@ extension InetSocket {
         let recorded: (InetSkEntry) -> UInt32?
     }
 
+    /// CRIU 3 has those of keeping alive among the options of all sockets, and the first two with the connection
+    /// (`withOlderOptions`).
     static var tcpOptions: [TCPOption] {
         [
             // TCP_NODELAY, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT
@@ -21,13 +23,13 @@ extension InetSocket {
             TCPOption(
                 name: 3, record: { if $0 != 0 { $1.tcpOpts.cork = true } }, recorded: { $0.tcpOpts.cork ? 1 : nil }),
             TCPOption(
-                name: 4, record: { $1.tcpOpts.keepidle = $0 },
+                name: 4, record: { ($1.tcpOpts.keepidle, $1.opts.tcpKeepidle) = ($0, $0) },
                 recorded: { $0.tcpOpts.hasKeepidle ? $0.tcpOpts.keepidle : nil }),
             TCPOption(
-                name: 5, record: { $1.tcpOpts.keepintvl = $0 },
+                name: 5, record: { ($1.tcpOpts.keepintvl, $1.opts.tcpKeepintvl) = ($0, $0) },
                 recorded: { $0.tcpOpts.hasKeepintvl ? $0.tcpOpts.keepintvl : nil }),
             TCPOption(
-                name: 6, record: { $1.tcpOpts.keepcnt = $0 },
+                name: 6, record: { ($1.tcpOpts.keepcnt, $1.opts.tcpKeepcnt) = ($0, $0) },
                 recorded: { $0.tcpOpts.hasKeepcnt ? $0.tcpOpts.keepcnt : nil }),
         ]
     }
@@ -60,6 +62,18 @@ extension InetSocket {
                 name: 78, isSix: true, record: { if $0 != 0 { $1.freebind = true } },
                 recorded: { $0.freebind ? 1 : nil }),
         ]
+    }
+
+    /// A message whose options of TCP are where CRIU 4 has them.
+    static func withOlderOptions(_ entry: InetSkEntry, _ stream: TcpStreamEntry?) -> InetSkEntry {
+        var whole = entry
+        if stream?.nodelay ?? false { whole.tcpOpts.nodelay = true }
+        if stream?.cork ?? false { whole.tcpOpts.cork = true }
+        let (old, new) = (entry.opts, entry.tcpOpts)
+        if old.hasTcpKeepidle, !new.hasKeepidle { whole.tcpOpts.keepidle = old.tcpKeepidle }
+        if old.hasTcpKeepintvl, !new.hasKeepintvl { whole.tcpOpts.keepintvl = old.tcpKeepintvl }
+        if old.hasTcpKeepcnt, !new.hasKeepcnt { whole.tcpOpts.keepcnt = old.tcpKeepcnt }
+        return whole
     }
 
     /// Which of them have to be there before a socket is bound.
@@ -142,13 +156,32 @@ struct InetAddress: CustomStringConvertible {
         return encoded
     }
 
+    /// fe80::/10 (RFC 4291): unique on its network device alone.
+    var isLinkLocal: Bool { isSix && bytes[0] == 0xfe && bytes[1] & 0xc0 == 0x80 }
+
     var isUnspecified: Bool { port == 0 && bytes.allSatisfy { $0 == 0 } }
 
-    var description: String {
-        guard isSix else { return bytes.map { "\($0)" }.joined(separator: ".") + ":\(port)" }
+    var description: String { isSix ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// Addresses of 4 or 16 bytes as text, each once. One of IPv4 in one of IPv6 is one of IPv4.
+    static func hosts(_ addresses: some Sequence<[UInt8]>) -> [String] {
+        Set(
+            addresses.map { bytes in
+                var address = InetAddress(isSix: bytes.count == 16)
+                address.bytes = bytes
+                return address.isMapped ? address.host4 : address.host
+            }
+        ).sorted()
+    }
+
+    private var host4: String { bytes.suffix(4).map { "\($0)" }.joined(separator: ".") }
+
+    /// The address without the port.
+    var host: String {
+        guard isSix else { return host4 }
         let groups = stride(from: 0, to: 16, by: 2).map {
             String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16)
         }
-        return "[" + groups.joined(separator: ":") + "]:\(port)"
+        return groups.joined(separator: ":")
     }
 }

@@ -10,13 +10,17 @@ public struct InetSocketEnd: Resource {
     let peer: InetAddress
     let supplement: SocketSupplement
     private let queued: DatagramDelivery?
+    /// What there is of a datagram that is put together.
+    private let begun: [UInt8]
     /// Of a TCP connection its state.
     let stream: TCPStreamImage?
+    /// Of a socket that listens the connections that wait to be accepted, with what was received of them.
+    let streams: [(stream: WaitingStream, payload: [UInt8])]
 
     /// - Throws: `object-unsupported` for what could never have been.
     public init(
         _ entry: InetSkEntry, stream: TCPStreamImage?, _ supplement: Supplement,
-        _ packets: [UnixSocketImages.Packet] = []
+        _ packets: [UInt32: [UnixSocketImages.Packet]] = [:]
     ) throws(Problem) {
         let isSix = entry.family == UInt32(bitPattern: Sockets.inet6)
         let isTCP = entry.type == UInt32(bitPattern: Sockets.stream) && entry.proto == UInt32(InetSocket.tcp)
@@ -38,16 +42,22 @@ public struct InetSocketEnd: Resource {
             try InetSocketEnd.check(entry, own, peer, stream)
         }
         self.supplement = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
-        queued = isTCP ? nil : DatagramDelivery(entry, self.supplement, packets)
-        self.entry = entry
+        queued = isTCP ? nil : DatagramDelivery(entry, self.supplement, packets[entry.id] ?? [])
+        begun = self.supplement.unfinished.map { (packets[$0.data] ?? []).flatMap(\.payload) } ?? []
+        let isListening = isTCP && entry.state == InetSocket.listening
+        streams = isListening ? self.supplement.streams.map { ($0, (packets[$0.data] ?? []).flatMap(\.payload)) } : []
+        self.entry = isTCP ? InetSocket.withOlderOptions(entry, stream?.entry) : entry
         self.own = own
         self.peer = peer
     }
 
     init(_ entry: InetSkEntry, own: InetAddress, peer: InetAddress, _ supplement: SocketSupplement) {
         (self.entry, self.own, self.peer, self.supplement) = (entry, own, peer, supplement)
-        (stream, queued) = (nil, nil)
+        (stream, queued, streams, begun) = (nil, nil, [], [])
     }
+
+    /// A connection is kept under the number by which the tree inherits it.
+    public var extraDescriptors: Int { stream == nil ? 1 : 0 }
 
     var isTCP: Bool { entry.proto == UInt32(InetSocket.tcp) }
     private var isListening: Bool { isTCP && entry.state == InetSocket.listening }
@@ -62,6 +72,7 @@ public struct InetSocketEnd: Resource {
         let missing = supplement.missingDevices(for: description)
         if !missing.isEmpty { return missing }
         if stream != nil { return connectionObstacles(at: site) }
+        if let problem = waitingObstacle(at: site) { return [problem] }
         guard own.port != 0 else { return [] }
         do throws(Errno) {
             _ = try bound()
@@ -92,13 +103,20 @@ public struct InetSocketEnd: Resource {
             if isListening { options.reuseaddr = true }
             try SocketOptions.apply(options, to: socket.raw)
             try supplement.applyOptions(to: socket.raw)
+            site.begin(supplement.unfinished, begun, at: socket.raw, self)
             let flags = OpenFlags(rawValue: Int32(bitPattern: entry.flags))
             try Files.setStatusFlags(socket.raw, flags.subtracting([.writeOnly, .readWrite]))
-            // Fails for what has no other end, and takes effect (tcp(7) does not say so).
-            if isTCP, entry.state == InetSocket.closed, entry.shutdown == .both { try? Sockets.shutDown(socket.raw, 2) }
+            // Fails for what has no other end, and takes effect (tcp(7) does not say so). CRIU stores one direction alone.
+            if isTCP, entry.state == InetSocket.closed, entry.hasShutdown {
+                let both: Int32 = 2
+                try? Sockets.shutDown(socket.raw, entry.shutdown == .read ? 0 : entry.shutdown == .write ? 1 : both)
+            }
             if isListening {
                 let copy = SharedFile(try Files.duplicate(socket.raw))
-                site.listening.append((copy, entry.backlog, entry.opts.reuseaddr))
+                site.listening.append(
+                    ListeningSocket(
+                        socket: copy, backlog: entry.backlog, sharesAddress: entry.opts.reuseaddr, port: own.port,
+                        streams: site.connectionPolicy == .carried ? streams : []))
             }
             return socket
         } catch {

@@ -20,6 +20,10 @@ public enum InetSocket: DescriptionKind {
             || (socket.type == Sockets.datagram && [udp, udpLite].contains(socket.protocolNumber))
     }
 
+    static func isTCP(_ seen: SeenDescriptor) -> Bool {
+        recognises(seen) && seen.socket?.protocolNumber == tcp
+    }
+
     public static func label(of seen: SeenDescriptor) -> String {
         seen.socket?.protocolNumber == tcp ? "TCP socket" : "UDP socket"
     }
@@ -29,6 +33,7 @@ public enum InetSocket: DescriptionKind {
         guard seen.socket?.protocolNumber == tcp else { return DatagramSocket.obstacle(to: seen) }
         do throws(Errno) {
             let copy = try SocketIdentity.open(seen.number, of: seen.pid)
+            if let problem = signatureObstacle(seen, copy.raw, circumstances) { return problem }
             return streamObstacle(to: seen, copy.raw, try TCPState(copy.raw), circumstances)
         } catch {
             return Problem(
@@ -40,12 +45,29 @@ public enum InetSocket: DescriptionKind {
     private static func streamObstacle(
         to seen: SeenDescriptor, _ socket: Int32, _ state: TCPState, _ circumstances: Circumstances
     ) -> Problem? {
-        if state.number == listening && state.waiting > 0 && !circumstances.skipsInFlight {
-            return Problem(
-                .underWay, "\(state.waiting) TCP connections wait to be accepted", object: seen.object,
-                remedy: "Dump again when the process has served them, or give --skip-in-flight, which breaks them off")
-        }
+        if let problem = waitingObstacle(seen, socket, state, circumstances) { return problem }
         return connectionObstacle(seen, socket, state, circumstances)
+    }
+
+    /// The other end of a socket of TCP or UDP; nil where it has none.
+    ///
+    /// getpeername(2) fails while a connection of TCP is being made; sock_diag(7) knows.
+    static func peer(
+        of socket: Int32, _ seen: SeenDescriptor, _ sockets: SocketTable
+    ) throws(Errno) -> InetAddress? {
+        do throws(Errno) { return InetAddress(try Sockets.peerName(of: socket)) } catch {
+            guard error == .socketNotConnected else { throw error }
+        }
+        guard isTCP(seen), let report = sockets.connection(of: seen), report.state == UInt8(TCPState.connecting) else {
+            return nil
+        }
+        var peer = InetAddress(isSix: seen.socket?.domain == Sockets.inet6)
+        // The report has an IPv4 address in an IPv6 one as such, and never shorter.
+        guard report.peerAddress.count == peer.bytes.count else { return nil }
+        peer.bytes = report.peerAddress
+        peer.port = report.peerPort
+        if peer.isLinkLocal { peer.scope = report.device }
+        return peer
     }
 
     static func peer(of seen: SeenDescriptor) -> String {
@@ -69,43 +91,43 @@ public enum InetSocket: DescriptionKind {
         -> DescriptionKey
     {
         let own = try descriptions.open(seen)
-        guard let identity = seen.socket else { throw descriptions.unreadable(seen, .badFileDescriptor, "getsockopt") }
-        var socket = InetSkEntry()
-        socket.id = descriptions.nextID()
-        socket.ino = UInt32(truncatingIfNeeded: seen.status.inode)
-        socket.family = UInt32(bitPattern: identity.domain)
-        socket.type = UInt32(bitPattern: identity.type)
-        socket.proto = UInt32(bitPattern: identity.protocolNumber)
-        socket.flags = seen.descriptionFlags
-        socket.fown = try descriptions.owner(of: seen, through: own.raw)
-        socket.nsID = 2
+        var socket = try descriptions.inetEntry(seen, through: own.raw)
         do throws(Errno) {
-            try fill(&socket, from: own.raw)
+            let peer = try peer(of: own.raw, seen, descriptions.circumstances.sockets)
+            try fill(&socket, from: own.raw, peer)
             try captureConnection(&socket, seen, own.raw, into: descriptions)
         } catch {
             throw descriptions.unreadable(seen, error, "getsockopt, getsockname, recv")
         }
-        let supplement = try descriptions.supplement(seen, socket.id, through: own.raw)
-        if identity.type == Sockets.datagram { descriptions.awaitDatagrams(seen, socket.id, own.raw, supplement) }
-        var entry = FileEntry()
-        entry.type = .inetsk
-        entry.id = socket.id
-        entry.isk = socket
-        descriptions.add(entry)
-        return DescriptionKey(.inetsk, socket.id)
+        noteZeroCopy(seen, own.raw, descriptions)
+        var supplement = try descriptions.supplement(seen, socket.id, through: own.raw)
+        try descriptions.noteWaiting(seen, socket, through: own.raw, &supplement)
+        if seen.socket?.type == Sockets.datagram { descriptions.noteUnfinished(own.raw, &supplement) }
+        descriptions.supplement[.socket, socket.id] = supplement.json
+        if seen.socket?.type == Sockets.datagram { descriptions.awaitDatagrams(seen, socket.id, own.raw, supplement) }
+        return descriptions.add(socket)
     }
 
-    private static func fill(_ socket: inout InetSkEntry, from descriptor: Int32) throws(Errno) {
+    /// The kernel numbers what is sent with MSG_ZEROCOPY, and a new socket begins anew.
+    private static func noteZeroCopy(_ seen: SeenDescriptor, _ socket: Int32, _ descriptions: Descriptions) {
+        guard (try? Sockets.number(of: socket, .zeroCopy)) == 1 else { return }
+        let sent = try? KernelMemory.use { (kernel) throws(Errno) in
+            try kernel.number(kernel.socket(socket), "sock", "sk_zckey")
+        }
+        if sent == 0 { return }
+        descriptions.note(
+            loss: "\(seen.object.description): what is sent with MSG_ZEROCOPY is numbered from 0 again"
+                + (sent.map { " (it was at \($0))" } ?? ""))
+    }
+
+    private static func fill(
+        _ socket: inout InetSkEntry, from descriptor: Int32, _ peer: InetAddress?
+    ) throws(Errno) {
         let isSix = socket.family == UInt32(bitPattern: Sockets.inet6)
         let own = InetAddress(try Sockets.name(of: descriptor)) ?? InetAddress(isSix: isSix)
-        let peer = (try? Sockets.peerName(of: descriptor)).flatMap(InetAddress.init)
-        let other = peer ?? InetAddress(isSix: isSix)
-        socket.srcPort = UInt32(own.port)
-        socket.dstPort = UInt32(other.port)
-        socket.srcAddr = own.words
-        socket.dstAddr = other.words
+        socket.take(own: own, peer: peer)
         // Of a link-local address: the name of the interface.
-        let scope = own.scope != 0 ? own.scope : other.scope
+        let scope = own.scope != 0 ? own.scope : peer?.scope ?? 0
         if scope != 0 { socket.ifname = try Sockets.interface(numbered: Int32(bitPattern: scope), descriptor) }
         socket.opts = try SocketOptions.capture(descriptor, isUnix: false)
         if isSix { socket.v6Only = try Sockets.number(of: descriptor, 26, level: ipv6) != 0 }
@@ -149,6 +171,16 @@ extension SocketTable {
     /// Why a socket that is no Unix socket cannot be carried because of whose it is.
     func outside(_ seen: SeenDescriptor) -> Problem? {
         if seen.socket?.networkCookie != networkCookie {
+            // One that was made elsewhere, or passed on from there.
+            let namespaces = ["self", "\(seen.pid)"].map { try? Files.readLink(FilePath("/proc/\($0)/ns/net")) }
+            if namespaces[0] != nil, namespaces[0] == namespaces[1] {
+                return Problem(
+                    .unsupported, "the socket belongs to another network namespace than its process and Apus",
+                    object: seen.object,
+                    remedy:
+                        "Have the program close it before the dump: it would have to be made in a namespace that the tree"
+                        + " does not live in")
+            }
             return Problem(
                 .unsupported, "the socket belongs to another network namespace than Apus", object: seen.object,
                 remedy: "Run Apus in the network namespace of the process: nsenter -t \(seen.pid) -n apus dump ...")

@@ -8,6 +8,8 @@ public struct FileWatcher: Resource {
     let entry: InotifyFileEntry
     /// The files without a name that are watched, by watch: their ids in the images.
     private let lost: [UInt32: UInt32]
+    /// Events waited in it that are not in the images.
+    private let hasLostEvents: Bool
 
     /// - Throws: `image-unsuitable` where the supplement names a file that the images do not have.
     public init(_ entry: InotifyFileEntry, in images: CheckpointImages) throws(Problem) {
@@ -26,8 +28,10 @@ public struct FileWatcher: Resource {
             lost[watch] = remap.remapID
         }
         self.lost = lost
+        hasLostEvents = images.supplement[.inotify, entry.id]?["unread"]?.bits ?? 0 > 0
     }
 
+    public var extraDescriptors: Int { 0 }
     public var description: String { "inotify queue with \(entry.wd.count) watches" }
 
     /// What is opened for the tree behind a watched file's watch would be told as an event.
@@ -58,6 +62,12 @@ public struct FileWatcher: Resource {
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
             let descriptor = try Files.watcher()
+            // Before there are any watches, whose events would get in between.
+            if hasLostEvents, try !Files.overflow(descriptor.raw) {
+                site.lostEvents.append(
+                    "an inotify queue is not told that events are lost: this host lets too many wait"
+                        + " (fs.inotify.max_queued_events), or lets nobody number watches")
+            }
             for watch in watches { try add(watch, to: descriptor.raw, at: site) }
             try setFlags(entry.flags, of: descriptor.raw)
             return descriptor

@@ -79,7 +79,7 @@ public struct MemoryFile: Resource {
 }
 
 /// A file that several descriptions are opened of.
-final class SharedFile {
+final class SharedFile: Sendable {
     let descriptor: OwnedDescriptor
     init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
 }

@@ -39,7 +39,7 @@ public struct NamedPipeEnd: Resource {
     /// As for a file: its path from the root on, or the key under which the dump left it outside.
     private var key: String { String(file.path.string.drop { $0 == "/" }) }
     public var keys: [String] { [key] }
-    private var queued: CheckpointImages.PipeContent? { flags.canRead ? content : nil }
+    private var queued: CheckpointImages.PipeContent? { flags.canRead && !flags.contains(.path) ? content : nil }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
         if let descriptor = site.inherited[key] {
@@ -74,6 +74,8 @@ public struct NamedPipeEnd: Resource {
             // With both ends held for the moment, nothing that is opened waits for its other end.
             if site.namedPipes[pipe] == nil { site.namedPipes[pipe] = SharedFile(try filled(place)) }
             let descriptor = try Files.open(place, openFlags)
+            // A place and not the pipe itself (O_PATH), which CRIU stores as an end of it: such a description has no flags to set.
+            if flags.contains(.path) { return descriptor }
             try Files.setStatusFlags(descriptor.raw, flags.subtracting([.writeOnly, .readWrite]))
             return descriptor
         } catch {

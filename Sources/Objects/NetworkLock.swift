@@ -9,8 +9,9 @@ internal import SystemPackage
 /// belongs to a socket: it ends with Apus, whatever ends Apus. The other stays when a dump has ended the processes, until
 /// a restore has made them again.
 public enum NetworkLock {
-    /// Segments that Apus itself forges carry this mark, and pass.
-    static let mark: UInt32 = 0x4170_7573
+    /// Segments that Apus itself forges carry this mark, and pass. It is the one that CRIU gives those that it forges
+    /// when it restores, so that it can restore what Apus has dumped and locked.
+    static let mark: UInt32 = 0xc114
 
     static let keptPrefix = "apus-kept-"
     static let passingPrefix = "apus-work-"
@@ -26,30 +27,26 @@ public enum NetworkLock {
             }
     }
 
-    /// A name for a lock.
-    static func newName(_ prefix: String) throws(Problem) -> String {
-        do throws(Errno) {
-            let text = try Files.contents(of: "/proc/sys/kernel/random/uuid")
-            return prefix + String(decoding: text.prefix(36), as: UTF8.self)
-        } catch {
-            throw Problem(
-                .objectUnreadable, "the kernel gives no random name",
-                cause: .init(error, attempted: "read of /proc/sys/kernel/random/uuid"), remedy: "Mount /proc")
-        }
-    }
-
     /// A lock that lasts as long as this value, or as a process that has a copy of its socket.
     final class Passing {
         let socket: OwnedDescriptor
         let name: String
 
+        /// - Parameters:
+        ///   - identity: that of the kept lock that belongs to it; nil for one of its own.
+        ///   - ports: new connections to these are dropped too.
         /// - Throws: `network-lock`.
-        init(_ connections: Set<PacketFilter.Connection>) throws(Problem) {
-            name = try NetworkLock.newName(NetworkLock.passingPrefix)
+        init(
+            _ connections: Set<PacketFilter.Connection>, identity: String? = nil, closing ports: Set<UInt16> = []
+        ) throws(Problem) {
+            let own: String
+            if let identity { own = identity } else { own = try RandomName.make() }
+            name = NetworkLock.passingPrefix + own
             do throws(Errno) {
                 socket = try PacketFilter.open()
                 try PacketFilter.apply(
-                    PacketFilter.making(name, isOwned: true, dropping: connections, passing: NetworkLock.mark),
+                    PacketFilter.making(
+                        name, isOwned: true, dropping: connections, passing: NetworkLock.mark, closing: ports),
                     through: socket.raw)
             } catch {
                 throw NetworkLock.failure(error)
@@ -57,14 +54,24 @@ public enum NetworkLock {
         }
     }
 
+    /// For how many seconds a kept lock has those who ask for new connections ask again instead of being refused. Longer, and
+    /// somebody else who takes the port over while the tree is away would wonder.
+    private static let doorTime: UInt64 = 60
+
     /// Makes a lock that stays.
     ///
+    /// - Parameter ports: where the tree listens.
     /// - Throws: `network-lock`.
-    static func keep(_ name: String, _ connections: Set<PacketFilter.Connection>) throws(Problem) {
+    static func keep(
+        _ name: String, _ connections: Set<PacketFilter.Connection>, closing ports: Set<UInt16>, comment: String
+    ) throws(Problem) {
         do throws(Errno) {
             let socket = try PacketFilter.open()
             try PacketFilter.apply(
-                PacketFilter.making(name, isOwned: false, dropping: connections, passing: mark), through: socket.raw)
+                PacketFilter.making(
+                    name, isOwned: false, dropping: connections, passing: mark, closing: ports, forSeconds: doorTime,
+                    comment: comment),
+                through: socket.raw)
         } catch {
             throw failure(error)
         }
@@ -79,17 +86,19 @@ public enum NetworkLock {
         return (try? PacketFilter.apply(PacketFilter.removing(name), through: socket.raw)) != nil
     }
 
-    /// The locks that stay, of all dumps of this network namespace; nothing where the kernel has no packet filter.
-    public static func kept() -> [String] { ((try? PacketFilter.tables()) ?? []).filter(isKept) }
+    /// Whether there is such a lock.
+    static func isThere(_ name: String) -> Bool {
+        ((try? PacketFilter.tables()) ?? []).contains { $0.name == name }
+    }
 
-    private static func failure(_ error: Errno) -> Problem {
+    static func failure(_ error: Errno) -> Problem {
         Problem(
             .networkLock, "the network cannot be kept away from the connections",
             cause: .init(error, attempted: "a table of nftables"),
             remedy: error == .notPermitted
                 ? "Run Apus with CAP_NET_ADMIN in the network namespace of the process"
-                : "The kernel needs nf_tables (modprobe nf_tables nf_tables_inet) and Linux 5.12; or keep the network"
-                    + " away by yourself and give --network-lock skip")
+                : "The kernel needs nf_tables (modprobe nf_tables nf_tables_inet) and Linux 5.12, with --network-lock iptables"
+                    + " as well; or keep the network away by yourself and give --network-lock skip")
     }
 }
 

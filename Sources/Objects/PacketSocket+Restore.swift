@@ -38,6 +38,11 @@ public struct PacketSocketEnd: Resource {
             for option in PacketSocket.options {
                 try set(socket.raw, option.name, option.recorded(entry))
             }
+            if entry.copyThresh != 0 {
+                try Sockets.set(
+                    socket.raw, PacketSocket.copyThreshold, level: PacketSocket.level,
+                    to: Int32(bitPattern: entry.copyThresh))
+            }
             let (receivingRing, sendingRing): (Int32, Int32) = (5, 13)
             if entry.hasRxRing { try make(entry.rxRing, socket.raw, receivingRing) }
             if entry.hasTxRing { try make(entry.txRing, socket.raw, sendingRing) }

@@ -9,6 +9,8 @@ internal import SystemPackage
 public enum PacketSocket: DescriptionKind {
     public static let name = "packet socket"
     static let level: Int32 = 263
+    /// PACKET_COPY_THRESH: can always be set, and asked for by `PacketSocketReport` alone.
+    static let copyThreshold: Int32 = 7
     /// PACKET_FANOUT, and the value of the images for none.
     static let (fanout, noFanout): (Int32, UInt32) = (18, .max)
 
@@ -19,8 +21,8 @@ public enum PacketSocket: DescriptionKind {
         let recorded: (PacketSockEntry) -> UInt32
     }
 
-    /// PACKET_VERSION, _RESERVE, _AUXDATA, _ORIGDEV, _VNET_HDR, _LOSS, _TIMESTAMP, _COPY_THRESH: in this order, as rings
-    /// depend on the first two.
+    /// PACKET_VERSION, _RESERVE, _AUXDATA, _ORIGDEV, _VNET_HDR, _LOSS, _TIMESTAMP: in this order, as rings depend on the
+    /// first two.
     static var options: [Option] {
         [
             Option(name: 10, record: { $1.version = $0 }, recorded: { $0.version }),
@@ -30,7 +32,6 @@ public enum PacketSocket: DescriptionKind {
             Option(name: 15, record: { $1.vnetHdr = $0 != 0 }, recorded: { $0.vnetHdr ? 1 : 0 }),
             Option(name: 14, record: { $1.loss = $0 != 0 }, recorded: { $0.loss ? 1 : 0 }),
             Option(name: 17, record: { $1.timestamp = $0 }, recorded: { $0.timestamp }),
-            Option(name: 7, record: { $1.copyThresh = $0 }, recorded: { $0.copyThresh }),
         ]
     }
 
@@ -61,10 +62,7 @@ public enum PacketSocket: DescriptionKind {
 
     /// What a dump cannot keep of it, in words.
     public static func loss(of seen: SeenDescriptor) -> String? {
-        guard recognises(seen), let copy = try? SocketIdentity.open(seen.number, of: seen.pid),
-            (try? Sockets.isReadable(copy.raw)) == true
-        else { return nil }
-        return "packets wait in the \(name) of descriptor \(seen.number), and are lost"
+        recognises(seen) ? Sockets.packetsLost(of: seen, name) : nil
     }
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
@@ -108,8 +106,9 @@ public enum PacketSocket: DescriptionKind {
             option.record(
                 UInt32(bitPattern: try Sockets.number(of: descriptor, option.name, level: level)), &socket)
         }
+        socket.copyThresh = report.copyThreshold
         let group = UInt32(bitPattern: try Sockets.number(of: descriptor, fanout, level: level))
-        socket.fanout = group == 0 ? noFanout : group
+        if group != 0 { socket.fanout = group }
         socket.mclist = report.memberships.map { membership in
             var entry = PacketMclist()
             entry.index = membership.device

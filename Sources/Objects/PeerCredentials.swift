@@ -65,12 +65,32 @@ extension UnixSocketWorkshop {
     /// Connects what waits to be accepted, in its order, while the pids of those who connected are free.
     func connectAll() throws(Problem) {
         let entries = made.keys.sorted().compactMap { all.sockets[$0] }
-        // Those that do not wait are passed over.
-        for entry in entries.sorted(by: { order($0) < order($1) }) { try connectWaiting(entry) }
+        // Those that do not wait are passed over; those that have left wait among the others.
+        let leavers = entries.flatMap { listener in supplement(of: listener).leavers.map { (listener, $0) } }
+        let steps = entries.map { (order($0), $0, EarlyLeaver?.none) } + leavers.map { ($1.order, $0, $1) }
+        for (_, entry, leaver) in steps.sorted(by: { $0.0 < $1.0 }) {
+            if let leaver { try connect(leaver, to: entry) } else { try connectWaiting(entry) }
+        }
         for entry in entries where listening[entry.ino] != nil { try listen(entry, as: supplement(of: entry).peer) }
     }
 
     private func order(_ entry: UnixSkEntry) -> Int { supplement(of: entry).order ?? 0 }
+
+    private func connect(_ leaver: EarlyLeaver, to listener: UnixSkEntry) throws(Problem) {
+        guard listening[listener.ino] != nil else {
+            throw UnixSocketRole.invalid(listener, "has connections that wait, and does not listen")
+        }
+        try attempt(listener, "be connected to by those that have left again") { () throws(Errno) in
+            let socket = try Sockets.make(Sockets.unix, Int32(bitPattern: listener.type))
+            try Files.setStatusFlags(socket.raw, .nonBlocking)
+            try at(listener) { () throws(Errno) in
+                try act(as: leaver.client, for: listener) { (one) throws(Errno) in
+                    try Sockets.connect(socket.raw, Self.address(listener), as: one)
+                }
+            }
+            leavers.append((listener, leaver.sent, SharedFile(socket)))
+        }
+    }
 
     private func connectWaiting(_ entry: UnixSkEntry) throws(Problem) {
         guard case .connecting(let number) = try UnixSocketRole(entry, in: all), let listener = all.sockets[number]

@@ -61,6 +61,8 @@ public struct PipeEnd: Resource {
     private var flags: OpenFlags { OpenFlags(rawValue: Int32(truncatingIfNeeded: entry.flags)) }
     private var key: String { Pipe.key(UInt64(entry.pipeID)) }
     public var keys: [String] { [key] }
+    public var pipe: UInt32? { entry.pipeID }
+    public var extraDescriptors: Int { 0 }
     /// What has to be in it again: a writing end alone leaves what it wrote with whoever reads it.
     private var queued: CheckpointImages.PipeContent? { flags.canRead ? content : nil }
     private var isWriting: Bool { !flags.intersection([.writeOnly, .readWrite]).isEmpty }

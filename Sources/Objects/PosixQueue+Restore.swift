@@ -180,6 +180,7 @@ struct PosixQueueState: Sendable, Equatable {
     /// What is in it was left to others.
     var isLeft: Bool
     var messages: [PosixQueues.Message] = []
+    var notification: QueueNotification?
 
     /// - Returns: nil where no kernel could have had that (HARD_MSGMAX, HARD_MSGSIZEMAX of linux/ipc_namespace.h; NAME_MAX).
     init?(_ told: JSON) {
@@ -201,6 +202,10 @@ struct PosixQueueState: Sendable, Equatable {
             messages.append(.init(priority: UInt32(priority), bytes: bytes))
         }
         if messages.count > Int(capacity) { return nil }
+        if let notified = told["notification"] {
+            guard let notification = QueueNotification(notified) else { return nil }
+            self.notification = notification
+        }
     }
 }
 

@@ -92,6 +92,8 @@ public struct ThreadAttributes: Sendable {
     public var landlock: Landlock.Answer?
     /// The keyrings that it has of its own.
     public var keyrings: [String]
+    /// What rings of io_uring tell it alone.
+    public var rings: RequestRingThread
 
     private static let (getAddress, getDeathSignal, getSecureBits): (Int, Int, Int) = (40, 2, 27)
 
@@ -102,9 +104,13 @@ public struct ThreadAttributes: Sendable {
         let settings: ThreadSettings.Questions
         let landlock: Landlock.Question?
         let keyrings: Keyrings.Question
+        let rings: RequestRingThread.Questions
 
-        /// - Parameter bystander: of the thread's real user and group, where Landlock is to be asked about.
-        public init(_ batch: inout Batch, bystander: Bystander? = nil) {
+        /// - Parameters:
+        ///   - bystander: of the thread's real user and group, where Landlock is to be asked about.
+        ///   - rings: descriptors of rings of io_uring that answer one thread alone.
+        public init(_ batch: inout Batch, bystander: Bystander? = nil, rings: [Int32] = []) {
+            self.rings = RequestRingThread.Questions(rings, &batch)
             settings = ThreadSettings.Questions(&batch)
             keyrings = Keyrings.Question(&batch)
             landlock = bystander.map { Landlock.Question($0, &batch) }
@@ -129,7 +135,8 @@ public struct ThreadAttributes: Sendable {
                 signalStack: entry, clearAddress: result.integer(UInt64.self, in: address),
                 deathSignal: result.integer(Int32.self, in: deathSignal),
                 secureBits: UInt32(truncatingIfNeeded: result[secureBits]), settings: settings.answer(result),
-                landlock: landlock?.answer(result), keyrings: keyrings.answer(result))
+                landlock: landlock?.answer(result), keyrings: keyrings.answer(result),
+                rings: rings.answer(result))
         }
     }
 }

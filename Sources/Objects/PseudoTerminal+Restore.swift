@@ -6,6 +6,8 @@ internal import SystemPackage
 /// A pseudo-terminal in images, both of whose sides are, or were, in the tree.
 public struct StoredTerminal: Sendable {
     let index: UInt32
+    /// The numbers of all the tree's terminals.
+    let numbers: Set<UInt32>
     let master: TtyInfoEntry
     /// Its slave, where anybody has that open.
     let slave: TtyInfoEntry?
@@ -24,6 +26,7 @@ public struct StoredTerminal: Sendable {
     init(_ master: TtyInfoEntry, in images: CheckpointImages) throws(Problem) {
         index = master.pty.index
         self.master = master
+        numbers = Set(images.terminals.values.filter(\.isMaster).map(\.pty.index))
         let index = self.index
         let sides = images.terminals.values.filter {
             !$0.isMaster && $0.hasPty && $0.pty.index == index && $0.hasTermios
@@ -59,11 +62,18 @@ extension TtyInfoEntry {
 final class OpenTerminal {
     let stored: StoredTerminal?
     let master: OwnedDescriptor
+    /// Its number now.
+    let number: UInt32
 
     /// Makes a pair of a number. The kernel gives the lowest that is free: those below it are taken for a moment.
     ///
-    /// - Parameter anyNumber: another number will do.
-    init(_ index: UInt32, from multiplexer: FilePath, anyNumber: Bool, _ stored: StoredTerminal?) throws(Errno) {
+    /// - Parameters:
+    ///   - anyNumber: another number will do, where that one is taken.
+    ///   - others: those that others will have.
+    init(
+        _ index: UInt32, from multiplexer: FilePath, anyNumber: Bool, _ stored: StoredTerminal?,
+        others: Set<UInt32> = []
+    ) throws(Errno) {
         self.stored = stored
         guard try Files.status(of: multiplexer).representedDevice == TerminalFile.multiplexer else {
             throw .noSuchAddressOrDevice
@@ -72,11 +82,12 @@ final class OpenTerminal {
         while true {
             let pair = try Files.open(multiplexer, [.readWrite, .noControllingTerminal])
             let number = UInt32(bitPattern: try Terminal.pairNumber(pair.raw))
-            if number == index || anyNumber && number > index {
+            if number == index || anyNumber && number > index && !others.contains(number) {
                 master = pair
+                self.number = number
                 break
             }
-            if number > index { throw .fileExists }
+            if number > index, !anyNumber { throw .fileExists }
             below.append(SharedFile(pair))
         }
         try Terminal.setLocked(master.raw, false)
@@ -89,8 +100,9 @@ final class OpenTerminal {
         if info.hasTermios { try Terminal.setSettings(master.raw, Terminal.Settings(info.termios)) }
         if info.hasWinsize { try Terminal.setWindowSize(master.raw, Terminal.WindowSize(info.winsize)) }
         if let slave = stored.slave, slave.type == .pty {
-            try Files.setOwner(stored.path, uid: slave.uid, gid: slave.gid)
-            if let mode = stored.slaveMode { try Files.setMode(stored.path, mode & 0o7777) }
+            let path = FilePath("/dev/pts/\(number)")
+            try Files.setOwner(path, uid: slave.uid, gid: slave.gid)
+            if let mode = stored.slaveMode { try Files.setMode(path, mode & 0o7777) }
         }
         if stored.queues.isClosed { try openSlave([.readWrite, .nonBlocking]).close() }
     }
@@ -116,11 +128,18 @@ final class OpenTerminal {
 }
 
 extension RestoreSite {
-    /// The pair of a number, made when the first of its sides is opened.
+    /// The pair of a number, made when the first of its sides is opened. Where somebody has that number it gets another,
+    /// unless the user wants it so or not at all: a terminal is found through descriptors, and few programs note its name.
     func terminal(_ stored: StoredTerminal) throws(Errno) -> OpenTerminal {
         if let known = terminals[stored.index] { return known }
-        let made = try OpenTerminal(stored.index, from: stored.multiplexer, anyNumber: false, stored)
+        let made = try OpenTerminal(
+            stored.index, from: stored.multiplexer, anyNumber: !exactTerminals, stored, others: stored.numbers)
         terminals[stored.index] = made
+        if made.number != stored.index {
+            renumberedTerminals.append(
+                "terminal \(stored.path) is now /dev/pts/\(made.number), as that number is taken here: what programs remember"
+                    + " of its name (TTY, SSH_TTY, GPG_TTY) is another's terminal (--exact-terminals refuses this)")
+        }
         return made
     }
 
@@ -162,12 +181,12 @@ public struct TerminalSide: Resource {
     }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
-        guard (try? Files.status(of: stored.path)) != nil else { return [] }
+        guard site.exactTerminals, (try? Files.status(of: stored.path)) != nil else { return [] }
         return [
             Problem(
                 .nameInUse, "the number of a terminal is taken", object: .init(path: stored.path.string),
                 remedy:
-                    "Close that terminal (fuser \(stored.path) shows who has it), or restore in a mount namespace with"
+                    "Restore without --exact-terminals, close that terminal (fuser \(stored.path) shows who has it), or restore in a mount namespace with"
                     + " a devpts file system of its own: unshare -m sh -c 'mount -t devpts -o"
                     + " newinstance,ptmxmode=0666 devpts /dev/pts; mount --bind /dev/pts/ptmx /dev/ptmx; apus restore ...'"
             )

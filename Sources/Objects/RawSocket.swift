@@ -27,49 +27,28 @@ public enum RawSocket: DescriptionKind {
 
     /// What a dump cannot keep of it, in words.
     public static func loss(of seen: SeenDescriptor) -> String? {
-        guard recognises(seen), let copy = try? SocketIdentity.open(seen.number, of: seen.pid),
-            (try? Sockets.isReadable(copy.raw)) == true
-        else { return nil }
-        return "packets wait in the \(name) of descriptor \(seen.number), and are lost"
+        recognises(seen) ? Sockets.packetsLost(of: seen, name) : nil
     }
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
         -> DescriptionKey
     {
         let own = try descriptions.open(seen)
-        guard let identity = seen.socket else { throw descriptions.unreadable(seen, .badFileDescriptor, "getsockopt") }
-        var socket = InetSkEntry()
-        socket.id = descriptions.nextID()
-        socket.ino = UInt32(truncatingIfNeeded: seen.status.inode)
-        socket.family = UInt32(bitPattern: identity.domain)
-        socket.type = UInt32(bitPattern: identity.type)
-        socket.proto = UInt32(bitPattern: identity.protocolNumber)
-        socket.flags = seen.descriptionFlags
-        socket.fown = try descriptions.owner(of: seen, through: own.raw)
-        socket.nsID = 2
+        var socket = try descriptions.inetEntry(seen, through: own.raw)
         do throws(Errno) {
             try fill(&socket, from: own.raw)
         } catch {
             throw descriptions.unreadable(seen, error, "getsockopt, getsockname")
         }
         _ = try descriptions.supplement(seen, socket.id, through: own.raw)
-        var entry = FileEntry()
-        entry.type = .inetsk
-        entry.id = socket.id
-        entry.isk = socket
-        descriptions.add(entry)
-        return DescriptionKey(.inetsk, socket.id)
+        return descriptions.add(socket)
     }
 
     private static func fill(_ socket: inout InetSkEntry, from descriptor: Int32) throws(Errno) {
         let isSix = socket.family == UInt32(bitPattern: Sockets.inet6)
         let own = InetAddress(try Sockets.name(of: descriptor)) ?? InetAddress(isSix: isSix)
         let peer = (try? Sockets.peerName(of: descriptor)).flatMap(InetAddress.init)
-        let other = peer ?? InetAddress(isSix: isSix)
-        socket.srcPort = UInt32(own.port)
-        socket.dstPort = UInt32(other.port)
-        socket.srcAddr = own.words
-        socket.dstAddr = other.words
+        socket.take(own: own, peer: peer)
         socket.backlog = 0
         socket.state = peer == nil ? InetSocket.closed : InetSocket.established
         socket.opts = try SocketOptions.capture(descriptor, isUnix: false)

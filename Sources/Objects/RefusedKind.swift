@@ -28,16 +28,8 @@ struct RefusedKind {
 
     static let all: [RefusedKind] = [
         RefusedKind(
-            "a fanotify queue", link: "anon_inode:[fanotify]",
-            "End what watches files for others (fanotify) before the dump: while it stands still, it answers nobody"),
-        RefusedKind(
-            "an io_uring", link: "anon_inode:[io_uring]",
-            "The kernel shows neither what is under way in it nor how it was set up: run the program without"
-                + " (UV_USE_IO_URING=0 for Node.js and libuv; sysctl kernel.io_uring_disabled=2 for all)"),
-        RefusedKind(
             "a userfaultfd", link: "anon_inode:[userfaultfd]",
             "Dump the program when it handles no page faults of its own"),
-        RefusedKind("a BPF map", link: "anon_inode:bpf-map", bpf),
         RefusedKind("a BPF program", link: "anon_inode:bpf-prog", bpf),
         RefusedKind(
             "a BPF object", link: "anon_inode:bpf", "Detach and close it before the dump, and load it anew afterwards"),
@@ -75,7 +67,6 @@ struct RefusedKind {
         RefusedKind("a block device", "Close it before the dump: what the kernel holds of it is not saved") {
             $0.status.kind == .blockDevice
         },
-        RefusedKind("a tunnel device", closing) { $0.link.elementsEqual("/dev/net/tun".utf8) },
         RefusedKind("a device", "The driver's state cannot be saved; close the device before the dump") {
             $0.status.kind == .characterDevice
         },

@@ -71,14 +71,15 @@ struct RefusedSocket {
         10: "SOCK_PACKET",
     ]
 
-    private static func kind(of socket: SocketIdentity) -> RefusedSocket? {
-        all.first { $0.domain == socket.domain && ($0.protocolNumber.map { $0 == socket.protocolNumber } ?? true) }
+    private static func kind(_ domain: Int32, _ number: Int32) -> RefusedSocket? {
+        all.first { $0.domain == domain && ($0.protocolNumber.map { $0 == number } ?? true) }
     }
 
     /// What people call it, without an article.
     static func name(of seen: SeenDescriptor) -> String {
         guard let socket = seen.socket else { return "socket" }
-        return "socket of family \(socket.domain) (\(kind(of: socket)?.name ?? "which Apus does not know"))"
+        return
+            "socket of family \(socket.domain) (\(kind(socket.domain, socket.protocolNumber)?.name ?? "which Apus does not know"))"
     }
 
     /// Why a socket of no kind that Apus carries refuses the dump.
@@ -88,13 +89,18 @@ struct RefusedSocket {
                 .unsupported, "a socket that does not tell what it is cannot be carried", object: seen.object,
                 remedy: closing)
         }
-        let known = kind(of: socket)
-        let type = types[socket.type].map { "\($0) (\(socket.type))" } ?? "\(socket.type)"
+        return problem(socket.domain, socket.type, socket.protocolNumber, seen.object)
+    }
+
+    /// The same by the numbers that the kernel gives it.
+    static func problem(_ domain: Int32, _ type: Int32, _ number: Int32, _ object: Problem.Object) -> Problem {
+        let known = kind(domain, number)
+        let type = types[type].map { "\($0) (\(type))" } ?? "\(type)"
         return Problem(
             .unsupported,
-            "a socket of family \(socket.domain) (\(known?.name ?? "which Apus does not know")), type \(type) and"
-                + " protocol \(socket.protocolNumber) cannot be carried",
-            object: seen.object, remedy: known?.remedy ?? closing)
+            "a socket of family \(domain) (\(known?.name ?? "which Apus does not know")), type \(type) and"
+                + " protocol \(number) cannot be carried",
+            object: object, remedy: known?.remedy ?? closing)
     }
 
     /// Why a socket of a kind that Apus carries refuses it all the same: what no kind can have.

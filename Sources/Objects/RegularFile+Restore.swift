@@ -5,7 +5,9 @@ internal import SystemPackage
 
 /// An open file that has a name: a regular file, a directory, a device.
 public struct NamedFile: Resource {
-    private var entry: RegFileEntry
+    private(set) var entry: RegFileEntry
+    /// It is only mapped.
+    let isMapping: Bool
 
     /// It is about a process that is yet to be made.
     public let needsProcesses: Bool
@@ -16,6 +18,7 @@ public struct NamedFile: Resource {
     public init(_ entry: RegFileEntry, mappedAs: UInt32? = nil, ofProcess: Bool = false) {
         self.entry = entry
         needsProcesses = ofProcess
+        isMapping = mappedAs != nil
         if let mappedAs { self.entry.flags = mappedAs }
     }
 
@@ -30,17 +33,18 @@ public struct NamedFile: Resource {
     private static let onlyOnce: OpenFlags = [.create, .exclusive, .truncate, .noControllingTerminal]
     private static let typeBits: UInt32 = 0o170000
 
-    private var flags: OpenFlags {
+    var flags: OpenFlags {
         OpenFlags(rawValue: Int32(truncatingIfNeeded: entry.flags)).subtracting(Self.onlyOnce)
     }
 
-    private var path: FilePath { entry.path.isAbsolute ? entry.path : FilePath("/").appending(entry.path.components) }
+    var path: FilePath { entry.path.isAbsolute ? entry.path : FilePath("/").appending(entry.path.components) }
 
     /// What `--inherit-fd` calls the file.
-    private var key: String { path.string.hasPrefix("/") ? String(path.string.dropFirst()) : path.string }
+    var key: String { path.string.hasPrefix("/") ? String(path.string.dropFirst()) : path.string }
 
     public var keys: [String] { [key] }
 
+    public var extraDescriptors: Int { 0 }
     public var description: String {
         let mode = flags.contains(.readWrite) ? "read and write" : flags.contains(.writeOnly) ? "write" : "read"
         return "\(path) to \(mode)" + (entry.pos > 0 ? " at \(entry.pos)" : "")
@@ -52,10 +56,16 @@ public struct NamedFile: Resource {
             return problem.map { [$0] } ?? []
         }
         if needsProcesses { return [] }
-        if entry.ext { return [LeftOutside.missing("the file", key)] }
+        if let device = site.devices[key] { return obstacles(of: device) }
+        if entry.ext {
+            var problem = LeftOutside.missing("the file", key)
+            if key.hasPrefix("dev[") { problem.remedy += ". Or name a device: --external '\(key):PATH'" }
+            return [problem]
+        }
         let status: FileStatus
         let followLinks = !flags.contains(.noFollow)
         do throws(Errno) { status = try Files.status(of: path, followLinks: followLinks) } catch {
+            if error == .noSuchFileOrDirectory, let found = replacement(whereMissing: true, at: site) { return found }
             return [
                 Problem(
                     error == .noSuchFileOrDirectory ? .fileMissing : .fileUnopenable,
@@ -66,23 +76,53 @@ public struct NamedFile: Resource {
                         + " --inherit-fd fd[N]:\(key)")
             ]
         }
-        var found: [Problem] = []
         if entry.hasMode, UInt32(status.mode) & Self.typeBits != entry.mode & Self.typeBits {
-            found.append(changed("is \(Self.kind(UInt32(status.mode))) now and was \(Self.kind(entry.mode))"))
-        } else if !flags.contains(.path), status.kind == .fifo || status.kind == .socket {
-            // Opening it could wait for ever.
-            found.append(changed("is \(Self.kind(UInt32(status.mode))) now"))
-        } else if entry.hasSize, status.kind == .regular, status.size != entry.size {
-            found.append(changed("has \(status.size) bytes now and had \(entry.size)"))
+            return [changed("is \(Self.kind(UInt32(status.mode))) now and was \(Self.kind(entry.mode))")]
         }
-        return found
+        if !flags.contains(.path), status.kind == .fifo || status.kind == .socket {
+            // Opening it could wait for ever.
+            return [changed("is \(Self.kind(UInt32(status.mode))) now")]
+        }
+        return status.kind == .regular ? obstacles(of: status, at: site) : []
+    }
+
+    /// Why a device cannot be opened in the place of one that was left outside.
+    private func obstacles(of device: FilePath) -> [Problem] {
+        do throws(Errno) {
+            if UInt32(try Files.status(of: device).mode) & Self.typeBits == entry.mode & Self.typeBits { return [] }
+            return [
+                Problem(
+                    .fileChanged, "what is to stand in for \(key) is not \(Self.kind(entry.mode))",
+                    object: .init(path: device.string), remedy: "Name a device of the same kind")
+            ]
+        } catch {
+            return [
+                Problem(
+                    .fileMissing, "what is to stand in for \(key) is not there", object: .init(path: device.string),
+                    cause: .init(error, attempted: "stat(\"\(device)\")"), remedy: "Name a device that is")
+            ]
+        }
+    }
+
+    private func obstacles(of status: FileStatus, at site: RestoreSite) -> [Problem] {
+        switch site.verdict(on: self, status) {
+        case .accepted(let warning):
+            if let found = replacement(whereMissing: false, at: site, unlessUntouched: status) { return found }
+            if let warning { site.warn("\(path) \(warning)") }
+            site.choose(.host(status), for: self)
+            return []
+        case .refused(let what):
+            if let found = replacement(whereMissing: false, at: site) { return found }
+            return [changed(what)]
+        }
     }
 
     private func changed(_ what: String) -> Problem {
         Problem(
             .fileChanged, "the file \(what)", object: .init(path: path.string),
-            remedy: "Put the file back as it was at the dump, or give another in its place with"
-                + " --inherit-fd fd[N]:\(key)")
+            remedy: "Put the file back as it was at the dump, dump with --ship auto, say with"
+                + " --file '\(path)=POLICY' how far it may differ, or give another in its place with --inherit-fd"
+                + " fd[N]:\(key)")
     }
 
     private static func kind(_ mode: UInt32) -> String {
@@ -100,23 +140,49 @@ public struct NamedFile: Resource {
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         if let substitute = try site.substitute(for: key) { return substitute }
+        if let device = site.devices[key] { return try seeking(with(path: device).openHere(nil, at: site)) }
+        let choice = site.choice(for: self)
+        switch choice {
+        case .copy(let digest): return try site.copies.open(digest, flags)
+        case .placed(let placing): return try seeking(placing.open(flags, from: site))
+        case .host, nil: break
+        }
+        return try seeking(openHere(choice, at: site))
+    }
+
+    /// Opens this host's own file, which has to be the one that was looked at.
+    private func openHere(_ choice: FileChoice?, at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
             // A terminal must not become Apus' controlling one.
-            let descriptor = try Files.open(path, flags.union(.noControllingTerminal))
-            if entry.pos != 0, !flags.contains(.path) {
-                do throws(Errno) {
-                    _ = try Files.seek(descriptor.raw, to: Int64(bitPattern: entry.pos))
-                } catch {
-                    // Devices without positions keep a number all the same.
-                    if error != .illegalSeek { throw error }
-                }
-            }
-            return descriptor
+            let opened = try Files.open(path, flags.union(.noControllingTerminal))
+            guard case .host(let seen)? = choice else { return opened }
+            let now = try Files.status(ofDescriptor: opened.raw)
+            let isSame = now.device == seen.device && now.inode == seen.inode
+            let isWritten = !site.uses(of: self).isDisjoint(with: .written)
+            if isSame && (isWritten || now.size == seen.size && now.modified == seen.modified) { return opened }
         } catch {
             throw Problem(
                 error == .noSuchFileOrDirectory ? .fileMissing : .fileUnopenable, "the file cannot be opened",
                 object: .init(path: path.string), cause: .init(error, attempted: "open(\"\(path)\")"),
                 remedy: "Put the file back as it was at the dump, and see that its file system is mounted")
         }
+        throw changed("has changed since it was looked at, a moment ago")
+    }
+
+    /// Sets the position.
+    private func seeking(_ descriptor: consuming OwnedDescriptor) throws(Problem) -> OwnedDescriptor {
+        guard entry.pos != 0, !flags.contains(.path) else { return descriptor }
+        do throws(Errno) {
+            _ = try Files.seek(descriptor.raw, to: Int64(bitPattern: entry.pos))
+        } catch {
+            // Devices without positions keep a number all the same.
+            if error != .illegalSeek {
+                throw Problem(
+                    .fileUnopenable, "the position in the file cannot be set", object: .init(path: path.string),
+                    cause: .init(error, attempted: "lseek(\(entry.pos))"),
+                    remedy: "Put the file back as it was at the dump")
+            }
+        }
+        return descriptor
     }
 }

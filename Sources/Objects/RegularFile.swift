@@ -1,5 +1,5 @@
 public import Diagnostics
-internal import Images
+public import Images
 public import Linux
 public import SystemPackage
 
@@ -105,6 +105,9 @@ public enum RegularFile: DescriptionKind {
             descriptions.ghosts.add(process: pid, description: file.id)
         } else {
             try recordLostName(of: seen, as: &file, into: descriptions)
+            if file.path == seen.path {
+                descriptions.needed.note(file.id, seen.path, seen.status, .init(of: seen))
+            }
         }
         // fcntl(2) has no such request for O_PATH, which signals nobody.
         if seen.info.flags.contains(.path) {
@@ -143,7 +146,7 @@ public enum RegularFile: DescriptionKind {
     }
 
     /// Another name for a device whose own does not lead to it (`--evasive-devices`).
-    private static func evasiveName(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> FilePath? {
+    static func evasiveName(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> FilePath? {
         guard circumstances.evasiveDevices, seen.status.kind == .characterDevice else { return nil }
         let followLinks = !seen.info.flags.contains(.noFollow)
         guard obstacle(to: seen.path, seen.status, seen.object, followLinks: followLinks) != nil else { return nil }
@@ -186,10 +189,12 @@ public enum RegularFile: DescriptionKind {
     ///   - path: its name.
     ///   - status: of the file itself.
     ///   - mapped: whether the content matters: the build id is recorded.
+    ///   - uses: what it is for.
     ///   - ghost: of a file that has lost this name, where it can be opened.
     /// - Returns: its id in the images.
     public static func capture(
-        _ path: FilePath, _ status: FileStatus, mapped: Bool, ghost: FilePath? = nil, into descriptions: Descriptions
+        _ path: FilePath, _ status: FileStatus, mapped: Bool, for uses: NeededFile.Uses = .directory,
+        ghost: FilePath? = nil, into descriptions: Descriptions
     ) throws(Problem) -> UInt32 {
         var file = entry(path, status, flags: 0, id: descriptions.nextID())
         if mapped && status.kind == .regular { file.buildID = BuildID.words(of: ghost ?? path) }
@@ -201,6 +206,8 @@ public enum RegularFile: DescriptionKind {
             } else {
                 descriptions.ghosts.add(status, at: ghost, description: file.id)
             }
+        } else {
+            descriptions.needed.note(file.id, path, status, uses)
         }
         add(file, to: descriptions)
         return file.id

@@ -1,7 +1,7 @@
 public import Diagnostics
 public import Images
 public import Linux
-internal import SystemPackage
+public import SystemPackage
 
 /// Something that Apus opens itself, once, before it makes the tree that inherits it: an open file description, the
 /// memory behind a shared mapping, a pages file.
@@ -12,19 +12,29 @@ public protocol Resource: Sendable, CustomStringConvertible {
     func obstacles(at site: RestoreSite) -> [Problem]
     /// By which names a descriptor of Apus' caller can stand in for it (`--inherit-fd`).
     var keys: [String] { get }
+    /// Whether others need it to be open first: a network device that sockets are bound to.
+    var comesFirst: Bool { get }
     /// Whether it is to be opened when everything else is open.
     var comesLast: Bool { get }
     /// Whether the processes of the tree have to be there before it can be opened: these then fetch it from Apus
     /// (pidfd_getfd(2)), as they cannot inherit it.
     var needsProcesses: Bool { get }
+    /// The unnamed pipe that it is an end of, by its id in the images: what has one pipe in common is opened one behind
+    /// the other, and the pipe then let go.
+    var pipe: UInt32? { get }
+    /// How many descriptors, at the most, Apus has open for it beside the one that the tree inherits.
+    var extraDescriptors: Int { get }
     /// Opens it.
     func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor
 }
 
 extension Resource {
+    public var comesFirst: Bool { false }
     public var comesLast: Bool { false }
     public var needsProcesses: Bool { false }
     public var keys: [String] { [] }
+    public var pipe: UInt32? { nil }
+    public var extraDescriptors: Int { 1 }
 }
 
 /// The place where a tree is being restored: what its resources share while they are opened.
@@ -35,6 +45,10 @@ public final class RestoreSite {
     public let inherited: [String: Int32]
     /// The caller's terminal takes the place of the one that the dump left outside (`--shell-job`).
     public let shellJob: Bool
+    /// Terminals come back under the numbers that they had, or nothing is restored.
+    public var exactTerminals = false
+    /// Which terminals have another number, in words.
+    var renumberedTerminals: [String] = []
     /// Whether Apus sees the other processes of its host: in a pid namespace that it has made for the tree it does not.
     public var seesOutside = true
     var pipes: [UInt32: PipeEnds] = [:]
@@ -42,6 +56,8 @@ public final class RestoreSite {
     var namedPipes: [UInt32: SharedFile] = [:]
     var givenPipes = GivenPipes()
     var memoryFiles: [UInt64: SharedFile] = [:]
+    /// BPF maps, by their ids at the dump.
+    var bpfMaps: [UInt32: SharedFile] = [:]
     /// Seals that forbid mappings which the tree has yet to make.
     var lateSeals: [(file: SharedFile, seals: UInt32)] = []
     /// Files without a name, by their id in the images.
@@ -59,12 +75,22 @@ public final class RestoreSite {
     var unixSockets = UnixSocketWorkshop()
     /// Pseudo-terminals, by their numbers.
     var terminals: [UInt32: OpenTerminal] = [:]
+    /// What terminals of the host were set to, if the restore fails.
+    var changedTerminals: [FilePath: Terminal.Settings] = [:]
+    /// Devices that are opened in place of those that the dump left outside, by the keys of these (`--external dev[VALUE]:PATH`).
+    public var devices: [String: FilePath] = [:]
     /// Those that get hung up, by the ids of the images.
     var hungUpTerminals: [UInt32: OpenTerminal] = [:]
     /// TCP sockets that will listen, with their backlogs, and whether SO_REUSEADDR is set.
-    var listening: [(socket: SharedFile, backlog: UInt32, sharesAddress: Bool)] = []
+    var listening: [ListeningSocket] = []
     /// Names that the dump has made for files without one, and that the tree does not need once it runs.
     var namesToRemove: [FilePath] = []
+    /// Which of this host's files will do, and what is taken instead of others.
+    public let choices: FileChoices
+    /// Copies that the dump took along.
+    let copies: CopyStore
+    /// Files that are put in place when the tree runs, by their paths.
+    var placings: [FilePath: FilePlacing] = [:]
     /// What becomes of TCP connections.
     public var connectionPolicy = ConnectionPolicy.refused
     public let connections = ConnectionsAtRestore()
@@ -72,8 +98,15 @@ public final class RestoreSite {
     var madeFiles: [FilePath] = []
 
     /// What the tree has to do without on this host, in words.
-    public var losses: [String] { unixSockets.losses.sorted() + lostDatagrams }
+    public var losses: [String] {
+        unixSockets.losses.sorted() + renumberedTerminals + lostDatagrams + lostStreams + lostRoutes + lostEvents
+    }
     private var lostDatagrams: [String] = []
+    private var lostStreams: [String] = []
+    /// What tunnel devices are without, in words.
+    var lostRoutes: [String] = []
+    /// Queues that do not know of the events that they have lost, in words.
+    var lostEvents: [String] = []
 
     /// Fills the queue of a socket; what cannot be delivered on this host is lost, as datagrams may be.
     func deliver(_ queued: DatagramDelivery, to socket: Int32, _ name: String) throws(Errno) {
@@ -85,15 +118,31 @@ public final class RestoreSite {
         }
     }
 
-    public init(images: ImageDirectory, inherited: [String: Int32], shellJob: Bool) {
+    /// Has a socket put a datagram together again.
+    func begin(_ unfinished: UnfinishedDatagram?, _ payload: [UInt8], at socket: Int32, _ end: InetSocketEnd) {
+        guard let unfinished, !end.isTCP else { return }
+        do throws(Errno) {
+            try unfinished.begin(payload, at: socket, isSix: end.own.isSix)
+        } catch {
+            lostDatagrams.append(
+                "\(end): the datagram that it was putting together is lost: no route leads to its receiver")
+        }
+    }
+
+    public init(
+        images: ImageDirectory, inherited: [String: Int32], shellJob: Bool, choices: FileChoices = FileChoices(),
+        state: FilePath = CopyStore.usualState
+    ) {
         self.images = images
+        self.choices = choices
+        copies = CopyStore(images, state: state)
         self.inherited = inherited
         self.shellJob = shellJob
     }
 
     /// Forgets what was made for an attempt that was taken back.
     public func beginAnew() {
-        connections.sockets = []
+        connections.beginAnew()
         letGo()
     }
 
@@ -102,6 +151,7 @@ public final class RestoreSite {
         pipes = [:]
         givenPipes.leave()
         memoryFiles = [:]
+        bpfMaps = [:]
         lateSeals = []
         deletedFiles = [:]
         temporaryFiles = []
@@ -111,10 +161,17 @@ public final class RestoreSite {
         posixQueues = [:]
         unixSockets = UnixSocketWorkshop()
         lostDatagrams = []
+        lostStreams = []
+        lostRoutes = []
+        lostEvents = []
+        renumberedTerminals = []
         listening = []
         terminals = [:]
         hungUpTerminals = [:]
     }
+
+    /// Lets go of a pipe of which all descriptions are open.
+    public func letGo(ofPipe pipe: UInt32) { pipes[pipe] = nil }
 
     /// Removes the names that were made in the file system for a restore that failed.
     public func removeMadeFiles() {
@@ -142,16 +199,7 @@ public final class RestoreSite {
             }
         }
         // From here on clients are told that they are connected.
-        for one in listening {
-            do throws(Errno) {
-                try Sockets.listen(one.socket.descriptor.raw, backlog: Int32(clamping: one.backlog))
-                try Sockets.set(one.socket.descriptor.raw, .reuseAddress, to: one.sharesAddress ? 1 : 0)
-            } catch {
-                throw Problem(
-                    .nameInUse, "a TCP socket cannot listen", cause: .init(error, attempted: "listen"),
-                    remedy: "End the program that listens at its address (ss -lnp shows which)")
-            }
-        }
+        lostStreams += try ListeningSocket.listen(listening)
     }
 
     /// A copy of the descriptor that stands in for a resource, or nil where none does.

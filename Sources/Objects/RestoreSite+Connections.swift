@@ -11,6 +11,27 @@ public final class ConnectionsAtRestore {
     /// The lock that the dump has left, where it is in this network namespace.
     private var kept: String?
     private var watch: ConnectionGuard?
+    /// A connection has been made, of which the number is not known yet by which the tree inherits it: SO_REUSEADDR of it.
+    private var latest: Bool?
+
+    func madeOne(sharesAddress: Bool) { latest = sharesAddress }
+
+    /// Keeps what has been opened, under the number by which the tree inherits it, if it is a connection: until the tree is
+    /// released. With a number more for each, half as many would be possible.
+    public func keep(_ number: Int32) {
+        guard let sharesAddress = latest else { return }
+        sockets.append(.init(OwnedDescriptor(owning: number), sharesAddress: sharesAddress))
+        latest = nil
+    }
+
+    /// Forgets what was made for an attempt that was taken back.
+    func beginAnew() {
+        sockets = []
+        latest = nil
+    }
+
+    /// The numbers that are kept.
+    public var numbers: Set<Int32> { Set(sockets.map { $0.socket.raw }) }
 
     /// Keeps the network away from the connections that are to be made, unless the dump's lock still does.
     ///
@@ -20,16 +41,20 @@ public final class ConnectionsAtRestore {
     public func lockNetwork(
         for resources: [any Resource], locksNetwork: Bool, left: String?
     ) throws(Problem) -> Bool {
-        let connections = Set(resources.compactMap { ($0 as? InetSocketEnd)?.connection })
+        let connections = Set(resources.compactMap { $0 as? InetSocketEnd }.flatMap(\.connections))
         if let left, !NetworkLock.isKept(left) {
             throw Problem(
                 .objectUnsupported, "the supplement names a lock of the network that is none of Apus'",
                 remedy: "Copy the images again, all of them")
         }
-        if let left, NetworkLock.kept().contains(left) { kept = left }
-        if connections.isEmpty { return false }
-        if locksNetwork && kept == nil { lock = try NetworkLock.Passing(connections) }
-        return true
+        if let left, NetworkLock.isThere(left) { kept = left }
+        if let kept {
+            // The kept lock does the work; this one tells that it is in use.
+            lock = try NetworkLock.Passing([], identity: String(kept.dropFirst(NetworkLock.keptPrefix.count)))
+        } else if locksNetwork && !connections.isEmpty {
+            lock = try NetworkLock.Passing(connections)
+        }
+        return !connections.isEmpty
     }
 
     /// Has the connections watched, so that they leave repair mode even if Apus is killed.
@@ -82,6 +107,13 @@ public final class ConnectionsAtRestore {
 extension ConnectionsAtRestore: Sendable {}
 
 extension InetSocketEnd {
+    /// The addresses that the TCP connections among them lead from, for people.
+    public static func connectionAddresses(_ resources: [any Resource]) -> [String] {
+        InetAddress.hosts(resources.compactMap { $0 as? InetSocketEnd }.flatMap(\.connections).map(\.own.address))
+    }
+
     /// What has to be locked for it.
-    var connection: PacketFilter.Connection? { stream == nil ? nil : .init(own: own.end, other: peer.end) }
+    var connections: [PacketFilter.Connection] {
+        stream == nil ? streams.map(\.stream.ends) : [.init(own: own.end, other: peer.end)]
+    }
 }

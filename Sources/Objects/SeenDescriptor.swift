@@ -19,20 +19,16 @@ public struct SeenDescriptor: Sendable {
     /// Reads `/proc`.
     ///
     /// - Throws: an error whose `isGone` is true where the process or the descriptor has gone.
-    public init(_ number: Int32, of pid: Int32, process: String) throws(ProcfsError) {
-        let directory = ProcessDirectory(pid)
+    public init(
+        _ number: Int32, of pid: Int32, in known: ProcessDirectory? = nil, process: String
+    ) throws(ProcfsError) {
+        let directory = known ?? ProcessDirectory(pid)
         self.pid = pid
         self.process = process
         self.number = number
         link = try directory.descriptorLink(number)
         info = try directory.descriptorInfo(number)
-        let path = directory.path.appending("fd").appending("\(number)")
-        do throws(Errno) {
-            // The link of /proc leads to the object itself: sockets and deleted files included.
-            status = try Files.status(of: path)
-        } catch {
-            throw ProcfsError(file: path, reason: .unreadable(error))
-        }
+        status = try directory.descriptorStatus(number)
         socket = status.kind == .socket ? SocketIdentity(number, of: pid) : nil
     }
 

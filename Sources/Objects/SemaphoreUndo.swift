@@ -49,6 +49,18 @@ public struct SemaphoreUndo: Sendable, Equatable {
     ///
     /// - Parameter value: of the semaphore.
     static func question(_ index: Int, value: Int, reaching size: Int) -> [UInt8] {
+        // The semaphore is above 0 by then.
+        test(index, value: value, reaching: size) + operation(index, 0)
+    }
+
+    /// The same about several semaphores of a set: ERANGE where the adjustment of any of them reaches the size.
+    static func question(about values: [(index: Int, value: Int)], reaching size: Int) -> [UInt8] {
+        let tests = values.flatMap { test($0.index, value: $0.value, reaching: size) }
+        return values.last.map { tests + operation($0.index, 0) } ?? []
+    }
+
+    /// Operations that can all be made where the adjustment does not reach the size, and leave the semaphore above 0.
+    private static func test(_ index: Int, value: Int, reaching size: Int) -> [UInt8] {
         var changes: [(change: Int, undone: Bool)] = [(-value, false)]
         switch size {
         case 1...: changes += [(most, false), (size - most - 1, true), (1, false)]
@@ -56,8 +68,6 @@ public struct SemaphoreUndo: Sendable, Equatable {
         case -1: changes += [(most, true), (-most, false), (1, true)]
         case _: changes += [(most + 2 + size, true)]
         }
-        // The semaphore is above 0 by now.
-        changes.append((0, false))
         return changes.flatMap { operation(index, $0.change, undone: $0.undone) }
     }
 
@@ -81,6 +91,9 @@ public struct SemaphoreUndo: Sendable, Equatable {
             let values = (try? SystemV.semaphoreValues(set.id, count: set.count)) ?? []
             places += values.enumerated().map { Place(set: set.id, index: $0.offset, value: Int($0.element)) }
         }
+        for size in [together, min(8, together)] {
+            places = try suspects(among: places, atMost: size, sets, run)
+        }
         var found: [SemaphoreUndo] = []
         for start in stride(from: 0, to: places.count, by: atOnce) {
             let part = Array(places[start..<min(start + atOnce, places.count)])
@@ -94,6 +107,55 @@ public struct SemaphoreUndo: Sendable, Equatable {
             }
         }
         return found
+    }
+
+    /// How many semaphores one question may be about: semop(2) takes 500 operations, unless somebody has set another limit.
+    private static let together: Int = {
+        let limits = (try? Files.contents(of: "/proc/sys/kernel/sem")) ?? []
+        let numbers = String(decoding: limits, as: UTF8.self).split { !$0.isNumber }
+        let operations = numbers.count > 2 ? Int(numbers[2]) ?? 32 : 32
+        return max(1, (min(operations, 500) - 1) / 4)
+    }()
+
+    /// The semaphores that the process may add something to: asked about many at a time, most processes have nothing to
+    /// do with most semaphores.
+    private static func suspects(
+        among places: [Place], atMost size: Int, _ sets: [(id: Int32, count: Int)],
+        _ run: (Batch) throws(Problem) -> BatchResult
+    ) throws(Problem) -> [Place] {
+        var groups: [[Place]] = []
+        for place in places {
+            if let last = groups.last, last[0].set == place.set, last.count < size {
+                groups[groups.count - 1].append(place)
+            } else {
+                groups.append([place])
+            }
+        }
+        var batch = Batch()
+        let calls = groups.map { group in
+            [1, -1].map { size in
+                let bytes = question(about: group.map { ($0.index, $0.value) }, reaching: size)
+                let operations = batch.buffer(bytes)
+                return batch.call(
+                    Int(SYS_semop), .signed(group[0].set), .address(operations), .int(bytes.count / 6),
+                    expecting: Batch.anything, for: "ask whether it adds anything to semaphores at its end")
+            }
+        }
+        if calls.isEmpty { return [] }
+        let result = try run(batch)
+        let mustWait = Int64(-EAGAIN)
+        return zip(groups, calls).flatMap { group, calls in
+            // A value that somebody has changed meanwhile answers for the adjustments of others.
+            let hasNone = calls.allSatisfy { result[$0] == mustWait } && isUnchanged(group, sets)
+            return hasNone ? [] : group
+        }
+    }
+
+    private static func isUnchanged(_ group: [Place], _ sets: [(id: Int32, count: Int)]) -> Bool {
+        guard let set = sets.first(where: { $0.id == group[0].set }),
+            let values = try? SystemV.semaphoreValues(set.id, count: set.count)
+        else { return false }
+        return group.allSatisfy { values.indices.contains($0.index) && Int(values[$0.index]) == $0.value }
     }
 
     /// Whether each adjustment reaches each size.

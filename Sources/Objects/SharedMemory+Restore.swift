@@ -7,35 +7,65 @@ internal import SystemPackage
 
 /// A pages file, from which the tasks read their memory.
 public struct PagesFile: Resource {
-    let directory: ImageDirectory
-    let id: UInt32
-
-    public init(directory: ImageDirectory, id: UInt32) {
-        self.directory = directory
-        self.id = id
+    private enum Place {
+        case directory(ImageDirectory)
+        case locator(any PageLocator)
     }
 
-    private var path: FilePath { directory.path.appending("pages-\(id).img") }
+    private let place: Place
+    private let id: UInt32
+
+    /// The file that has the pages of a segment.
+    public init(_ segment: PageLayers.Segment, of layers: PageLayers) {
+        id = segment.pagesID
+        if segment.layer == PageLayers.Segment.elsewhere, let locator = layers.locator {
+            place = .locator(locator)
+        } else {
+            place = .directory(layers.directories[segment.layer])
+        }
+    }
+
+    private var path: FilePath {
+        switch place {
+        case .directory(let directory): directory.path.appending("pages-\(id).img")
+        case .locator: FilePath("pages that have come (\(id))")
+        }
+    }
+
+    public var extraDescriptors: Int { 0 }
     public var description: String { "\(path) to read" }
 
     public func obstacles(at site: RestoreSite) -> [Problem] { [] }
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
-        do throws(Errno) {
-            return try Files.open(FilePath("pages-\(id).img"), [.readOnly, .noFollow], at: directory.descriptor)
-        } catch {
-            throw Problem(
-                .fileMissing, "the image file cannot be opened", object: .init(path: path.string),
-                cause: .init(error, attempted: "openat(\"\(path)\")"), remedy: "Copy the images again, all of them")
+        try open()
+    }
+
+    private func open() throws(Problem) -> OwnedDescriptor {
+        switch place {
+        case .directory(let directory):
+            let file = try directory.pagesFile(id)
+            defer { withExtendedLifetime(file) {} }
+            return try duplicate(file.descriptor)
+        case .locator(let locator):
+            guard let file = locator.file(id) else { throw unopened(.noSuchFileOrDirectory) }
+            return try duplicate(file)
         }
+    }
+
+    private func duplicate(_ file: Int32) throws(Problem) -> OwnedDescriptor {
+        do throws(Errno) { return try Files.duplicate(file) } catch { throw unopened(error) }
+    }
+
+    private func unopened(_ error: Errno) -> Problem {
+        Problem(
+            .fileMissing, "the image file cannot be opened", object: .init(path: path.string),
+            cause: .init(error, attempted: "openat(\"\(path)\")"), remedy: "Copy the images again, all of them")
     }
 
     /// A piece of it; nil where it cannot be read.
     public func bytes(at offset: UInt64, count: UInt64) -> [UInt8]? {
-        guard let file = try? Files.open(FilePath("pages-\(id).img"), [.readOnly, .noFollow], at: directory.descriptor)
-        else {
-            return nil
-        }
+        guard let file = try? open() else { return nil }
         return try? Files.read(file.raw, count: Int(count), at: offset)
     }
 }
@@ -54,7 +84,7 @@ public struct StoredMemory: Sendable {
     func fill(_ descriptor: Int32) throws(Errno) {
         let piece: UInt64 = 4 << 20
         for segment in segments {
-            let file = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
+            let file = PagesFile(segment, of: layers)
             let count = segment.pages * Pagemap.pageSize
             var done: UInt64 = 0
             while done < count {
@@ -75,7 +105,7 @@ extension StoredMemory {
         let region = try MappedRegion(of: descriptor, count: whole)
         let piece: UInt64 = 2 << 20
         for segment in segments {
-            let file = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
+            let file = PagesFile(segment, of: layers)
             let count = segment.pages * Pagemap.pageSize
             guard segment.address <= size, count <= size - segment.address else { throw .invalidArgument }
             var done: UInt64 = 0
@@ -101,6 +131,7 @@ public struct SharedMemory: Resource {
         self.content = content
     }
 
+    public var extraDescriptors: Int { 0 }
     public var description: String { "shared memory \(id) of \(size) bytes" }
 
     public func obstacles(at site: RestoreSite) -> [Problem] { [] }

@@ -67,6 +67,12 @@ public struct SignalActions: Sendable {
         }
     }
 
+    /// Whether a function of the program runs at a signal.
+    public func catches(_ signal: Int32) -> Bool {
+        let index = Int(signal) - 1
+        return actions.indices.contains(index) && actions[index].isHandled
+    }
+
     /// Whether the handler that the kernel would run first, of the signals pending and not blocked, ends system calls.
     ///
     /// - Returns: nil where no handler would run.

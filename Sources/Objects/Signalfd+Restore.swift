@@ -9,6 +9,7 @@ public struct SignalReader: Resource {
 
     public init(_ entry: SignalfdEntry) { self.entry = entry }
 
+    public var extraDescriptors: Int { 0 }
     public var description: String { "signalfd for the signals 0x\(String(entry.sigmask, radix: 16))" }
 
     public func obstacles(at site: RestoreSite) -> [Problem] { [] }

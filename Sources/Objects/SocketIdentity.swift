@@ -1,4 +1,5 @@
 internal import Linux
+internal import Synchronization
 internal import SystemPackage
 
 /// What kind of socket a descriptor is: what sockets are told apart by.
@@ -33,7 +34,15 @@ public struct SocketIdentity: Sendable, Hashable {
 
     /// A copy of a process's descriptor.
     static func open(_ number: Int32, of pid: Int32) throws(Errno) -> OwnedDescriptor {
-        let process = try Processes.open(pid)
-        return try Processes.descriptor(number, of: process.raw)
+        if let known = asked.withLock({ $0?.pid == pid ? $0?.process : nil }) {
+            // Where that process has ended, the pid may be another's by now.
+            if let copy = try? Processes.descriptor(number, of: known.descriptor.raw) { return copy }
+        }
+        let process = SharedFile(try Processes.open(pid))
+        asked.withLock { $0 = (pid, process) }
+        return try Processes.descriptor(number, of: process.descriptor.raw)
     }
+
+    /// The process that was asked last: a server has thousands of sockets.
+    private static let asked = Mutex<(pid: Int32, process: SharedFile)?>(nil)
 }

@@ -65,13 +65,13 @@ struct SocketLevels: Equatable {
     init() {}
 
     /// Compares a socket with a new one of its kind.
-    init(of socket: Int32, comparedWith fresh: Int32, _ identity: SocketIdentity) throws(Errno) {
+    init(of socket: Int32, comparedWith defaults: SocketDefaults, _ identity: SocketIdentity) throws(Errno) {
         for level in Self.levels(of: identity) {
             let unfit = identity.type == Sockets.stream ? Self.notOfStreams[level] ?? [] : []
             for name in Self.numbers[level] ?? [] where !unfit.contains(name) {
                 // What this kernel does not know, or not for such a socket, is not set.
-                guard let value = try? Sockets.number(of: socket, name, level: level),
-                    let usual = try? Sockets.number(of: fresh, name, level: level), value != usual
+                guard let usual = try defaults.number(name, level: level, of: identity),
+                    let value = try? Sockets.number(of: socket, name, level: level), value != usual
                 else { continue }
                 settings[Option(level: level, name: name)] = value
             }

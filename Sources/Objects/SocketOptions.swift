@@ -33,10 +33,7 @@ enum SocketOptions {
         if let end = device.firstIndex(of: 0), end > 0 {
             entry.soBoundDev = String(decoding: device[..<end], as: UTF8.self)
         }
-        let filter = try Sockets.filter(of: socket)
-        entry.soFilter = stride(from: 0, to: filter.count, by: 8).map {
-            UInt64(word(filter, $0)) | UInt64(word(filter, $0 + 4)) << 32
-        }
+        entry.soFilter = packed(try Sockets.filter(of: socket))
         // Unknown before Linux 5.14.
         if let locks = try? Sockets.number(of: socket, .bufferLocks) { entry.soBufLock = UInt32(bitPattern: locks) }
         return entry
@@ -72,8 +69,26 @@ enum SocketOptions {
             try Sockets.set(socket, Sockets.Option.boundDevice.rawValue, to: Array(entry.soBoundDev.utf8))
         }
         if !entry.soFilter.isEmpty {
-            try Sockets.attach(
-                entry.soFilter.flatMap { bytes([UInt32(truncatingIfNeeded: $0), UInt32($0 >> 32)]) }, to: socket)
+            try Sockets.attach(unpacked(entry.soFilter), to: socket)
+        }
+    }
+
+    /// Instructions of a filter (struct sock_filter: code, jt, jf, k) as images have them: from the code in the highest 16
+    /// bits of a number down to k in the lowest 32, whatever the order of bytes in memory.
+    static func packed(_ filter: [UInt8]) -> [UInt64] {
+        stride(from: 0, to: filter.count, by: 8).map { start in
+            let head = UInt64(word(filter, start))
+            let (code, ifTrue, ifFalse) = (head & 0xffff, head >> 16 & 0xff, head >> 24)
+            return code << 48 | ifTrue << 40 | ifFalse << 32 | UInt64(word(filter, start + 4))
+        }
+    }
+
+    static func unpacked(_ filter: [UInt64]) -> [UInt8] {
+        filter.flatMap { instruction in
+            let (code, ifTrue, ifFalse) = (instruction >> 48, instruction >> 40 & 0xff, instruction >> 32 & 0xff)
+            return bytes([
+                UInt32(code | ifTrue << 16 | ifFalse << 24), UInt32(truncatingIfNeeded: instruction),
+            ])
         }
     }
 

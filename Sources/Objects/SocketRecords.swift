@@ -16,6 +16,8 @@ public struct SocketRecords {
     /// Those whose queue is still to be read, and those that must have been recorded by the end.
     var unread: [(seen: SeenDescriptor, id: UInt32)] = []
     var expected: [(peer: UInt32, seen: SeenDescriptor)] = []
+    /// What was sent on connections that nobody has accepted yet, by whom, and the id that it gets in the images.
+    var early: [(seen: SeenDescriptor, id: UInt32, waiting: KernelMessages.Waiting)] = []
     /// Sockets outside of the tree that one of the tree is connected to, by inode.
     var external: Set<UInt32> = []
     /// Descriptors that were on their way in messages: Apus keeps its copies until all is recorded.
@@ -26,6 +28,7 @@ extension Descriptions {
     /// Records what is queued in sockets. Comes after all descriptors: what is under way in a message may lead to
     /// more sockets, and so on.
     public func captureQueues() throws(Problem) {
+        try captureEarlyMessages()
         while let (seen, id) = sockets.unread.popLast() {
             let own = try open(seen)
             let messages: [SocketMessage]
@@ -50,14 +53,21 @@ extension Descriptions {
     }
 
     private func record(_ message: SocketMessage, queuedIn seen: SeenDescriptor, _ id: UInt32) throws(Problem) {
+        var rights: [UInt32] = []
+        for number in message.descriptors { rights.append(try description(underWay: number, in: seen)) }
+        record(message, with: rights, for: id)
+    }
+
+    /// - Parameter descriptions: the ids of what is sent with it.
+    func record(_ message: SocketMessage, with descriptions: [UInt32], for id: UInt32) {
         var entry = SkPacketEntry()
         entry.idFor = id
         entry.length = UInt32(message.payload.count)
         // The numbers of the kernel: SCM_RIGHTS and SCM_CREDENTIALS (unix(7)).
-        if !message.descriptors.isEmpty {
+        if !descriptions.isEmpty {
             var rights = ScmEntry()
             rights.type = 1
-            for number in message.descriptors { rights.rights.append(try description(underWay: number, in: seen)) }
+            rights.rights = descriptions
             entry.scm.append(rights)
         }
         if let sender = message.credentials, sender.pid != 0 {

@@ -13,6 +13,8 @@ struct SocketSupplement: Equatable {
     var tcpOptions: [(option: Int32, value: Int32)] = []
     /// How congestion is met (TCP_CONGESTION), where it is not as usual.
     var congestionControl: String?
+    /// The key of fast open (TCP_FASTOPEN_KEY), where it has one of its own: one or two of 16 bytes.
+    var fastOpenKey: [UInt8] = []
     /// The place in the queue of connections that wait to be accepted.
     var order: Int?
     /// The sender of each datagram that is queued, as the kernel gives the name; nothing where it has none.
@@ -21,6 +23,14 @@ struct SocketSupplement: Equatable {
     var peer: StandIn?
     /// Who made a connection that waits to be accepted, as far as can be told: a process that has the socket.
     var connector: StandIn?
+    /// By which number the images have what it has sent on a connection that waits to be accepted.
+    var sent: UInt32?
+    /// Those who wait to be accepted by it and have closed their ends.
+    var leavers: [EarlyLeaver] = []
+    /// The TCP connections that wait to be accepted by it.
+    var streams: [WaitingStream] = []
+    /// A datagram that is being put together: by which number the images have what there is of it, and its receiver.
+    var unfinished: UnfinishedDatagram?
     /// It led to the journal, which logged it as this.
     var journal: [UInt8]?
     /// The names of network devices that the images have by their numbers, which are others on each host.
@@ -34,11 +44,13 @@ struct SocketSupplement: Equatable {
 
     static func == (one: SocketSupplement, other: SocketSupplement) -> Bool {
         one.order == other.order && one.senders == other.senders && one.congestionControl == other.congestionControl
+            && one.fastOpenKey == other.fastOpenKey
             && one.tcpOptions.elementsEqual(other.tcpOptions) { $0 == $1 }
             && one.levels == other.levels && one.groups == other.groups && one.arrivals == other.arrivals
             && one.devices == other.devices && one.journal == other.journal
             && one.peer == other.peer
-            && one.connector == other.connector
+            && one.connector == other.connector && one.sent == other.sent && one.leavers == other.leavers
+            && one.streams == other.streams && one.unfinished == other.unfinished
             && one.options.elementsEqual(other.options) { $0.option == $1.option && $0.value == $1.value }
     }
 
@@ -60,8 +72,7 @@ struct SocketSupplement: Equatable {
             else { continue }
             options.append((option, value))
         }
-        levels = try SocketLevels(
-            of: socket, comparedWith: defaults.socket(identity), identity)
+        levels = try SocketLevels(of: socket, comparedWith: defaults, identity)
         if [Sockets.inet, Sockets.inet6].contains(identity.domain), identity.type != Sockets.stream {
             groups = try MulticastGroup.memberships(of: socket, isSix: identity.domain == Sockets.inet6)
         }
@@ -98,6 +109,7 @@ struct SocketSupplement: Equatable {
             members.append(.init("tcp", .object(tcpOptions.map { .init("\($0.option)", .integer(Int64($0.value))) })))
         }
         if let congestionControl { members.append(.init("congestion", .string(congestionControl))) }
+        if !fastOpenKey.isEmpty { members.append(.init("fastOpenKey", .string(Self.text(fastOpenKey)))) }
         if let order { members.append(.init("order", .integer(Int64(order)))) }
         if senders.contains(where: { !$0.isEmpty }) {
             members.append(.init("senders", .array(senders.map { .string(Self.text($0)) })))
@@ -114,6 +126,10 @@ struct SocketSupplement: Equatable {
         }
         if let peer { members.append(.init("peer", peer.json)) }
         if let connector { members.append(.init("connector", connector.json)) }
+        if let sent { members.append(.init("sent", .integer(Int64(sent)))) }
+        if !streams.isEmpty { members.append(.init("streams", .array(streams.map(\.json)))) }
+        if let unfinished { members.append(.init("unfinished", unfinished.json)) }
+        if !leavers.isEmpty { members.append(.init("leavers", .array(leavers.map(\.json)))) }
         return members.isEmpty ? nil : .object(members)
     }
 
@@ -140,11 +156,28 @@ struct SocketSupplement: Equatable {
             guard name.utf8.count < 16, !name.isEmpty else { throw Self.invalid(id) }
             congestionControl = name
         }
+        if let value = json["fastOpenKey"] {
+            guard case .string(let text) = value, let key = Self.bytes(text), [16, 32].contains(key.count) else {
+                throw Self.invalid(id)
+            }
+            fastOpenKey = key
+        }
         order = json["order"]?.bits.map { Int(truncatingIfNeeded: $0) }
-        guard let levels = SocketLevels(json), let groups = Self.list(json["groups"], MulticastGroup.init),
+        if let value = json["sent"] {
+            guard let number = value.bits.flatMap({ UInt32(exactly: $0) }) else { throw Self.invalid(id) }
+            sent = number
+        }
+        guard let levels = SocketLevels(json), let leavers = Self.list(json["leavers"], EarlyLeaver.init),
+            let streams = Self.list(json["streams"], WaitingStream.init),
+            let groups = Self.list(json["groups"], MulticastGroup.init),
             let arrivals = Self.list(json["arrivals"], DatagramArrival.init)
         else { throw Self.invalid(id) }
-        (self.levels, self.groups, self.arrivals) = (levels, groups, arrivals)
+        (self.levels, self.groups, self.arrivals, self.leavers) = (levels, groups, arrivals, leavers)
+        self.streams = streams
+        if let value = json["unfinished"] {
+            guard let found = UnfinishedDatagram(value) else { throw Self.invalid(id) }
+            unfinished = found
+        }
         if case .object(let members)? = json["devices"] {
             for member in members {
                 guard let number = UInt32(member.name), case .string(let name) = member.value,

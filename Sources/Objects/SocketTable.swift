@@ -6,6 +6,8 @@ internal import SystemPackage
 public struct SocketTable: Sendable {
     /// All Unix sockets of the network namespace, by inode.
     public private(set) var unix: [UInt32: UnixSocketReport] = [:]
+    /// All TCP sockets of the network namespace that have descriptors, by inode, where the tree has any.
+    public private(set) var tcp: [UInt32: TCPSocketReport] = [:]
     /// The inodes of all sockets that the tree has open.
     public private(set) var held: Set<UInt64> = []
     /// Of sockets that a process outside of the tree has open: that process.
@@ -36,6 +38,7 @@ public struct SocketTable: Sendable {
                 cause: .init(error, attempted: "a question to NETLINK_SOCK_DIAG"),
                 remedy: "The kernel needs CONFIG_UNIX_DIAG (modprobe unix_diag)")
         }
+        if let socket = sockets.first(where: InetSocket.isTCP) { tcp = try Self.tcpSockets(socket) }
         for report in unix.values where report.state == .listening {
             for client in report.waiting where client != 0 { connecting[client] = report.inode }
         }
@@ -60,6 +63,19 @@ public struct SocketTable: Sendable {
         return found
     }
 
+    /// - Throws: `object-unreadable` where the kernel does not tell, and there is something that it could tell of.
+    private static func tcpSockets(_ seen: SeenDescriptor) throws(Problem) -> [UInt32: TCPSocketReport] {
+        do throws(Errno) { return try TCPSocketReport.all() } catch {
+            // Without signatures there is one thing left that only such a report has, and is missed when it is needed: the
+            // other end of a connection that is being made.
+            if !Sockets.canSign { return [:] }
+            throw Problem(
+                .objectUnreadable, "the kernel does not tell of its TCP sockets, of which one could sign its segments",
+                object: seen.object, cause: .init(error, attempted: "a question to NETLINK_SOCK_DIAG"),
+                remedy: "The kernel needs CONFIG_INET_TCP_DIAG (modprobe tcp_diag)")
+        }
+    }
+
     /// Which processes outside of a tree have sockets open.
     private static func holders(of sockets: Set<UInt64>, outside pids: Set<Int32>) -> [UInt64: Int32] {
         var found: [UInt64: Int32] = [:]
@@ -74,6 +90,19 @@ public struct SocketTable: Sendable {
             }
         }
         return found
+    }
+
+    /// What the kernel tells of a TCP socket.
+    func connection(of seen: SeenDescriptor) -> TCPSocketReport? {
+        UInt32(exactly: seen.status.inode).flatMap { tcp[$0] }
+    }
+
+    /// The addresses of this host that the established connections of the tree lead from, for people: a host that restores
+    /// them has to have these.
+    public var connectionAddresses: [String] {
+        InetAddress.hosts(
+            tcp.filter { held.contains(UInt64($0.key)) && TCPState.alive.contains(UInt32($0.value.state)) }
+                .map(\.value.address))
     }
 
     /// What the kernel tells of a Unix socket.

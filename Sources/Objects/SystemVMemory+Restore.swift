@@ -218,7 +218,9 @@ extension RestoreSite {
     public func withdraw() {
         segments.withdraw()
         withdrawQueues()
+        withdrawTerminals()
         givenPipes.withdraw()
+        copies.withdraw()
     }
 
     /// The tree runs: what was made is its own, and what was made for it alone by the dump goes.
@@ -226,7 +228,13 @@ extension RestoreSite {
         segments.made = []
         segments.forgetSystemV()
         forgetQueues()
+        changedTerminals = [:]
         givenPipes.commit()
+        copies.commit()
+        for placing in placings.values {
+            if let loss = placing.finish() { choices.warn(loss) }
+        }
+        placings = [:]
         for path in namesToRemove { try? Files.remove(path) }
         namesToRemove = []
     }

@@ -17,6 +17,19 @@ extension InetSocket {
     /// IPPROTO_MPTCP.
     static let multipath: Int32 = 262
 
+    /// Why a socket cannot be carried that signs its segments: by keys that the kernel gives to nobody.
+    static func signatureObstacle(
+        _ seen: SeenDescriptor, _ socket: Int32, _ circumstances: Circumstances
+    ) -> Problem? {
+        let hasKeys = circumstances.sockets.connection(of: seen)?.signs == true
+        guard hasKeys || Sockets.hasAuthentication(socket) else { return nil }
+        return Problem(
+            .unsupported,
+            "the TCP socket signs its segments (\(hasKeys ? "TCP-MD5" : "TCP-AO")) by keys that nobody can read",
+            object: seen.object,
+            remedy: "Have the program close it before the dump, and open it anew afterwards (BGP routers do)")
+    }
+
     /// Why a connection cannot be carried, where it cannot.
     static func connectionObstacle(
         _ seen: SeenDescriptor, _ socket: Int32, _ state: TCPState, _ circumstances: Circumstances
@@ -41,20 +54,21 @@ extension InetSocket {
                 .unsupported, "a TCP connection (\(peer(of: seen)))", object: seen.object,
                 remedy: "Give --tcp-established to carry it on, or --tcp-close to have it closed after the restore;"
                     + " both to the restore too")
-        case .carried: return hindrance(socket, seen)
+        case .carried:
+            if state.number == TCPState.connecting, circumstances.sockets.connection(of: seen) == nil {
+                return Problem(
+                    .underWay, "a TCP connection is being made, and the kernel does not tell to whom",
+                    object: seen.object,
+                    remedy: "Dump again when it is made; or the kernel needs CONFIG_INET_TCP_DIAG (modprobe tcp_diag)")
+            }
+            return hindrance(socket, seen)
         }
     }
 
     /// What keeps a connection from being carried.
     private static func hindrance(_ socket: Int32, _ seen: SeenDescriptor) -> Problem? {
         let upper = (try? Sockets.bytes(of: socket, Sockets.TCPOption.upperProtocol, level: tcp, atMost: 16)) ?? []
-        if let first = upper.first, first != 0 {
-            let name = String(decoding: upper.prefix { $0 != 0 }, as: UTF8.self)
-            return Problem(
-                .unsupported, "the kernel works at the TCP connection (\(name)): encryption cannot be carried",
-                object: seen.object,
-                remedy: "Run the program without kernel TLS, or give --tcp-close, which ends the connection")
-        }
+        if let problem = hindrance(upper: upper, seen.object) { return problem }
         var events = [Files.PollEntry(socket, .priority)]
         if (try? Files.poll(&events, timeout: 0)) != nil, events[0].returned.contains(.priority) {
             return Problem(
@@ -67,6 +81,16 @@ extension InetSocket {
         return Problem(
             .underWay, "the TCP connection sends memory of the process (MSG_ZEROCOPY) that it has not been given back",
             object: seen.object, remedy: "Dump again when the process has sent all and heard of it")
+    }
+
+    /// - Parameter upper: the name of the protocol that the kernel speaks on it (TCP_ULP), with zeros behind it.
+    static func hindrance(upper: [UInt8], _ object: Problem.Object) -> Problem? {
+        guard let first = upper.first, first != 0 else { return nil }
+        let name = String(decoding: upper.prefix { $0 != 0 }, as: UTF8.self)
+        return Problem(
+            .unsupported, "the kernel works at the TCP connection (\(name)): encryption cannot be carried",
+            object: object, remedy: "Run the program without kernel TLS, or give --tcp-close, which ends the connection"
+        )
     }
 
     /// Connections that the dump breaks off, in words.

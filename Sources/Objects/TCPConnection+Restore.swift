@@ -95,8 +95,7 @@ extension InetSocketEnd {
         }
         do throws(Errno) {
             let socket = try connected(stream)
-            let copy = try Files.duplicate(socket.raw)
-            site.connections.sockets.append(.init(copy, sharesAddress: entry.opts.reuseaddr))
+            site.connections.madeOne(sharesAddress: entry.opts.reuseaddr)
             return socket
         } catch {
             let isTaken = error == .addressNotAvailable || error == .addressInUse
@@ -147,7 +146,23 @@ extension InetSocketEnd {
         try send(Array(sent.prefix(acknowledgeable)), to: raw)
         try end(raw, image, unsent: Array(sent.dropFirst(acknowledgeable)))
         try setSocketOptions(raw)
+        try openWindow(raw)
         return socket
+    }
+
+    /// How much may be announced. The kernel has derived that from the buffer that a new socket has, and what it announces grows
+    /// from there; but where the buffer has grown as far as it may, nothing would make the one follow the other.
+    private func openWindow(_ raw: Int32) throws(Errno) {
+        // After the largest window is known, which bounds the size of segments.
+        Sockets.renewSegmentSize(raw, isSix: own.isSix && !own.isMapped)
+        let clamp = Sockets.TCPOption.windowClamp
+        // What the program has wished for stands.
+        if supplement.tcpOptions.contains(where: { $0.option == clamp }) { return }
+        let buffer = try Sockets.number(of: raw, .receiveBuffer)
+        let now = try Sockets.number(of: raw, clamp, level: Sockets.tcpLevel)
+        // Half of a buffer is what the kernel thinks that bytes can fill before it has seen any. By a clamp that rises, be it by
+        // one, the window that was announced becomes the one that is announced next.
+        try Sockets.set(raw, clamp, level: Sockets.tcpLevel, to: max(buffer / 2, now == .max ? now : now + 1))
     }
 
     /// The rest, of which nothing sends a segment.
@@ -170,6 +185,8 @@ extension InetSocketEnd {
         if image.optMask & selective != 0 { options.append((4, 0)) }
         if image.optMask & timestamps != 0 { options.append((8, 0)) }
         try Sockets.setRepairOptions(raw, options)
+        // Before a queue is filled: what is queued is cut into segments.
+        Sockets.renewSegmentSize(raw, isSix: own.isSix && !own.isMapped)
         if image.hasTimestamp {
             try Sockets.set(
                 raw, Sockets.TCPOption.timestamp, level: Sockets.tcpLevel, to: Int32(bitPattern: image.timestamp))

@@ -1,7 +1,7 @@
 public import Diagnostics
 internal import Images
 internal import Linux
-internal import SystemPackage
+public import SystemPackage
 internal import Tracing
 
 // Connections of TCP at the dump: which there are, and what the kernel knows of each.
@@ -34,29 +34,40 @@ public final class HeldConnections {
     /// The lock that stays when the tree has been ended.
     public let keptName: String?
     private let connections: Set<PacketFilter.Connection>
+    /// Where the tree listens, and what is said of the lock that stays.
+    private let ports: Set<UInt16>
+    private let comment: String
     private var isKept = false
 
     /// Takes copies of all connections among the descriptors, has them guarded and the network locked.
     ///
     /// - Parameters:
-    ///   - victims: the processes of the tree.
+    ///   - victims: the processes of the tree, the root first.
     ///   - keepsLock: the tree will be ended, and the lock is to stay.
-    /// - Returns: nil where there are no connections.
+    ///   - images: where they are.
+    /// - Returns: nil where there are no connections, and nobody whom a lock would have ask again for one.
     /// - Throws: `network-lock`, `object-unreadable`.
     public init?(
         among descriptors: [SeenDescriptor], victims: [Int32], locksNetwork: Bool, keepsLock: Bool,
-        through descriptions: Descriptions
+        images: FilePath, through descriptions: Descriptions
     ) throws(Problem) {
         var (sockets, places, sharing): ([SharedFile], [UInt64: Int], [Bool]) = ([], [:], [])
         var connections: Set<PacketFilter.Connection> = []
-        for seen in descriptors where InetSocket.recognises(seen) && seen.socket?.protocolNumber == InetSocket.tcp {
+        for seen in descriptors where InetSocket.isTCP(seen) {
             if places[seen.status.inode] != nil { continue }
             let own = try descriptions.open(seen)
             do throws(Errno) {
-                guard TCPState.alive.contains(try TCPState(own.raw).number) else { continue }
+                let state = try TCPState(own.raw)
+                if state.number == InetSocket.listening, state.waiting > 0, descriptions.circumstances.carriesWaiting {
+                    connections.formUnion(try InetSocket.waitingStreams(own.raw).map(\.ends))
+                }
+                guard TCPState.alive.contains(state.number) else { continue }
                 places[seen.status.inode] = sockets.count
                 sharing.append(try Sockets.number(of: own.raw, .reuseAddress) != 0)
-                let ends = (InetAddress(try Sockets.name(of: own.raw)), try Self.peer(of: own.raw))
+                let sockets = descriptions.circumstances.sockets
+                let ends = (
+                    InetAddress(try Sockets.name(of: own.raw)), try InetSocket.peer(of: own.raw, seen, sockets)
+                )
                 if let local = ends.0, let remote = ends.1 {
                     connections.insert(.init(own: local.end, other: remote.end))
                 }
@@ -65,10 +76,22 @@ public final class HeldConnections {
             }
             sockets.append(SharedFile(own))
         }
-        if sockets.isEmpty { return nil }
+        ports = descriptions.circumstances.sockets.listeningPorts
+        // Without connections there are those who ask for some while the tree is away.
+        let isForNewcomers = sockets.isEmpty && connections.isEmpty
+        if isForNewcomers && (ports.isEmpty || !keepsLock || !locksNetwork) { return nil }
         (self.sockets, self.places, self.sharing, self.connections) = (sockets, places, sharing, connections)
-        keptName = keepsLock && locksNetwork ? try NetworkLock.newName(NetworkLock.keptPrefix) : nil
-        if locksNetwork { lock = try NetworkLock.Passing(connections) }
+        comment = KeptLock.comment(connections: connections.count, of: victims.first ?? 0, images: images)
+        // Both locks have it behind their prefixes: a kept lock whose other one is there is at work.
+        let identity = try RandomName.make()
+        keptName = keepsLock && locksNetwork ? NetworkLock.keptPrefix + identity : nil
+        do throws(Problem) {
+            if locksNetwork { lock = try NetworkLock.Passing(connections, identity: identity) }
+        } catch {
+            // They are refused then.
+            if isForNewcomers { return nil }
+            throw error
+        }
         do throws(Errno) {
             watch = try ConnectionGuard(
                 zip(sockets, sharing).map { .init(socket: $0.descriptor.raw, sharesAddress: $1) },
@@ -82,15 +105,13 @@ public final class HeldConnections {
         }
     }
 
-    /// The other end; nil while it is not known yet.
-    private static func peer(of socket: Int32) throws(Errno) -> InetAddress? {
-        do throws(Errno) { return InetAddress(try Sockets.peerName(of: socket)) } catch {
-            if error == .socketNotConnected { return nil }
-            throw error
-        }
-    }
-
     public var count: Int { sockets.count }
+
+    /// Whether it is one of them, or of those that nobody has accepted yet.
+    func covers(_ connection: PacketFilter.Connection) -> Bool { connections.contains(connection) }
+
+    /// The addresses of this host that they lead from: a host that restores them has to have these.
+    public var addresses: [String] { InetAddress.hosts(connections.map(\.own.address)) }
 
     /// Reads a connection in repair mode, which it leaves again whatever happens.
     func withRepair<R>(_ inode: UInt64, _ body: (Int32) throws(Errno) -> R) throws(Errno) -> R? {
@@ -114,7 +135,7 @@ public final class HeldConnections {
         guard let keptName else { return }
         Steps.take()
         isKept = true
-        try NetworkLock.keep(keptName, connections)
+        try NetworkLock.keep(keptName, connections, closing: ports, comment: comment)
     }
 
     /// From here on the tree is to end. Its connections end with it, without a word to their other ends.
@@ -148,10 +169,11 @@ extension HeldConnections: Sendable {}
 extension InetAddress {
     /// As the packet filter sees it: an IPv4 address in an IPv6 one is an IPv4 address.
     var end: PacketFilter.End {
-        let mapped = [UInt8](repeating: 0, count: 10) + [0xff, 0xff]
-        let isMapped = isSix && bytes.starts(with: mapped)
-        return .init(address: isMapped ? Array(bytes.suffix(4)) : bytes, port: port)
+        .init(address: isMapped ? Array(bytes.suffix(4)) : bytes, port: port)
     }
+
+    /// An IPv4 address in an IPv6 one.
+    var isMapped: Bool { isSix && bytes.starts(with: [UInt8](repeating: 0, count: 10) + [0xff, 0xff]) }
 }
 
 /// A connection as images have it: `tcp-stream-*.img`.

@@ -8,13 +8,36 @@ internal import SystemPackage
 public struct OutsideTerminal: Resource {
     let entry: TtyFileEntry
     let info: TtyInfoEntry
+    private let key: String
+    /// The dump left it outside by its key.
+    private let isOutside: Bool
 
-    public init(_ entry: TtyFileEntry, info: TtyInfoEntry) {
+    public init(_ entry: TtyFileEntry, info: TtyInfoEntry, in images: CheckpointImages) {
         self.entry = entry
         self.info = info
+        let outside = Self.keyLeftOutside(info, in: images)
+        isOutside = outside != nil
+        key =
+            outside
+            ?? Self.key(DeviceNumber(encoded: UInt64(info.rdev)), of: DeviceNumber(encoded: UInt64(info.dev)))
     }
 
-    private var key: String { "tty[\(String(info.rdev, radix: 16)):\(String(info.dev, radix: 16))]" }
+    /// The beginning of the key of a terminal: its number, and not yet its file system.
+    static func key(_ device: DeviceNumber) -> String { "tty[\(String(device.encoded, radix: 16)):" }
+
+    static func key(_ device: DeviceNumber, of fileSystem: DeviceNumber) -> String {
+        key(device) + "\(String(fileSystem.encoded, radix: 16))]"
+    }
+
+    /// The key by which the dump left a terminal outside; nil for one that it did not.
+    public static func keyLeftOutside(_ info: TtyInfoEntry, in images: CheckpointImages) -> String? {
+        if info.type == .ctty, info.hasPty {
+            let beginning = key(TerminalFile.slave(info.pty.index))
+            return images.supplement.keys(of: .external).first { $0.hasPrefix(beginning) }
+        }
+        let own = key(DeviceNumber(encoded: UInt64(info.rdev)), of: DeviceNumber(encoded: UInt64(info.dev)))
+        return images.supplement[.external, own] == nil ? nil : own
+    }
     private var flags: OpenFlags {
         OpenFlags(rawValue: Int32(truncatingIfNeeded: entry.flags)).subtracting([.noControllingTerminal])
     }
@@ -24,7 +47,16 @@ public struct OutsideTerminal: Resource {
     public var description: String { "the caller's terminal in place of terminal \(info.id)" }
 
     public func obstacles(at site: RestoreSite) -> [Problem] {
-        if site.inherited[key] != nil { return [] }
+        if let given = site.inherited[key] {
+            if let problem = LeftOutside.problem(with: given, for: key, flags: flags) { return [problem] }
+            if Terminal.isTerminal(given) { return [] }
+            return [
+                Problem(
+                    .inheritedDescriptor, "descriptor \(given), which is to stand in for \(key), is no terminal",
+                    object: .init(fd: given), remedy: "Give the slave of a pseudo-terminal")
+            ]
+        }
+        if isOutside { return [LeftOutside.missing("the terminal", key)] }
         guard site.shellJob else {
             return [
                 Problem(
@@ -43,7 +75,10 @@ public struct OutsideTerminal: Resource {
     }
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
-        if let substitute = try site.substitute(for: key) { return substitute }
+        if let substitute = try site.substitute(for: key) {
+            if let own = own(substitute.raw) { return own }
+            return substitute
+        }
         guard let terminal = CallersTerminal.find() else {
             throw Problem(
                 .noTerminal, "Apus has no terminal any more", remedy: "Start it from a terminal")
@@ -61,6 +96,16 @@ public struct OutsideTerminal: Resource {
                 .noTerminal, "the terminal cannot be opened", object: .init(fd: terminal),
                 cause: .init(error, attempted: "fcntl(\(terminal), F_DUPFD_CLOEXEC)"), remedy: "Try another terminal")
         }
+    }
+
+    /// A description of its own of a terminal that was given, with the flags that the program has set.
+    private func own(_ given: Int32) -> OwnedDescriptor? {
+        if info.type == .ctty { return try? Terminal.openControlling(given, flags) }
+        let place = FilePath("/proc/self/fd/\(given)")
+        guard let own = try? Files.open(place, flags.union(.noControllingTerminal)), isSame(own.raw, given) else {
+            return nil
+        }
+        return own
     }
 
     /// A name can mean another terminal here: each devpts file system counts its own.

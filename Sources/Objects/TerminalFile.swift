@@ -23,6 +23,11 @@ public enum TerminalFile: DescriptionKind {
         slaves.contains(device.major) ? (device.major - slaves.lowerBound) << 8 | device.minor : nil
     }
 
+    /// The slave of a pair.
+    static func slave(_ index: UInt32) -> DeviceNumber {
+        DeviceNumber(major: slaves.lowerBound + (index >> 8) % 8, minor: index & 0xff)
+    }
+
     public static func isMaster(_ seen: SeenDescriptor) -> Bool {
         seen.status.kind == .characterDevice && !seen.info.flags.contains(.path)
             && seen.status.representedDevice == multiplexer
@@ -34,13 +39,45 @@ public enum TerminalFile: DescriptionKind {
             || seen.status.representedDevice == multiplexer
     }
 
+    /// The key by which a terminal is left outside, as CRIU has it; nil for a master.
+    public static func externalKey(of seen: SeenDescriptor) -> String? {
+        if isMaster(seen) { return nil }
+        return OutsideTerminal.key(behind(seen) ?? seen.status.representedDevice, of: seen.status.device)
+    }
+
+    /// The terminal that `/dev/tty` leads to.
+    private static func behind(_ seen: SeenDescriptor) -> DeviceNumber? {
+        guard seen.status.representedDevice == controlling, let process = try? Processes.open(thread: seen.pid),
+            let own = try? Processes.descriptor(seen.number, of: process.raw)
+        else { return nil }
+        return try? Terminal.device(own.raw)
+    }
+
+    /// By which of the keys that the user gave a terminal stays outside. `/dev/tty` does not tell the file system of its
+    /// terminal.
+    private static func leftOutside(_ seen: SeenDescriptor, _ circumstances: Circumstances) -> String? {
+        guard !circumstances.external.isEmpty, !isMaster(seen) else { return nil }
+        guard let device = behind(seen) else {
+            return externalKey(of: seen).flatMap { circumstances.external.contains($0) ? $0 : nil }
+        }
+        return circumstances.external.first { $0.hasPrefix(OutsideTerminal.key(device)) }
+    }
+
+    /// Whether the controlling terminal of a process stays outside, and its session is in the tree.
+    public static func isLeftOutside(_ stat: TaskStat, _ circumstances: Circumstances) -> Bool {
+        let key = OutsideTerminal.key(stat.terminal)
+        return circumstances.pids.contains(stat.session) && circumstances.external.contains { $0.hasPrefix(key) }
+    }
+
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let pair = circumstances.terminals.pair(of: seen) { return obstacle(to: seen, of: pair) }
         if isMaster(seen) || isHungUp(seen) || circumstances.shellJob { return nil }
+        if leftOutside(seen, circumstances) != nil { return nil }
+        let provided = externalKey(of: seen).map { ". " + LeftOutside.remedy(dump: $0) } ?? ""
         return Problem(
             .leadsOutside, "the terminal belongs to a session outside of the tree", object: seen.object,
             remedy: "Dump and restore with --shell-job: the terminal of the restore then takes its place. Or start the"
-                + " program with setsid, and its input and output in files")
+                + " program with setsid, and its input and output in files" + provided)
     }
 
     private static func obstacle(to seen: SeenDescriptor, of pair: TerminalPair) -> Problem? {
@@ -94,6 +131,10 @@ public enum TerminalFile: DescriptionKind {
         let id = descriptions.nextID()
         let own = try descriptions.open(seen)
         var file = RegularFile.entry(seen, id: descriptions.nextID())
+        // The name of a slave whose master has gone: by its number CRIU finds that this is one without a master.
+        if let last = file.path.lastComponent?.string, last.hasSuffix(GhostFile.mark) {
+            file.path = file.path.removingLastComponent().appending(String(last.dropLast(GhostFile.mark.count)))
+        }
         file.fown = try descriptions.owner(of: seen, through: own.raw)
         RegularFile.add(file, to: descriptions)
         var terminal = TtyFileEntry()
@@ -119,13 +160,16 @@ public enum TerminalFile: DescriptionKind {
         info.rdev = UInt32(truncatingIfNeeded: seen.status.representedDevice.encoded)
         info.dev = UInt32(truncatingIfNeeded: seen.status.device.encoded)
         info.type = seen.status.representedDevice == controlling ? .ctty : .pty
-        if let index = pair?.key.index ?? index(of: seen.status.representedDevice) { info.pty.index = index }
+        let outside = pair == nil ? leftOutside(seen, descriptions.circumstances) : nil
+        if let outside { descriptions.leaveOutside(outside) }
+        let device = (outside == nil ? nil : behind(seen)) ?? seen.status.representedDevice
+        if let index = pair?.key.index ?? index(of: device) { info.pty.index = index }
         let isHungUp = isHungUp(seen)
         let known = descriptions.terminals.first {
             $0.rdev == info.rdev && $0.dev == info.dev && $0.pty.index == info.pty.index && $0.hasTermios == !isHungUp
         }
         if let known { return known.id }
-        info.id = UInt32(descriptions.terminals.count)
+        info.id = id(for: info, isMaster: isMaster(seen), among: descriptions.terminals)
         info.uid = seen.status.uid
         info.gid = seen.status.gid
         (info.sid, info.pgrp) = (0, 0)
@@ -143,7 +187,24 @@ public enum TerminalFile: DescriptionKind {
         return info.id
     }
 
-    private static func readState(
+    /// CRIU finds by the ids which sides belong to each other: a slave has twice the number of the pair, its master one more. An
+    /// even id without the odd one after it is an error to it. What has no number of its own is given an odd one.
+    private static func id(for info: TtyInfoEntry, isMaster: Bool, among others: [TtyInfoEntry]) -> UInt32 {
+        let taken = Set(others.map(\.id))
+        let wanted = info.pty.index &* 2 &+ (isMaster ? 1 : 0)
+        if info.type == .pty, !taken.contains(wanted) { return wanted }
+        return freeID(among: others)
+    }
+
+    /// An id that is no pair's.
+    static func freeID(among others: [TtyInfoEntry]) -> UInt32 {
+        let taken = Set(others.map(\.id))
+        var free: UInt32 = 1001
+        while taken.contains(free) { free += 2 }
+        return free
+    }
+
+    static func readState(
         of descriptor: Int32, isMaster: Bool, into info: inout TtyInfoEntry
     ) throws(Errno) {
         info.locked = isMaster ? try Terminal.isLocked(descriptor) : false

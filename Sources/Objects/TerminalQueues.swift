@@ -41,6 +41,7 @@ struct TerminalQueues: Sendable, Equatable {
     /// Distributes what was found to where the images have it, when all terminals are known.
     static func store(_ descriptions: Descriptions) -> [TtyDataEntry] {
         var entries: [TtyDataEntry] = []
+        separateControlling(descriptions)
         for (master, index, found) in descriptions.terminalQueues {
             let slave = descriptions.terminals.first {
                 $0.type == .pty && $0.id != master && $0.pty.index == index && $0.hasTermios
@@ -55,6 +56,17 @@ struct TerminalQueues: Sendable, Equatable {
             descriptions.supplement[.terminal, master] = found.json(withInput: slave == nil)
         }
         return entries
+    }
+
+    /// `/dev/tty` stands for the terminal of its session, and names none of its own: CRIU takes an image in which it does
+    /// for a corrupted one. Where the tree has that terminal by no other name, its number is kept nevertheless.
+    private static func separateControlling(_ descriptions: Descriptions) {
+        let slaves = descriptions.terminals.filter { $0.type == .pty && $0.sid != 0 && $0.hasTermios }
+        for index in descriptions.terminals.indices where descriptions.terminals[index].type == .ctty {
+            let one = descriptions.terminals[index]
+            let meant = slaves.filter { $0.sid == one.sid }
+            if meant.count == 1, meant[0].pty.index == one.pty.index { descriptions.terminals[index].clearPty() }
+        }
     }
 
     private func json(withInput: Bool) -> JSON? {

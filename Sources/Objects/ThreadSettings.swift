@@ -27,8 +27,12 @@ public struct ThreadSettings: Sendable, Equatable {
     public var speculation: [Int: UInt64] = [:]
     /// personality(2), which a thread may have another of than its process had.
     public var personality: UInt32?
+    /// PR_SET_SYSCALL_USER_DISPATCH.
+    public var dispatch: SystemCallDispatch?
     /// set_mempolicy(2).
     public var memoryPolicy: MemoryPolicy?
+    /// IORING_REGISTER_RING_FDS: the descriptors of rings of io_uring, by the numbers that the thread knows them by.
+    public var ringNumbers: [Int: Int32] = [:]
 
     public init() {}
 
@@ -154,6 +158,15 @@ extension ThreadSettings {
             add("speculation_\(misfeature)", setting)
         }
         if let memoryPolicy { members.append(.init("memory_policy", .object(memoryPolicy.members))) }
+        if !ringNumbers.isEmpty {
+            let sorted = ringNumbers.sorted { $0.key < $1.key }
+            members.append(.init("ring_numbers", .array(sorted.map { .number($0.key) })))
+            members.append(.init("ring_descriptors", .array(sorted.map { .number($0.value) })))
+        }
+        add("dispatch_mode", dispatch?.mode)
+        add("dispatch_offset", dispatch?.offset)
+        add("dispatch_length", dispatch?.length)
+        add("dispatch_selector", dispatch?.selector)
         if let scheduling {
             add("sched_policy", scheduling.policy)
             add("sched_flags", scheduling.flags)
@@ -184,6 +197,18 @@ extension ThreadSettings {
         isIOFlusher = json["io_flusher"] == .bool(true)
         memoryPolicy = json["memory_policy"].flatMap { MemoryPolicy($0) }
         for misfeature in Self.misfeatures { speculation[misfeature] = number("speculation_\(misfeature)") }
+        let numbers = (json["ring_numbers"]?.elements ?? []).compactMap { $0.bits.flatMap { Int(exactly: $0) } }
+        var descriptors = (json["ring_descriptors"]?.elements ?? []).compactMap {
+            $0.bits.flatMap { Int32(exactly: $0) }
+        }
+        // Before several could be told from each other, one stood for all.
+        if let only: Int32 = number("ring_descriptor") { descriptors = numbers.map { _ in only } }
+        ringNumbers = Dictionary(zip(numbers, descriptors)) { first, _ in first }
+        if let mode: UInt64 = number("dispatch_mode") {
+            dispatch = SystemCallDispatch(
+                mode: mode, offset: number("dispatch_offset") ?? 0, length: number("dispatch_length") ?? 0,
+                selector: number("dispatch_selector") ?? 0)
+        }
         if let policy: UInt32 = number("sched_policy") {
             var found = Processes.Scheduling(
                 policy: policy, flags: number("sched_flags") ?? 0, nice: number("sched_nice") ?? 0,

@@ -25,6 +25,7 @@ public struct ReadTimer: Resource {
         }
     }
 
+    public var extraDescriptors: Int { 0 }
     public var description: String {
         "timerfd of clock \(entry.clockid)"
             + (left.value > 0 ? ", \(left.value / 1_000_000) ms left" : ", not running")

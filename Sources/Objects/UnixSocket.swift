@@ -27,8 +27,11 @@ public enum UnixSocket: DescriptionKind {
         } catch {
             return error
         }
-        if report.state == .listening { return obstacle(toListening: seen, report, table) }
-        if let listener = table.connecting[report.inode] { return obstacle(toConnecting: seen, listener, table) }
+        if report.state == .listening { return obstacle(toListening: seen, report, circumstances) }
+        if let listener = table.connecting[report.inode] {
+            return table.held.contains(UInt64(listener))
+                ? EarlyMessages.obstacle(toClient: seen, circumstances) : leadsOutside(seen, listener, table)
+        }
         guard let peer = report.peer, peer != 0, !table.held.contains(UInt64(peer)) else { return nil }
         // One that no process has open is on its way in a message: the frozen tree will show whether in one of its own.
         if table.outside[UInt64(peer)] == nil && report.type != Sockets.datagram { return nil }
@@ -39,30 +42,16 @@ public enum UnixSocket: DescriptionKind {
     }
 
     private static func obstacle(
-        toListening seen: SeenDescriptor, _ report: UnixSocketReport, _ table: SocketTable
+        toListening seen: SeenDescriptor, _ report: UnixSocketReport, _ circumstances: Circumstances
     ) -> Problem? {
-        if report.waiting.contains(0) {
-            return Problem(
-                .underWay, "a connection waits to be accepted whose other end is closed already",
-                object: seen.object, remedy: "Dump again when the process has accepted it")
+        let table = circumstances.sockets
+        guard let client = report.waiting.first(where: { $0 != 0 && !table.held.contains(UInt64($0)) }) else {
+            return EarlyMessages.obstacle(toListening: seen, report, circumstances)
         }
-        guard let client = report.waiting.first(where: { !table.held.contains(UInt64($0)) }) else { return nil }
         let holder = table.outside[UInt64(client)].map(SocketTable.describe) ?? "nobody that can be found"
         return Problem(
             .underWay, "a connection that waits to be accepted comes from outside of the tree (\(holder))",
             object: seen.object, remedy: "Dump again when the process has served it, or dump both")
-    }
-
-    private static func obstacle(
-        toConnecting seen: SeenDescriptor, _ listener: UInt32, _ table: SocketTable
-    ) -> Problem? {
-        guard table.held.contains(UInt64(listener)) else { return leadsOutside(seen, listener, table) }
-        guard let copy = try? SocketIdentity.open(seen.number, of: seen.pid),
-            let count = try? Sockets.unreceived(copy.raw), count > 0
-        else { return nil }
-        return Problem(
-            .underWay, "data was sent on a connection that is not accepted yet, where it cannot be read",
-            object: seen.object, remedy: "Dump again when the connection has been accepted")
     }
 
     static func leadsOutside(_ seen: SeenDescriptor, _ peer: UInt32, _ table: SocketTable) -> Problem {
@@ -111,12 +100,11 @@ public enum UnixSocket: DescriptionKind {
         if leaveOutside(seen, report.inode, descriptions) { return DescriptionKey(.unixsk, id) }
         var supplement = try descriptions.supplement(seen, id, through: own.raw)
         if isLog { supplement.journal = Array(seen.process.utf8) }
-        descriptions.supplement[.socket, id] = supplement.json
         if let listener = table.connecting[report.inode] {
-            supplement.connector = StandIn(process: seen.pid)
-            supplement.order = table.unix[listener]?.waiting.firstIndex(of: report.inode)
-            descriptions.supplement[.socket, id] = supplement.json
+            try descriptions.noteEarly(seen, through: own.raw, at: table.unix[listener], &supplement)
         }
+        if report.state == .listening { try descriptions.noteLeavers(seen, through: own.raw, report, &supplement) }
+        descriptions.supplement[.socket, id] = supplement.json
         descriptions.sockets.supplements[id] = supplement
         if peer != 0, peer == report.peer { try expect(peer, of: seen, descriptions) }
         descriptions.sockets.unix[report.inode] = id

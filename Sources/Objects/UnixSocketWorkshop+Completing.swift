@@ -13,6 +13,7 @@ extension UnixSocketWorkshop {
         if entries.isEmpty { return }
         // Changing its peer costs a datagram socket its queue.
         for entry in entries { try reconnect(entry) }
+        try sendEarly(entries, descriptors)
         for entry in entries where !isMutual(entry) { try fill(entry, descriptors) }
         var done: Set<UInt32> = []
         for entry in entries { try connectDatagrams(entry, &done) }
@@ -49,11 +50,39 @@ extension UnixSocketWorkshop {
 
     // MARK: Queues
 
+    /// What was sent on connections that nobody has accepted.
+    private func sendEarly(_ entries: [UnixSkEntry], _ descriptors: [UInt32: Int32]) throws(Problem) {
+        for entry in entries {
+            guard let sent = supplement(of: entry).sent, case .connecting = try UnixSocketRole(entry, in: all) else {
+                continue
+            }
+            let sender = Sender(descriptor: descriptor(entry), receiver: nil, temporary: nil)
+            try deliver(all.packets[sent] ?? [], to: entry, descriptors) { _ in sender }
+        }
+        for (listener, sent, socket) in leavers {
+            let sender = Sender(descriptor: socket.descriptor.raw, receiver: nil, temporary: nil)
+            try deliver(all.packets[sent] ?? [], to: listener, descriptors) { _ in sender }
+        }
+        leavers = []
+    }
+
     private func fill(_ entry: UnixSkEntry, _ descriptors: [UInt32: Int32]) throws(Problem) {
         guard let packets = all.packets[entry.id] else { return }
         let usual = try sender(to: entry)
+        try deliver(packets, to: entry, descriptors) { (index) throws(Problem) in
+            try self.sender(of: index, to: entry) ?? usual
+        }
+    }
+
+    /// Sends messages.
+    ///
+    /// - Parameter find: who sends each of them, by its number.
+    private func deliver(
+        _ packets: [UnixSocketImages.Packet], to entry: UnixSkEntry, _ descriptors: [UInt32: Int32],
+        from find: (Int) throws(Problem) -> Sender
+    ) throws(Problem) {
         for (index, packet) in packets.enumerated() {
-            let sender = try self.sender(of: index, to: entry) ?? usual
+            let sender = try find(index)
             // A queue may be longer than the sender's buffer is by now.
             try? Sockets.set(sender.descriptor, .forcedSendBuffer, to: 64 << 20)
             if let unknown = packet.unknown {

@@ -17,6 +17,8 @@ final class UnixSocketWorkshop {
     var made: [UInt32: SharedFile] = [:]
     /// The other ends of those whose other end is closed: closed again when the queues are filled.
     var doomed: [UInt32: SharedFile] = [:]
+    /// Those who had connected to a socket and closed their ends: closed again when what they sent is there.
+    var leavers: [(listener: UnixSkEntry, sent: UInt32, socket: SharedFile)] = []
     /// How many senders of datagrams were made that are nobody's.
     var strangers: UInt32 = 0
     private var rooms: [UInt32: UnixSocketRoom] = [:]

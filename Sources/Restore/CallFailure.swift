@@ -23,9 +23,15 @@ enum CallFailure {
             cause: .init(error, attempted: "\(name)(\(arguments))"), remedy: remedy(name, error))
     }
 
+    /// What helps against EAGAIN of clone(2).
+    static let moreProcesses =
+        "Raise the limit of processes and threads: pids.max of the control group that Apus is in,"
+        + " or the kernel's threads-max and pid_max (sysctl)"
+
     private static func remedy(_ name: String, _ error: Errno) -> String {
         switch (name, error) {
         case (_, .noMemory): "Free memory, or raise the limit that its control group sets"
+        case ("clone3", .resourceTemporarilyUnavailable): Self.moreProcesses
         case ("prlimit64", .notPermitted): "Run Apus with CAP_SYS_RESOURCE, or raise the hard limit of its own shell"
         case ("capset", .notPermitted), ("prctl", .notPermitted):
             "Run Apus with all the capabilities that the process had"

@@ -39,14 +39,44 @@ struct HostRights {
     /// Bits above those of this kernel are set in the bounding sets of newer ones alone.
     private var known: UInt64 { (1 << 41) - 1 }
 
+    /// How many processes a user may have, and how many signals may wait, the kernel derives from the memory of the host
+    /// (getrlimit(2)): no two hosts give the same. Where this one gives less, and Apus may not give more than it has, the
+    /// processes get that.
+    ///
+    /// - Returns: what is otherwise than it was, in words.
+    func lowerLimits(_ images: inout CheckpointImages) -> [String] {
+        guard !raisesLimits else { return [] }
+        var lowered: [String] = []
+        for index in images.tasks.indices where images.tasks[index].state != .dead {
+            for number in Self.derivedLimits where limits.indices.contains(number) {
+                let entries = images.tasks[index].task.rlimits.rlimits
+                guard entries.indices.contains(number), entries[number].max > limits[number].hard else { continue }
+                var entry = entries[number]
+                let words = "\(Self.limitNames[number]) \(limits[number].hard) and not \(entry.max)"
+                entry.max = limits[number].hard
+                entry.cur = min(entry.cur, entry.max)
+                images.tasks[index].core.tc.rlimits.rlimits[number] = entry
+                if !lowered.contains(words) { lowered.append(words) }
+            }
+        }
+        return lowered.map { "this host gives less than that of the dump: the limit of \($0)" }
+    }
+
+    /// RLIMIT_NPROC and RLIMIT_SIGPENDING.
+    private static let derivedLimits = [6, 11]
+
+    private static let limitNames = [
+        "CPU time", "file size", "data", "stack", "core size", "resident memory", "processes", "open files",
+        "locked memory", "address space", "file locks", "pending signals", "message queues", "nice",
+        "real-time priority", "real-time run time",
+    ]
+
+    /// CAP_SYS_RESOURCE.
+    private var raisesLimits: Bool { capabilities.effective & 1 << 24 != 0 }
+
     private func missingLimits(_ task: TaskImages) -> [Problem] {
-        let resources: UInt64 = 1 << 24
-        guard capabilities.effective & resources == 0 else { return [] }
-        let names = [
-            "CPU time", "file size", "data", "stack", "core size", "resident memory", "processes", "open files",
-            "locked memory", "address space", "file locks", "pending signals", "message queues", "nice",
-            "real-time priority", "real-time run time",
-        ]
+        guard !raisesLimits else { return [] }
+        let names = Self.limitNames
         var above: [String] = []
         for (number, (limit, own)) in zip(task.task.rlimits.rlimits, limits).enumerated() where limit.max > own.hard {
             let wanted = limit.max == Processes.Limit.unlimited ? "unlimited" : "\(limit.max)"

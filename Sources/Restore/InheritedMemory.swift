@@ -1,4 +1,5 @@
 internal import Images
+internal import Memory
 
 /// What a task has inherited, held against what is to be its own.
 struct InheritedMemory {
@@ -44,6 +45,9 @@ struct InheritedMemory {
         }
         self.content = staying
     }
+
+    /// What stays.
+    var ranges: [Range<UInt64>] { kept.map(\.range) }
 
     /// The parts of a mapping that have yet to be mapped.
     func missing(of vma: VmaEntry) -> [VmaEntry] {

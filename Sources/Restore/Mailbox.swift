@@ -10,11 +10,12 @@ struct Mailbox: ~Copyable {
     private let region: MappedRegion
 
     /// Makes it and writes everything of the plan into it.
-    init(_ plan: RestorePlan) throws(Problem) {
+    ///
+    /// - Parameter early: has one already, in whose file it is made.
+    init(_ plan: RestorePlan, of early: EarlyRoot? = nil) throws(Problem) {
         do throws(Errno) {
-            let file = try Files.memory(named: "apus-mailbox", flags: MemoryFileFlag.closeOnExec)
-            try Files.truncate(file.raw, to: UInt64(4096 + plan.mailboxSize))
-            try Files.write(file.raw, Husk.interpreter, at: 0)
+            let file: OwnedDescriptor
+            if let early { file = try early.file() } else { file = try Self.newFile(plan.mailboxSize) }
             let region = try MappedRegion(of: file.raw, offset: 4096, count: plan.mailboxSize)
             self.init(plan, file: file, region: region)
         } catch {
@@ -31,6 +32,13 @@ struct Mailbox: ~Copyable {
             write(adoption.begin)
             write(adoption.end)
         }
+    }
+
+    private static func newFile(_ size: Int) throws(Errno) -> OwnedDescriptor {
+        let file = try Files.memory(named: "apus-mailbox", flags: MemoryFileFlag.closeOnExec)
+        try Files.truncate(file.raw, to: UInt64(4096 + size))
+        try Files.write(file.raw, Husk.interpreter, at: 0)
+        return file
     }
 
     private init(_ plan: RestorePlan, file: consuming OwnedDescriptor, region: consuming MappedRegion) {

@@ -13,13 +13,16 @@ struct PidsInUse {
     private var groups: [Int32: Int32] = [:]
 
     /// One problem for each that is taken. One taken by a zombie is waited for a while: it was killed a moment ago.
-    static func problems(_ plan: RestorePlan) -> [Problem] {
+    ///
+    /// - Parameter own: a pid that a process of Apus' own making has, which becomes the one of the plan.
+    static func problems(_ plan: RestorePlan, but own: Int32? = nil) -> [Problem] {
         let patience = Deadline(nanoseconds: 3_000_000_000)
         let others = PidsInUse()
         var found: [Problem] = []
         for task in plan.tasks {
             for thread in task.threads {
                 let tid = thread.tid
+                if tid == own { continue }
                 while let holder = others.holder(of: tid), holder.isPassing, !patience.isPast {
                     ChildSignal.wait(atMost: 20_000_000)
                 }

@@ -43,7 +43,10 @@ extension Planner {
     ) throws(Problem) {
         let (size, place) = (vma.end - vma.start, String(vma.start, radix: 16))
         let object = Problem.Object(pid: task.pid, process: task.task.commText, address: vma.start)
-        let reader = try PageReader(layers, id: UInt64(task.pid))
+        // They are in the images also where all other pages have come by another way.
+        var images = layers
+        images.locator = nil
+        let reader = try PageReader(images, id: UInt64(task.pid))
         guard let bytes = try reader.bytes(at: vma.start, count: AsyncRing.headSize),
             let ring = AsyncRing(bytes, size: size), isStored(vma, segments)
         else {
@@ -96,7 +99,7 @@ extension Planner {
         let chunk = max(1, min(Self.atOnce, Int(ring.slots) / 4))
         var request = [UInt8](repeating: 0, count: 64)
         var file: [UInt8] = []
-        file.append(littleEndian: plan.firstServiceDescriptor)
+        file.append(littleEndian: plan.mailboxDescriptor)
         let descriptorPlace = 20
         request.replaceSubrange(descriptorPlace..<descriptorPlace + file.count, with: file)
         let block = batch.buffer(request)

@@ -31,18 +31,23 @@ extension Planner {
         }
         composeProcessSettings(task, in: &batch)
         batch.call(Int(SYS_personality), .value(UInt64(core.personality)), for: "set its personality")
-        for (resource, limit) in core.rlimits.rlimits.enumerated() where !comesLater(resource, task) {
+        let isLater = lowersFileLimit(task)
+        if isLater { composeFileLimitMeanwhile(task, in: &batch) }
+        for (resource, limit) in core.rlimits.rlimits.enumerated() {
+            if comesLater(resource, task) || isLater && resource == Self.fileLimit { continue }
             composeLimit(resource, limit, in: &batch)
         }
     }
 
-    func composeLimit(_ resource: Int, _ limit: RlimitEntry, in batch: inout Batch) {
+    func composeLimit(
+        _ resource: Int, _ limit: RlimitEntry, expecting: ClosedRange<Int64> = Batch.success, in batch: inout Batch
+    ) {
         var bytes: [UInt8] = []
         bytes.append(littleEndian: limit.cur)
         bytes.append(littleEndian: limit.max)
         let value = batch.buffer(bytes)
         batch.call(
-            Int(SYS_prlimit64), 0, .int(resource), .address(value), 0,
+            Int(SYS_prlimit64), 0, .int(resource), .address(value), 0, expecting: expecting,
             for: "set resource limit \(resource) to \(limit.cur):\(limit.max)")
     }
 }

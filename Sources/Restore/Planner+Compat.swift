@@ -164,14 +164,7 @@ extension Planner {
             below: RemoteAddress(top), registers: Self.compatRegisters(thread.core.threadInfo.gpregs),
             signalMask: core.hasBlkSigset ? core.blkSigset : task.task.blkSigset, extendedState: area,
             features: host.extendedState.features)
-        guard ways[index].isWritable(frame.address.raw..<top) else {
-            return problems.append(
-                Problem(
-                    .imageUnsuitable,
-                    "thread \(thread.tid) has no room for a signal frame below its stack pointer",
-                    object: .init(pid: task.pid, process: task.task.commText, address: top),
-                    remedy: "Dump it at another moment: it would not survive a signal either"))
-        }
+        guard makeRoom(for: frame.address.raw..<top, index, number, in: &batch) else { return }
         write(frame.bytes, at: frame.address, of: thread.tid, in: &batch)
         plan.tasks[index].threads[number].frame = frame.stackPointer
         if let leave = ways[index].leave { plan.tasks[index].threads[number].leave = leave }

@@ -41,9 +41,7 @@ extension Planner {
             kept.append(number)
             noteTerminal(entry, source)
             fetch(source, in: &batch)
-            let flags = entry.flags & 1 == 0 ? 0 : UInt64(O_CLOEXEC)
-            batch.call(
-                Int(SYS_dup3), .signed(source), .signed(number), .value(flags), for: "open descriptor \(number)")
+            open(source, as: number, closeOnExec: entry.flags & 1 != 0, in: &batch)
             announce(.init(entry.type, entry.id), as: number, in: &batch)
         }
         var first: UInt32 = 0
@@ -59,6 +57,18 @@ extension Planner {
             Int(SYS_close_range), .value(UInt64(first)), .value(UInt64(UInt32.max)), 0, for: "close what is not its own"
         )
         composeLocks(index, in: &batch)
+    }
+
+    private func open(_ source: Int32, as number: Int32, closeOnExec: Bool, in batch: inout Batch) {
+        if source != number {
+            batch.call(
+                Int(SYS_dup3), .signed(source), .signed(number), .value(closeOnExec ? UInt64(O_CLOEXEC) : 0),
+                for: "open descriptor \(number)")
+        } else if closeOnExec {
+            batch.call(
+                Int(SYS_fcntl), .signed(number), .int(Int(F_SETFD)), .int(Int(FD_CLOEXEC)),
+                for: "close descriptor \(number) at execve")
+        }
     }
 
     /// A signal that tells of a description (O_ASYNC with F_SETSIG) names the number by which that was asked for: it is
@@ -80,6 +90,10 @@ extension Planner {
             StoredTerminal.master(of: info, in: images) == nil,
             !plan.terminals.contains(where: { $0.info.id == info.id })
         else { return }
+        if let key = OutsideTerminal.keyLeftOutside(info, in: images) {
+            plan.givenTerminals[key] = info.type == .pty ? info : plan.givenTerminals[key] ?? info
+            return
+        }
         plan.terminals.append(.init(descriptor: source, info: info))
         let group = Int32(bitPattern: info.pgrp)
         if images.tasks.contains(where: { $0.processGroup == group && $0.pid == group }) { plan.foreground = group }

@@ -10,14 +10,17 @@ internal import Tracing
 /// moment: before any descriptor is in its final place, since the number may mean something else by now. What is then
 /// closed or replaced stays watched, because the description is open elsewhere.
 extension Planner {
-    /// The highest number that a set knows something by. What the tree inherits stands above it.
-    static func highestWatched(_ images: CheckpointImages) -> Int32 {
-        var highest: Int32 = 0
-        for entry in images.files.entries.values where entry.hasEpfd {
+    /// The numbers that sets know something by, and what each is to mean while they are filled.
+    static func watchedNumbers(_ images: CheckpointImages) -> [Int32: Set<FileTable.Key?>] {
+        var meanings: [Int32: Set<FileTable.Key?>] = [:]
+        for (key, entry) in images.files.entries where entry.hasEpfd {
             let watches = (try? EpollWatch.all(of: entry.epfd, images.supplement)) ?? []
-            highest = max(highest, watches.map(\.number).max() ?? 0)
+            let holders = watches.contains { $0.target == nil } ? Holders(of: key, in: images) : nil
+            for watch in watches {
+                meanings[watch.number, default: []].insert(watch.target ?? holders?.target(watch.number))
+            }
         }
-        return highest
+        return meanings
     }
 
     /// Adds what is watched by the sets that this task has to fill.
@@ -61,7 +64,9 @@ extension Planner {
         fetch(source, in: &batch)
         let add = 1  // EPOLL_CTL_ADD
         let event = batch.buffer((watch.isDisabled ? watch.expectingAnything : watch).bytes)
-        batch.call(Int(SYS_dup3), .signed(source), .signed(watch.number), 0, for: "lend number \(watch.number)")
+        if source != watch.number {
+            batch.call(Int(SYS_dup3), .signed(source), .signed(watch.number), 0, for: "lend number \(watch.number)")
+        }
         batch.call(
             Int(SYS_epoll_ctl), .signed(own), .int(add), .signed(watch.number), .address(event),
             for: "have epoll set \(set.id) watch descriptor \(watch.number)")

@@ -51,14 +51,7 @@ extension Planner {
         let frame = SignalFrame(
             below: RemoteAddress(top), registers: Self.registers(info.gpregs), signalMask: mask, extendedState: area,
             features: host.extendedState.features)
-        guard ways[index].isWritable(frame.address.raw..<top) else {
-            return problems.append(
-                Problem(
-                    .imageUnsuitable,
-                    "thread \(thread.tid) has no room for a signal frame below its stack pointer",
-                    object: .init(pid: task.pid, process: task.task.commText, address: sp),
-                    remedy: "Dump it at another moment: it would not survive a signal either"))
-        }
+        guard makeRoom(for: frame.address.raw..<top, index, number, in: &batch) else { return }
         let bytes = batch.buffer(frame.bytes, alignment: 64)
         let vectors = batch.space(32)
         batch.store(addressOf: bytes, in: vectors)
@@ -71,6 +64,25 @@ extension Planner {
             expecting: Int64(frame.bytes.count)...Int64(frame.bytes.count), for: "prepare the way out")
         plan.tasks[index].threads[number].frame = frame.address
         if let leave = ways[index].leave { plan.tasks[index].threads[number].leave = leave }
+    }
+
+    /// Sees to it that the frame by which a thread leaves can be written.
+    ///
+    /// - Returns: whether it can.
+    mutating func makeRoom(for frame: Range<UInt64>, _ index: Int, _ number: Int, in batch: inout Batch) -> Bool {
+        if ways[index].isWritable(frame) { return true }
+        if ways[index].stacks.contains(where: { $0.takesIn(frame) }) {
+            GrowingStack.grow(to: RemoteAddress(frame.lowerBound), in: &batch)
+            return true
+        }
+        let task = images.tasks[index]
+        problems.append(
+            Problem(
+                .imageUnsuitable,
+                "thread \(task.threads[number].tid) has no room for a signal frame below its stack pointer",
+                object: .init(pid: task.pid, process: task.task.commText, address: frame.upperBound),
+                remedy: "Dump it at another moment: it would not survive a signal either"))
+        return false
     }
 
     private static func registers(_ r: UserX86RegsEntry) -> SignalFrame.Registers {
@@ -97,9 +109,12 @@ struct WaysOut {
     let leave: RemoteAddress?
     /// Memory with protection keys.
     private let keyed: [MemoryTraits.Keyed]
+    /// Where there can be more room than there is.
+    let stacks: [GrowingStack]
 
-    init(_ task: TaskImages, leave: RemoteAddress?, keyed: [MemoryTraits.Keyed]) {
+    init(_ task: TaskImages, leave: RemoteAddress?, keyed: [MemoryTraits.Keyed], beside area: Range<UInt64>) {
         self.leave = leave
+        stacks = GrowingStack.find(in: task, beside: area)
         self.keyed = keyed
         for vma in task.memory?.vmas ?? [] {
             if vma.prot & UInt32(PROT_WRITE) != 0 {

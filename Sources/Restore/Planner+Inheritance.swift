@@ -2,6 +2,7 @@ internal import CLinux
 internal import Diagnostics
 internal import Glibc
 internal import Images
+internal import Objects
 internal import Tracing
 
 /// Memory that tasks share by copy-on-write.
@@ -49,18 +50,66 @@ extension Planner {
         dropPolicies(placed, in: &batch)
     }
 
+    /// Has the children of a root that was made before inherit of its memory what they or theirs need, and nothing else:
+    /// the kernel would copy page tables for it.
+    ///
+    /// - Parameter child: which is about to be made, or has been made; nil at the beginning.
+    func shareEarlyMemory(_ index: Int, with child: Int?, _ isToBeMade: Bool, in batch: inout Batch) {
+        // What is for somebody below has come this far.
+        for one in earlyMemory where one.line.contains(index) && child.map(one.line.contains) ?? true {
+            say(one.ranges, areInherited: isToBeMade, in: &batch)
+        }
+    }
+
+    private func say(_ ranges: [Range<UInt64>], areInherited: Bool, in batch: inout Batch) {
+        let (notInherited, inherited) = (10, 11)  // MADV_DONTFORK, MADV_DOFORK
+        for range in ranges {
+            batch.call(
+                Int(SYS_madvise), .value(range.lowerBound), .value(range.upperBound - range.lowerBound),
+                .int(areInherited ? inherited : notInherited), for: "say whether children inherit memory")
+        }
+    }
+
+    /// Finds out through whom each process comes to the memory that is in the root for it.
+    mutating func findEarlyMemory() {
+        guard let early = host.early, family.processes.count > 1 else { return }
+        earlyMemory = images.tasks.indices.compactMap { index in
+            guard let memory = early.memory[images.tasks[index].pid] else { return nil }
+            return (makers(of: index), memory.mapped.map(\.range))
+        }
+    }
+
+    /// A task, who makes it, and so on.
+    private func makers(of index: Int) -> Set<Int> {
+        var line: Set<Int> = [index]
+        var next = family.processes[index].maker
+        while let maker = next, line.insert(maker).inserted { next = family.processes[maker].maker }
+        return line
+    }
+
     /// What a task has when it comes to its own memory; what is not its own of that goes.
     func takeInherited(_ task: TaskImages, _ vmas: [VmaEntry], in batch: inout Batch) -> InheritedMemory {
-        guard let inheritance, let index = images.tasks.firstIndex(where: { $0.pid == task.pid }) else {
+        let inherited: InheritedMemory
+        if let early = host.early {
+            for range in early.strange(to: task.pid) {
+                batch.call(
+                    Int(SYS_munmap), .value(range.lowerBound), .value(range.upperBound - range.lowerBound),
+                    for: "unmap the memory of others")
+            }
+            guard let own = early.memory[task.pid] else { return .nothing }
+            inherited = InheritedMemory(mapped: own.mapped, content: own.content, vmas: vmas)
+        } else if let inheritance, let index = images.tasks.firstIndex(where: { $0.pid == task.pid }) {
+            inherited = InheritedMemory(
+                mapped: inheritance.mapped[index], content: inheritance.content[index], vmas: vmas)
+        } else {
             return .nothing
         }
-        let inherited = InheritedMemory(
-            mapped: inheritance.mapped[index], content: inheritance.content[index], vmas: vmas)
         for range in inherited.unwanted {
             batch.call(
                 Int(SYS_munmap), .value(range.lowerBound), .value(range.upperBound - range.lowerBound),
                 for: "unmap what others inherit")
         }
+        if !earlyMemory.isEmpty { say(inherited.ranges, areInherited: true, in: &batch) }
         return inherited
     }
 

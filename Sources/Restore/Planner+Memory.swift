@@ -45,7 +45,7 @@ extension Planner {
         let droppable = Set(traits.droppable.map(\.lowerBound))
         var opened: [Int] = []
         attachSegments(vmas, of: task, in: &batch)
-        for (index, vma) in vmas.enumerated() where !vma.kind.contains(.systemV) {
+        for (index, vma) in vmas.enumerated() where !vma.kind.contains(.systemV) && !isRequestRing(vma) {
             if vma.kind.contains(.asyncIORing) {
                 reserveRing(vma, in: &batch)
                 continue
@@ -63,6 +63,7 @@ extension Planner {
         drop(inherited.surplus(over: segments), in: &batch)
         fill(inherited.missing(of: segments), vmas.filter { !$0.kind.contains(.asyncIORing) }, in: &batch)
         composeRings(vmas, segments, of: task, in: &batch)
+        composeRequestRings(vmas, of: task, in: &batch)
         composeKeys(traits, vmas, of: task, in: &batch)
         let apart = Set(traits.keyed.filter { traits.keys.contains($0.key) }.map(\.range.lowerBound))
         for index in opened where !apart.contains(vmas[index].start) {
@@ -139,6 +140,9 @@ extension Planner {
             expecting: Int64(vma.start)...Int64(vma.start), for: purpose)
         return opens || waits
     }
+
+    /// The flags of mmap(2) for a mapping without a file.
+    static func flagsOfAnonymous(_ vma: VmaEntry) -> UInt32 { vma.flags & carriedFlags | UInt32(MAP_ANONYMOUS) }
 
     /// How far into a shared memory object any task maps it.
     func sharedMemorySize(_ id: UInt64) -> UInt64 {

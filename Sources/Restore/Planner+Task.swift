@@ -52,6 +52,7 @@ extension Planner {
         var cleanup = Batch()
         cleanup.call(Int(SYS_close), .signed(plan.tasks[index].channel))
         composeSignalLimit(task, in: &cleanup)
+        composeFileLimit(task, in: &cleanup)
         if plan.tasks[index].staysStopped { composeStop(index, in: &cleanup) }
         plan.tasks[index].cleanup = placed(cleanup)
     }

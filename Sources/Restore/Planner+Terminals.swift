@@ -5,7 +5,7 @@ internal import Images
 internal import Objects
 internal import Tracing
 
-/// Controlling terminals whose masters are in the tree.
+/// Controlling terminals whose masters are in the tree, or that the caller of the restore gives.
 ///
 /// A process has its controlling terminal from its maker, or takes it as the leader of a session. So the leader takes it
 /// before it makes those that are in its session, and makes the foreground process group so when all processes are there.
@@ -14,7 +14,9 @@ extension Planner {
     private mutating func terminal(ofSession session: Int32) -> (descriptor: Int32, info: TtyInfoEntry)? {
         guard session > 0 else { return nil }
         let infos = images.terminals.values.filter {
-            !$0.isMaster && Int32(bitPattern: $0.sid) == session && StoredTerminal.master(of: $0, in: images) != nil
+            !$0.isMaster && Int32(bitPattern: $0.sid) == session
+                && (StoredTerminal.master(of: $0, in: images) != nil
+                    || $0.type == .pty && OutsideTerminal.keyLeftOutside($0, in: images) != nil)
         }
         for info in infos.sorted(by: { $0.id < $1.id }) {
             let key = images.files.entries.filter { $0.value.hasTty && $0.value.tty.ttyInfoID == info.id }.keys

@@ -74,6 +74,9 @@ extension Planner {
             batch.call(Int(SYS_prctl), 15, .address(name), for: "name thread \(thread.tid)")
         }
         composeThreadSettings(thread, in: &batch)
+        composeRingRegistrations(index, number, in: &batch)
+        composeQueueNotifications(index, number, in: &batch)
+        plan.tasks[index].threads[number].dispatch = ThreadSettings(images.supplement[.thread, thread.tid]).dispatch
         composeAlternateStack(core, in: &batch)
         if core.hasCreds { composeCredentials(core.creds, of: task, in: &batch) }
         composeDumpable(task, in: &batch)

@@ -15,8 +15,9 @@ extension Planner {
         arrangeSharing()
         for process in family.processes.indices { begin(process) }
         joinCounts()
-        ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0), keyed: keyed(of: $0)) }
+        ways = images.tasks.map { WaysOut($0, leave: wayOut(of: $0), keyed: keyed(of: $0), beside: wholeArea) }
         findInheritance()
+        findEarlyMemory()
         for process in family.processes.indices { composeFamily(process) }
         for index in images.tasks.indices { composeTask(index) }
         for helper in family.processes.indices.dropFirst(images.tasks.count) { composeHelper(helper) }
@@ -131,18 +132,21 @@ extension Planner {
         var batch = Batch()
         if index == family.first { openKeys(in: &batch) }
         composeInheritance(index, in: &batch)
-        for child in process.early { clone(child, in: &batch) }
+        shareEarlyMemory(index, with: nil, false, in: &batch)
+        for child in process.early { clone(child, of: index, in: &batch) }
         if process.beginsSession {
             batch.call(Int(SYS_setsid), for: "begin session \(pid)")
             composeControllingTerminal(index, in: &batch)
         }
         if process.beginsGroup { batch.call(Int(SYS_setpgid), 0, 0, for: "begin process group \(pid)") }
-        for child in process.late { clone(child, in: &batch) }
+        for child in process.late { clone(child, of: index, in: &batch) }
         plan.tasks[index].family = placed(batch)
     }
 
     /// Adds the making of a child, with its own pid.
-    private func clone(_ child: Int, in batch: inout Batch) {
+    private func clone(_ child: Int, of index: Int, in batch: inout Batch) {
+        shareEarlyMemory(index, with: child, true, in: &batch)
+        defer { shareEarlyMemory(index, with: child, false, in: &batch) }
         let task = plan.tasks[child]
         let isSibling = family.processes[child].isSibling
         let cloneParent: UInt64 = 0x8000

@@ -122,7 +122,7 @@ extension Planner {
             let end = segment.address + segment.pages * Pagemap.pageSize
             let (start, stop) = (max(segment.address, vma.start), min(end, vma.end))
             guard start < stop else { continue }
-            let file = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
+            let file = PagesFile(segment, of: layers)
             guard start - vma.start == UInt64(bytes.count),
                 let piece = file.bytes(at: segment.fileOffset + (start - segment.address), count: stop - start)
             else { return nil }

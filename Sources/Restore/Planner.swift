@@ -49,14 +49,16 @@ public struct Planner {
     /// The stored pages of the tasks looked at so far, and what tasks inherit of each other's.
     var segmentsByPid: [Int32: [PageLayers.Segment]] = [:]
     var inheritance: Inheritance?
+    /// The memory that is in the root already, for each process that it is for: through whom it comes there, from the
+    /// process itself up.
+    var earlyMemory: [(line: Set<Int>, ranges: [Range<UInt64>])] = []
     /// By task: the policies of its mappings, once somebody has asked for them.
     var policiesByTask: [[MemoryTraits.Placed]]?
     /// The descriptors that tasks cannot inherit, and the pidfd of Apus through which they fetch them.
     var late = LateDescriptors()
     /// Descriptions whose readiness a task has asked to be told of.
     var announced: Set<FileTable.Key> = []
-    private var nextDescriptor: Int32
-    private var mailboxEnd = 64
+    private var numbers: ServiceNumbers
 
     private var mapped: [MappedFile: Int32] = [:]
 
@@ -77,8 +79,24 @@ public struct Planner {
         _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool,
         securityProfile: SecurityProfile? = nil
     ) throws(Problems) -> RestorePlan {
+        let (plan, problems) = try examine(
+            images, pages: layers, host: host, shellJob: shellJob, leavesStopped: leavesStopped,
+            securityProfile: securityProfile)
+        try Problems.throwIfAny(problems)
+        return plan
+    }
+
+    /// Plans a restore as far as that can be done.
+    ///
+    /// - Returns: the plan, and what stands in the way; a plan with problems is good for further questions only.
+    /// - Throws: where there is nothing to plan with.
+    static func examine(
+        _ images: CheckpointImages, pages layers: PageLayers, host: RestoreHost, shellJob: Bool, leavesStopped: Bool,
+        securityProfile: SecurityProfile? = nil
+    ) throws(Problems) -> (plan: RestorePlan, problems: [Problem]) {
         try Problems.throwIfAny(Planner.impossibilities(images) + Planner.strayLocks(images))
         var room = RestorePlan.Area.prelude + 0x2000 + estimate(images)
+        if let early = host.early { room = RestorePlan.Area.prelude + 0x1000 + early.capacity }
         while true {
             var planner = try Planner(images, layers, host, shellJob, leavesStopped, room: room)
             planner.securityProfile = securityProfile
@@ -86,12 +104,17 @@ public struct Planner {
             planner.refuseWhatWouldBeLost()
             planner.planVdsos()
             planner.composeTasks()
-            try Problems.throwIfAny(planner.problems)
+            planner.countDescriptors()
+            if !planner.problems.isEmpty { return (planner.plan, planner.problems) }
             let used = RestorePlan.Area.prelude + 0x1000 + planner.plan.mailboxSize
-            let openings = planner.plan.openings
-            planner.plan.openings =
-                openings.filter { !$0.resource.comesLast } + openings.filter { $0.resource.comesLast }
-            if used <= room { return planner.plan }
+            planner.orderOpenings()
+            if used <= room {
+                planner.closeArea()
+                if let early = host.early { planner.plan.mailboxSize = early.capacity }
+                return (planner.plan, [])
+            }
+            // Who is asked for another place has none in the process that is there already.
+            if host.early != nil { return (planner.plan, []) }
             room = used
         }
     }
@@ -118,39 +141,61 @@ public struct Planner {
         self.leavesStopped = leavesStopped
         self.room = room
         names = (try? layers.directories.first?.fileNames()) ?? []
-        let highest = max(
-            images.tasks.flatMap(\.descriptors).map { Int32(bitPattern: $0.fd) }.max() ?? 2,
-            Self.highestWatched(images))
-        // Room below for what Apus opens in passing: both ends of every pipe, one of every memfd.
-        let passing = Int32(clamping: 2 * images.files.entries.count)
-        let first = max(64, highest + 1, host.highestDescriptor + 32 + passing)
+        numbers = ServiceNumbers(images, occupied: host.openDescriptors)
         let vmas =
             images.tasks.compactMap(\.memory).flatMap(\.vmas).filter { !$0.kind.contains(.vsyscall) }
             + Planner.segmentExtents(images)
-        guard let base = AddressHole.find(of: UInt64(room), outside: vmas, from: host.lowestAddress) else {
+        guard
+            let base = host.early?.base
+                ?? AddressHole.find(of: UInt64(room), outside: vmas, from: host.lowestAddress)
+        else {
             throw Problems(
                 Problem(
                     .imageUnsuitable, "the tasks leave no \(room) bytes of address space free at a common place",
                     remedy: "Report this with the output of `apus show`"))
         }
         plan = RestorePlan(area: .init(base: base))
-        plan.firstServiceDescriptor = first
-        nextDescriptor = first + 1
+        plan.mailboxDescriptor = numbers.take()
     }
 
-    /// Takes the next service descriptor. The first is the mailbox's.
-    mutating func takeDescriptor() -> Int32 {
-        defer { nextDescriptor += 1 }
-        return nextDescriptor
+    /// The highest number that a process has something open under.
+    var highestNumber: Int32 { numbers.highest }
+
+    /// Takes a service descriptor.
+    mutating func takeDescriptor() -> Int32 { numbers.take() }
+
+    /// How many descriptors Apus will have at the most, and whether it may have as many.
+    private mutating func countDescriptors() {
+        let passing = plan.openings.reduce(0) { $0 + $1.resource.extraDescriptors }
+        let atOnce = host.openDescriptors.count + 32 + numbers.taken.count + plan.tasks.count + passing
+        let highest = max(numbers.highest, numbers.taken.max() ?? 0)
+        plan.descriptorLimit = max(UInt64(atOnce), UInt64(highest) + 1)
+        if let problem = FileLimits.problem(plan.descriptorLimit, host) { problems.append(problem) }
+    }
+
+    /// What goes on with one pipe stands together, so that few are held open in passing, and some things come last.
+    private mutating func orderOpenings() {
+        var places: [UInt32: Int] = [:]
+        for (place, opening) in plan.openings.enumerated() {
+            if let pipe = opening.resource.pipe, places[pipe] == nil { places[pipe] = place }
+        }
+        let ordered = plan.openings.enumerated().map { place, opening in
+            (
+                last: opening.resource.comesLast ? 1 : opening.resource.comesFirst ? -1 : 0,
+                opening.resource.pipe.flatMap { places[$0] } ?? place, place,
+                opening
+            )
+        }
+        plan.openings = ordered.sorted { ($0.0, $0.1, $0.2) < ($1.0, $1.1, $1.2) }.map(\.3)
     }
 
     /// Takes room in the mailbox.
     mutating func takeRoom(_ count: Int) -> Int {
         defer {
-            mailboxEnd += (count + 63) & ~63
-            plan.mailboxSize = (mailboxEnd + 4095) & ~4095
+            plan.mailboxEnd += (count + 63) & ~63
+            plan.mailboxSize = (plan.mailboxEnd + 4095) & ~4095
         }
-        return mailboxEnd
+        return plan.mailboxEnd
     }
 
     /// Gives a finished batch its place.
@@ -165,7 +210,8 @@ public struct Planner {
         if let known = files[key] { return known }
         do throws(Problem) {
             let resource = try DescriptionPlans.resource(for: key, in: images, pages: layers)
-            let number = takeDescriptor()
+            // What is fetched later on has no number of its own until then.
+            let number = resource.needsProcesses ? takeDescriptor() : numbers.take(for: key)
             files[key] = number
             if resource.needsProcesses { noteLate(number) }
             plan.openings.append(
@@ -200,7 +246,7 @@ public struct Planner {
         if let known = pages[key] { return known }
         let number = takeDescriptor()
         pages[key] = number
-        let resource = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
+        let resource = PagesFile(segment, of: layers)
         plan.openings.append(.init(descriptor: number, resource: resource, owner: nil))
         return number
     }

@@ -41,19 +41,24 @@ public struct RestoreHost: Sendable {
     /// The session and the process group of Apus.
     public var session: Int32
     public var processGroup: Int32
-    /// The highest descriptor that Apus has open: what the tree inherits goes above.
-    public var highestDescriptor: Int32
+    /// The descriptors that Apus has open: what the tree inherits has other numbers.
+    public var openDescriptors: Set<Int32>
+    /// Descriptors are below this number in Apus, which may raise its own limit up to here (RLIMIT_NOFILE of
+    /// getrlimit(2); with CAP_SYS_RESOURCE fs.nr_open).
+    public var descriptorLimit = UInt64(1) << 20
     /// The kernel can be told the numbers of POSIX timers (PR_TIMER_CREATE_RESTORE_IDS, Linux 6.15).
     public var choosesTimerNumbers = false
     /// Pids are below this number (kernel.pid_max, proc_sys_kernel(5)).
     public var pidLimit: Int32 = 32768
     public var pidsInUse: Set<Int32> = []
+    /// The root of the tree, where it has been made already.
+    var early: EarlyRoot.Offer?
     /// The lowest address that may be mapped (vm.mmap_min_addr).
     public var lowestAddress: UInt64
 
     public init(
         extendedState: ExtendedStateLayout, vdso: [UInt8], vvar: [UInt64], vdsoOffset: UInt64, lastCapability: Int32,
-        session: Int32, processGroup: Int32, highestDescriptor: Int32, lowestAddress: UInt64
+        session: Int32, processGroup: Int32, openDescriptors: Set<Int32>, lowestAddress: UInt64
     ) {
         self.extendedState = extendedState
         self.vdso = vdso
@@ -62,7 +67,7 @@ public struct RestoreHost: Sendable {
         self.lastCapability = lastCapability
         self.session = session
         self.processGroup = processGroup
-        self.highestDescriptor = highestDescriptor
+        self.openDescriptors = openDescriptors
         self.lowestAddress = lowestAddress
     }
 
@@ -87,9 +92,10 @@ public struct RestoreHost: Sendable {
             extendedState: .current, vdso: bytes, vvar: vvar.map(\.size),
             vdsoOffset: vdso.range.lowerBound - first.range.lowerBound,
             lastCapability: number(in: "/proc/sys/kernel/cap_last_cap") ?? 40, session: getsid(0),
-            processGroup: getpgrp(), highestDescriptor: (try? own.descriptors().max()) ?? 1023,
+            processGroup: getpgrp(), openDescriptors: Set((try? own.descriptors()) ?? Array(0...1023)),
             lowestAddress: UInt64(max(number(in: "/proc/sys/vm/mmap_min_addr") ?? 65536, 65536)))
         if let own = try? own.status().capabilities { host.capabilities = own.permitted }
+        host.descriptorLimit = Processes.attainableNumberOfFiles
         host.processors = ProcessorMask.online ?? host.processors
         if let possible = ProcessorMask.possible {
             host.possibleProcessors = possible.reduce(0) { $0 + $1.nonzeroBitCount }

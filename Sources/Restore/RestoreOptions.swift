@@ -1,5 +1,6 @@
 public import Diagnostics
-internal import Objects
+public import Images
+public import Objects
 public import SystemPackage
 
 /// What the user asked of a restore, already validated.
@@ -18,6 +19,8 @@ public struct RestoreOptions: Sendable {
     public var pidPolicy = PidPolicy.exact
     /// The monotonic clocks of the tree go on where they were at the dump (`--continue-clocks`).
     public var continueClocks = false
+    /// Terminals come back under the numbers that they had, or nothing is restored (`--exact-terminals`).
+    public var exactTerminals = false
     /// The tree joins the session and the terminal of the caller (`--shell-job`).
     public var shellJob = false
     /// The root becomes a child of Apus' parent (`--restore-sibling`).
@@ -31,6 +34,8 @@ public struct RestoreOptions: Sendable {
     public var actionScripts: [FilePath] = []
     /// `--inherit-fd fd[N]:KEY`: the descriptor N of Apus stands in for the resource that KEY names.
     public var inherited: [Inherited] = []
+    /// `--external dev[VALUE]:PATH`: devices that are opened in place of those that the dump has left outside, by `dev[VALUE]`.
+    public var devices: [String: FilePath] = [:]
     /// `--status-fd`.
     public var statusDescriptor: Int32?
 
@@ -46,12 +51,31 @@ public struct RestoreOptions: Sendable {
     public var externalUnixSockets = false
     /// `--lsm-profile`: what the tasks run as, in place of what they ran as.
     private(set) var securityProfile: SecurityProfile?
+    /// `--file`, `--file-validation`: how far files of this host may differ.
+    public var fileRules = FileRules()
+    /// `--overwrite-files`: files that the tree writes to are replaced by copies from the images.
+    public var overwriteFiles = false
+    /// `--state-dir`: where copies of files are kept.
+    public var stateDirectory = CopyStore.usualState
+    /// The processor has to have the instructions of that of the dump; not with `--cpu-cap none`.
+    public var comparesProcessors = true
+    /// Where the pages are, if not in the images.
+    public var pages: (any PageLocator)?
+    /// Asked when all is ready and before anything runs, for whoever has the last word: what it throws takes all back.
+    public var permission: @Sendable () throws(Problem) -> Void = {}
+    /// Told in the first moment in which the tree runs whatever happens to Apus.
+    public var committed: @Sendable () -> Void = {}
+    /// `--tcp-rebind`: other addresses for sockets that have no connection.
+    private(set) var rebindings: [Rebinding] = []
     /// Told how far the work has come, where it may take longer than a second.
     public var progress = Progress.silent
     /// Told the plan of `--dry-run`, readable text with a final newline.
     public var showPlan: @Sendable (String) -> Void = { _ in }
     /// Told what the restore cost, once the tree runs and before anything else is waited for.
     public var report: @Sendable (Statistics) -> Void = { _ in }
+
+    /// Where copies of files are kept unless somebody says otherwise.
+    public static let usualState = CopyStore.usualState
 
     public enum PidPolicy: Sendable, Equatable {
         /// The pids that the processes had, which have to be free here.
@@ -76,6 +100,16 @@ public struct RestoreOptions: Sendable {
     public mutating func runTasks(as text: String) -> Bool {
         securityProfile = SecurityProfile(text)
         return securityProfile != nil
+    }
+
+    /// Gives sockets another address.
+    ///
+    /// - Parameter text: `OLD=NEW`.
+    /// - Returns: false where it is nothing of the kind.
+    public mutating func rebind(_ text: String) -> Bool {
+        guard let rebinding = Rebinding(text) else { return false }
+        rebindings.append(rebinding)
+        return true
     }
 
     public init(imagesDirectory: FilePath) { self.imagesDirectory = imagesDirectory }

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Images
 internal import Linux
 internal import Objects
@@ -8,9 +9,10 @@ extension RestorePlan: CustomStringConvertible {
     var storedPages: UInt64 {
         var pages: UInt64 = 0
         for task in tasks {
-            for call in task.family.batch.calls + task.rebuild.batch.calls
-            where SystemCallName.of(call.number) == "pread64" {
-                if case .value(let count) = call.arguments[2] { pages += count / 4096 }
+            for batch in [task.family.batch, task.rebuild.batch] {
+                for call in batch.calls where call.number == Int(SYS_pread64) {
+                    if case .value(let count) = call.arguments[2] { pages += count / 4096 }
+                }
             }
         }
         return pages

@@ -2,6 +2,8 @@ public import Images
 public import Objects
 public import Tracing
 
+public import struct Linux.SystemCallDispatch
+
 /// Everything that a restore will do, decided before anything is made: which task makes which, what Apus opens, and
 /// which system calls each thread makes at each barrier.
 ///
@@ -26,8 +28,12 @@ public struct RestorePlan: Sendable {
     public var area: Area
     /// The shared memory of Apus and all tasks, behind the interpreter's page.
     public var mailboxSize = 0
-    /// The first number that is above every descriptor of the tree.
-    public var firstServiceDescriptor: Int32 = 0
+    /// How much of it the batches take.
+    var mailboxEnd = 64
+    /// The number under which the tree has the mailbox's file.
+    public var mailboxDescriptor: Int32 = 0
+    /// How high Apus' limit of open files has to be (RLIMIT_NOFILE).
+    public var descriptorLimit: UInt64 = 0
     /// The foreground process group that the terminal is given, a member of the tree.
     public var foreground: Int32?
     /// What this host cannot give as it was, in words.
@@ -38,6 +44,8 @@ public struct RestorePlan: Sendable {
     public var networkLock: String?
     /// Terminal settings to put into force.
     public var terminals: [Terminal] = []
+    /// The same of those that are given in place of what the dump left outside, by their keys.
+    public var givenTerminals: [String: TtyInfoEntry] = [:]
 
     public init(area: Area) { self.area = area }
 
@@ -168,6 +176,8 @@ public struct RestorePlan: Sendable {
         public var leave: RemoteAddress
         /// What is left of the wait that it was in.
         public var wait: InterruptedWait?
+        /// How it has its system calls dispatched to itself, once it has left.
+        public var dispatch: SystemCallDispatch?
     }
 
     /// A batch and its place in the mailbox.

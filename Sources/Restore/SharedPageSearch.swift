@@ -1,4 +1,5 @@
 internal import Images
+internal import Memory
 
 /// Looks for pages that several tasks have in common.
 struct SharedPageSearch {
@@ -156,21 +157,6 @@ struct InheritanceBuilder {
 
     private func overlapping(_ range: Range<UInt64>, in list: [Inheritance.Mapped]) -> ArraySlice<Inheritance.Mapped> {
         list.overlapping(range) { $0.range }
-    }
-}
-
-extension Range<UInt64> {
-    /// What is left of it without other ranges, which are sorted and apart from each other.
-    func without(_ others: some Sequence<Range<UInt64>>) -> [Range<UInt64>] {
-        var left: [Range<UInt64>] = []
-        var start = lowerBound
-        for other in others where other.upperBound > start {
-            if other.lowerBound >= upperBound { break }
-            if other.lowerBound > start { left.append(start..<other.lowerBound) }
-            start = other.upperBound
-        }
-        if start < upperBound { left.append(start..<upperBound) }
-        return left
     }
 }
 

@@ -131,20 +131,36 @@ extension TreeBuilder {
     func collect(_ expectations: [Expectation]) throws(Problem) {
         roundTrips += expectations.count
         var waiting = expectations
-        let total = UInt64(expectations.count)
-        while !waiting.isEmpty {
-            var entries = waiting.map { Files.PollEntry(channels[$0.task.pid]?.channel.raw ?? -1, .readable) }
-            let patience = deadline.remaining(atMost: 20_000_000)
-            let ready = (try? Files.poll(&entries, timeout: patience)) ?? 0
-            if ready == 0 {
-                try lookAfter(waiting)
+        var heard = 0
+        while heard < waiting.count {
+            if waiting[heard].isMet {
+                heard += 1
+                progress.update("rebuilding processes", done: UInt64(heard), of: UInt64(waiting.count))
                 continue
             }
-            for index in entries.indices where entries[index].returned != [] { try hear(&waiting[index]) }
-            waiting.removeAll(where: \.isMet)
-            progress.update("rebuilding processes", done: total - UInt64(waiting.count), of: total)
-            if Cancellation.requested || deadline.isPast { try lookAfter(waiting) }
+            // Most report in the order in which they were told. To ask the kernel about all of them each time would take the
+            // longer the more there are; that is for those that keep the others waiting, or never report.
+            var next = [entry(of: waiting[heard])]
+            if (try? Files.poll(&next, timeout: deadline.remaining(atMost: 1_000_000))) ?? 0 > 0 {
+                try hear(&waiting[heard])
+            } else {
+                try hearAny(of: &waiting, from: heard)
+            }
+            if Cancellation.requested || deadline.isPast { try lookAfter(waiting.filter { !$0.isMet }) }
         }
+    }
+
+    private func entry(of expected: Expectation) -> Files.PollEntry {
+        Files.PollEntry(channels[expected.task.pid]?.channel.raw ?? -1, .readable)
+    }
+
+    /// Waits for whichever task reports next.
+    private func hearAny(of waiting: inout [Expectation], from start: Int) throws(Problem) {
+        let left = waiting.indices[start...].filter { !waiting[$0].isMet }
+        var entries = left.map { entry(of: waiting[$0]) }
+        let ready = (try? Files.poll(&entries, timeout: deadline.remaining(atMost: 20_000_000))) ?? 0
+        if ready == 0 { return try lookAfter(left.map { waiting[$0] }) }
+        for (index, entry) in zip(left, entries) where entry.returned != [] { try hear(&waiting[index]) }
     }
 
     /// Takes all that has come from a task.

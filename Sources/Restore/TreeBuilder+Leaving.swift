@@ -13,34 +13,30 @@ extension TreeBuilder {
     /// with several threads have been made by now, and wait.
     func suspendSeccomp() throws(Problem) {
         for task in plan.tasks where task.isUnderSeccomp && task.state != .dead {
-            let guide = try GuidedLeave(
-                pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: true)
-            guide.staysStopped = task.staysStopped
-            guided.append(guide)
+            try guide(task, suspendsSeccomp: true)
         }
     }
 
     /// Prepares the release of tasks that do not leave alone.
     func hold() throws(Problem) {
-        for task in plan.tasks where task.staysStopped && !task.isUnderSeccomp {
-            let guide = try GuidedLeave(
-                pid: task.pid, threads: task.lastingThreads.map(\.tid), suspendsSeccomp: false)
-            guide.staysStopped = true
-            guided.append(guide)
-        }
-        for task in plan.tasks where task.state != .dead {
-            let threads = task.lastingThreads
-            guard threads.contains(where: { $0.wait != nil }) else { continue }
-            // All of them: a thread that is held has left its wait on the channel, and looks at that number once more. By
-            // then a thread that had run on could have closed it, and opened a file of the program's in its place.
-            let guide = try GuidedLeave(pid: task.pid, threads: threads.map(\.tid), suspendsSeccomp: false)
-            for thread in threads {
-                guard let wait = thread.wait else { continue }
-                guide.waits[thread.tid] = .init(left: wait.left, room: thread.frame)
-            }
-            guided.append(guide)
+        for task in plan.tasks where task.state != .dead && !task.isUnderSeccomp {
+            let isLed = task.lastingThreads.contains { $0.wait != nil || $0.dispatch != nil }
+            if isLed || task.staysStopped { try guide(task, suspendsSeccomp: false) }
         }
         for one in guided { try one.hold() }
+    }
+
+    /// Seizes all threads of a task: a thread that is held has left its wait on the channel, and looks at that number once more.
+    /// By then a thread that had run on could have closed it, and opened a file of the program's in its place.
+    private func guide(_ task: RestorePlan.Task, suspendsSeccomp: Bool) throws(Problem) {
+        let threads = task.lastingThreads
+        let guide = try GuidedLeave(pid: task.pid, threads: threads.map(\.tid), suspendsSeccomp: suspendsSeccomp)
+        guide.staysStopped = task.staysStopped
+        for thread in threads {
+            if let wait = thread.wait { guide.waits[thread.tid] = .init(left: wait.left, room: thread.frame) }
+            guide.dispatches[thread.tid] = thread.dispatch
+        }
+        guided.append(guide)
     }
 
     /// Waits until threads that share a channel are in their last wait: the first to leave closes its descriptor.

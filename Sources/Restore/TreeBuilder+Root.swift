@@ -13,7 +13,7 @@ extension TreeBuilder {
         mailbox.assign(.init(), to: first.threads[0])
         let program = Husk.executable(
             at: plan.area.husk, code: plan.area.code, codeLength: 4096, dataLength: plan.mailboxSize,
-            file: plan.firstServiceDescriptor, control: plan.area.mailbox + first.threads[0].controlPlace)
+            file: plan.mailboxDescriptor, control: plan.area.mailbox + first.threads[0].controlPlace)
         let (wanted, sibling) = (first.pid, sibling)
         let spawn = { () throws(Errno) in
             let file = try Files.memory(named: "apus-husk", flags: MemoryFileFlag.closeOnExec)
@@ -32,12 +32,30 @@ extension TreeBuilder {
     }
 
     private func spawnFailure(_ error: Errno) -> Problem {
-        Problem(
+        let remedy =
+            switch error {
+            case .notPermitted:
+                "Run Apus as root, or with CAP_CHECKPOINT_RESTORE in the user namespace of the pid namespace"
+            case .resourceTemporarilyUnavailable: CallFailure.moreProcesses
+            default: "See that pid_max (sysctl kernel.pid_max) is above \(first.pid), and that there is enough memory"
+            }
+        return Problem(
             .restoreFailed, "the first process cannot be made with pid \(first.pid)", object: .init(pid: first.pid),
-            cause: .init(error, attempted: "clone3 with set_tid"),
-            remedy: error == .notPermitted
-                ? "Run Apus as root, or with CAP_CHECKPOINT_RESTORE in the user namespace of the pid namespace"
-                : "See that pid_max (sysctl kernel.pid_max) is above \(first.pid), and that there is enough memory")
+            cause: .init(error, attempted: "clone3 with set_tid"), remedy: remedy)
+    }
+
+    /// Takes a root over that was made before, and has fetch from Apus what it would have inherited.
+    func takeOver(_ early: EarlyRoot) throws(Problem) {
+        started = [first.pid]
+        heardFrom.insert(first.pid)
+        (vdsoOffset, vdsoSize) = early.vdso
+        try early.handOver(plan) { batch, command throws(Problem) in
+            mailbox.write(batch)
+            mailbox.assign(batch, to: first.threads[0])
+            Steps.take()
+            try command()
+            try collect([Expectation(of: first, [0: batch])])
+        }
     }
 
     /// Parks the kernel's own mappings, clears the rest of its address space, and puts the way out where the

@@ -29,6 +29,8 @@ final class TreeBuilder {
     var roundTrips = 0
     /// What the tree has to do without on this host, in words.
     var losses: [String] = []
+    /// The root, where it was made before.
+    private let early: EarlyRoot?
     /// When all processes were made, in nanoseconds of the monotonic clock.
     private(set) var forked: UInt64 = 0
 
@@ -39,17 +41,21 @@ final class TreeBuilder {
         init(_ channel: consuming Channel) { self.channel = channel }
     }
 
-    init(_ plan: RestorePlan, site: RestoreSite, sibling: Bool, progress: Progress, deadline: Deadline) throws(Problem)
-    {
+    init(
+        _ plan: RestorePlan, site: RestoreSite, sibling: Bool, progress: Progress, deadline: Deadline,
+        early: EarlyRoot? = nil
+    ) throws(Problem) {
         self.plan = plan
+        self.early = early
         self.deadline = deadline
         self.sibling = sibling
         self.site = site
         self.progress = progress
         ChildSignal.prepare()
-        mailbox = try Mailbox(plan)
-        try TreeBuilder.inherit(mailbox.file.raw, as: plan.firstServiceDescriptor)
+        mailbox = try Mailbox(plan, of: early)
+        try reserveNumbers()
         do throws(Problem) {
+            try TreeBuilder.inherit(mailbox.file.raw, as: plan.mailboxDescriptor)
             try openResources(late: false)
             try openChannels()
         } catch {
@@ -61,33 +67,62 @@ final class TreeBuilder {
 
     // MARK: What the tree inherits
 
+    /// All numbers are taken at once, by what the tree does not inherit: the kernel puts what is opened in passing
+    /// elsewhere.
+    private func reserveNumbers() throws(Problem) {
+        for number in serviceNumbers where (try? Files.closesOnExec(number)) != nil {
+            throw Problem(
+                .restoreFailed, "descriptor \(number) is taken", object: .init(fd: number),
+                remedy: "Start Apus with fewer open files")
+        }
+        for number in serviceNumbers {
+            do throws(Errno) {
+                try Files.duplicate(mailbox.file.raw, as: number)
+            } catch {
+                closeService()
+                throw TreeBuilder.unusable(number, error)
+            }
+        }
+    }
+
+    private var serviceNumbers: [Int32] {
+        [plan.mailboxDescriptor] + plan.openings.map(\.descriptor) + plan.tasks.map(\.channel)
+    }
+
+    private static func unusable(_ number: Int32, _ error: Errno) -> Problem {
+        Problem(
+            .restoreFailed, "descriptor \(number) cannot be used", cause: .init(error, attempted: "dup3"),
+            remedy: "Raise the limit of open files above \(number) (ulimit -n) and try again")
+    }
+
     private static func inherit(_ descriptor: Int32, as number: Int32) throws(Problem) {
         do throws(Errno) {
             try Files.duplicate(descriptor, as: number, closeOnExec: false)
         } catch {
-            throw Problem(
-                .restoreFailed, "descriptor \(number) cannot be used", cause: .init(error, attempted: "dup3"),
-                remedy: "Raise the limit of open files above \(number) (ulimit -n) and try again")
+            throw unusable(number, error)
         }
     }
 
     /// - Parameter late: those that the tree fetches instead of inheriting them, or all others.
     private func openResources(late: Bool) throws(Problem) {
+        var pipe: UInt32?
         for opening in plan.openings where opening.isLate == late {
+            if let pipe, opening.resource.pipe != pipe { site.letGo(ofPipe: pipe) }
+            pipe = opening.resource.pipe
             let descriptor = try opening.resource.open(at: site)
             try TreeBuilder.inherit(descriptor.raw, as: opening.descriptor)
+            site.connections.keep(opening.descriptor)
         }
+        if let pipe { site.letGo(ofPipe: pipe) }
         if !late { try site.connect() }
     }
 
     private func openChannels() throws(Problem) {
-        let end = (plan.openings.map(\.descriptor) + plan.tasks.map(\.channel)).max() ?? 0
         for task in plan.tasks {
             do throws(Errno) {
                 let pair = try Files.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
                 try Files.duplicate(pair.second.raw, as: task.channel, closeOnExec: false)
-                let own = try Files.duplicate(pair.first.raw, from: end + 1)
-                channels[task.pid] = OpenChannel(Channel(owning: own))
+                channels[task.pid] = OpenChannel(Channel(owning: pair.first))
             } catch {
                 throw Problem(
                     .restoreFailed, "the channel to process \(task.pid) cannot be made",
@@ -97,19 +132,22 @@ final class TreeBuilder {
         }
     }
 
-    /// The tree has what it inherits; Apus' copies of it go. Its ends of the channels stay.
+    /// The tree has what it inherits; Apus' copies of it go. Its ends of the channels stay, and TCP connections until the release.
     func closeService() {
-        for number in [plan.firstServiceDescriptor] + plan.openings.map(\.descriptor) + plan.tasks.map(\.channel) {
-            try? Files.close(number)
-        }
+        let kept = site.connections.numbers
+        for number in serviceNumbers where !kept.contains(number) { try? Files.close(number) }
     }
 
     // MARK: Building
 
     /// Builds the whole tree, up to where nothing is missing but the release.
     func build() throws(Problem) {
-        try spawnFirst()
-        try arrive()
+        if let early {
+            try takeOver(early)
+        } else {
+            try spawnFirst()
+            try arrive()
+        }
         try barrier(\.family, tasks: plan.tasks, isFirstAlone: true)
         forked = Deadline.now()
         try adopt()

@@ -35,11 +35,24 @@ extension FrozenTree {
 
     /// Lets the tree go in such a way that it stays stopped, as by SIGSTOP, until SIGCONT.
     public func leaveStopped() {
+        pin()
+        thaw()
+    }
+
+    /// From here on the tree stays stopped, as by SIGSTOP, also when Apus dies.
+    public func pin() {
         for process in processes where !process.threads.isEmpty && process.groupStop == nil {
             Steps.take()
             // It takes effect at the moment the tracee is let go of, before any instruction of its own.
             try? Processes.kill(process.pid, signal: SIGSTOP)
         }
-        thaw()
+    }
+
+    /// Takes that back: the tree would run on if Apus died. SIGCONT removes a SIGSTOP that waits (signal(7)); a process with a
+    /// handler for it will come to know of it.
+    public func unpin() {
+        for process in processes where !process.threads.isEmpty && process.groupStop == nil {
+            try? Processes.kill(process.pid, signal: SIGCONT)
+        }
     }
 }

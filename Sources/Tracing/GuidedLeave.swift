@@ -1,7 +1,7 @@
 internal import CLinux
 public import Diagnostics
 internal import Glibc
-internal import Linux
+public import Linux
 internal import SystemPackage
 
 /// Sees threads of a rebuilt process out of the trampoline one by one, to where they are about to run the first
@@ -12,6 +12,10 @@ public final class GuidedLeave {
     private let threads: [Int32]
     /// What is left of waits to go on with, by thread.
     public var waits: [Int32: RestOfWait] = [:]
+
+    /// How threads have their system calls dispatched to themselves, by thread. None of the trampoline may be, so that comes last
+    /// of all, from outside.
+    public var dispatches: [Int32: SystemCallDispatch] = [:]
 
     /// The process stops itself on the way, and is to stay so.
     public var staysStopped = false
@@ -57,6 +61,21 @@ public final class GuidedLeave {
             } catch {
                 throw failure(tid, error)
             }
+            if let dispatch = dispatches[tid] { try tryOut(dispatch, tid) }
+        }
+    }
+
+    /// What the kernel refuses it shall refuse now, when nothing has been released.
+    private func tryOut(_ dispatch: SystemCallDispatch, _ tid: Int32) throws(Problem) {
+        do throws(Errno) {
+            try Ptrace.setDispatch(tid, dispatch)
+            try Ptrace.setDispatch(tid, nil)
+        } catch {
+            throw Problem(
+                .tracingFailed, "the system calls of thread \(tid) cannot be dispatched to itself",
+                object: .init(pid: pid),
+                cause: .init(error, attempted: "ptrace(PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG, \(tid))"),
+                remedy: "The kernel must be 6.4 or later, 6.17 for a range whose own calls are dispatched")
         }
     }
 
@@ -77,6 +96,8 @@ public final class GuidedLeave {
         let limit = Deadline(nanoseconds: Self.patience)
         for tid in threads { try? Ptrace.resume(tid, .toSystemCall) }
         for tid in threads { lead(tid, limit) }
+        // Tried before: only a thread that has been lost refuses it.
+        for (tid, dispatch) in dispatches { try? Ptrace.setDispatch(tid, dispatch) }
         for tid in threads { if let wait = waits[tid] { goOnWaiting(tid, wait, limit) } }
         Steps.take()
         // The kernel takes no notice of SIGTSTP and its like where a process group has turned out to be orphaned.

@@ -75,10 +75,11 @@ public enum InterruptedCall {
 
     /// Calls that end with EINTR when their thread is only stopped, whatever has stopped it (signal(7), "Interruption
     /// of system calls and library functions by stop signals"): rt_sigtimedwait, epoll_wait, epoll_pwait,
-    /// epoll_pwait2, semop, semtimedop, io_getevents, io_pgetevents; of sockets with a time limit (SO_RCVTIMEO, SO_SNDTIMEO)
+    /// epoll_pwait2, semop, semtimedop, io_getevents, io_pgetevents, io_uring_enter (which says so only where it has submitted
+    /// nothing); of sockets with a time limit (SO_RCVTIMEO, SO_SNDTIMEO)
     /// connect, accept, sendto, recvfrom, sendmsg, recvmsg, accept4, recvmmsg, sendmmsg.
     private static let endingWhenStopped: Set<UInt64> = [
-        128, 232, 281, 441, 65, 220, 208, 333, 42, 43, 44, 45, 46, 47, 288, 299, 307,
+        128, 232, 281, 441, 65, 220, 208, 333, 426, 42, 43, 44, 45, 46, 47, 288, 299, 307,
     ]
 
     /// The same calls of 32-bit programs, and those of sockets with a time limit: connect, accept4, sendto, sendmsg,

@@ -31,6 +31,16 @@ struct ProcessState {
         self.start = start
     }
 
+    /// Whether a thread is one of the kernel's that carry out requests of io_uring (create_io_thread of kernel/fork.c). They are
+    /// listed with the threads of the process, under a name that begins so.
+    static func isRequestWorker(_ tid: Int32, of pid: Int32) -> Bool {
+        let names = ["iou-wrk-", "iou-sqp-"]
+        guard let name = contents("/proc/\(pid)/task/\(tid)/comm") else { return false }
+        // Any thread may call itself so.
+        guard names.contains(where: { name.starts(with: $0.utf8) }) else { return false }
+        return (try? ProcessDirectory(pid, thread: tid).stat().isRequestWorker) ?? false
+    }
+
     /// The threads of a process; empty where it is gone.
     static func threads(of pid: Int32) -> [Int32] {
         guard let entries = try? Files.entries(of: FilePath("/proc/\(pid)/task")) else { return [] }

@@ -1,7 +1,7 @@
 public import CLinux
 public import Diagnostics
 internal import Glibc
-internal import Linux
+public import Linux
 internal import SystemPackage
 
 /// One thread that Apus has seized.
@@ -19,6 +19,12 @@ public final class Tracee {
     public private(set) var signalMask: UInt64 = 0
     /// The signal that had stopped the process before Apus came (job control), or nil.
     public private(set) var groupStop: Int32?
+
+    /// How it has its system calls dispatched to itself, at the freeze; nil where it has not, and where the kernel cannot tell
+    /// (before Linux 6.4).
+    public private(set) var dispatch: SystemCallDispatch?
+    /// The kernel cannot tell.
+    public private(set) var hidesDispatch = false
 
     /// Its seccomp filters do not judge what Apus has it do (PTRACE_O_SUSPEND_SECCOMP).
     public private(set) var suspendsSeccomp: Bool
@@ -64,6 +70,7 @@ public final class Tracee {
                 groupStop = group
                 registers = try Ptrace.registers(tid)
                 try endTemporaryMask()
+                noteDispatch()
                 if let excused = InterruptedCall.excusingTheStop(registers) {
                     registers = excused
                     try Ptrace.setRegisters(tid, registers)
@@ -81,6 +88,12 @@ public final class Tracee {
             }
         }
         return true
+    }
+
+    private func noteDispatch() {
+        do throws(Errno) { dispatch = try Ptrace.dispatch(tid) } catch {
+            hidesDispatch = SystemCallDispatch.isKnown
+        }
     }
 
     /// Notes the thread's mask, and gives it that mask: in sigsuspend(2), ppoll(2) and their like it had another one until
@@ -149,6 +162,11 @@ public final class Tracee {
     /// the two: so a change of mask passes through `wayBack`, registers from which the thread becomes what it was by
     /// itself, whatever its mask, and with a stack pointer on which a signal handler may run. The mask changes only
     /// while the process holds nothing of Apus'; in between, registers replace registers that undo what is held.
+    ///
+    /// With the mask comes and goes that its system calls are dispatched to itself. That is switched off once the way back is there,
+    /// which switches it on again, and on before the way back ends: that way works with it and without
+    /// (trampoline-x86_64.S), unless there is no selector. Then, were Apus to die between the two, two calls of that way
+    /// would be dispatched to the program.
     func assume(
         _ registers: user_regs_struct, mask: UInt64, through wayBack: user_regs_struct,
         counting: () throws(Problem) -> Void = { () throws(Problem) in }
@@ -158,12 +176,20 @@ public final class Tracee {
             // As close as can be to the registers with which the thread counts itself out again.
             try counting()
             try attempt("PTRACE_SETREGSET") { () throws(Errno) in try Ptrace.setRegisters(tid, wayBack) }
+            if mask != signalMask { try setDispatch(nil) }
             Steps.take()
             try attempt("PTRACE_SETSIGMASK") { () throws(Errno) in try Ptrace.setSignalMask(tid, mask) }
             borrowedMask = mask
+            if mask == signalMask { try setDispatch(dispatch) }
         }
         Steps.take()
         try attempt("PTRACE_SETREGSET") { () throws(Errno) in try Ptrace.setRegisters(tid, registers) }
+    }
+
+    private func setDispatch(_ new: SystemCallDispatch?) throws(Problem) {
+        guard dispatch != nil else { return }
+        Steps.take()
+        try attempt("PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG") { () throws(Errno) in try Ptrace.setDispatch(tid, new) }
     }
 
     /// The registers of this moment.
@@ -178,18 +204,21 @@ public final class Tracee {
 
     /// Stops the running thread again, wherever it is.
     func interrupt(_ deadline: Deadline) throws(Problem) {
-        Steps.take()
-        try attempt("PTRACE_INTERRUPT") { () throws(Errno) in try Ptrace.interrupt(tid) }
+        try askToStop()
         try waitForStop(deadline)
     }
 
-    /// From a stop at a system call's exit to one that lies within the handling of signals, where the kernel looks
-    /// for an interrupted system call to restart; no instruction of user mode runs in between.
-    func interruptBeforeUserMode(_ deadline: Deadline) throws(Problem) {
+    /// The first half of `interrupt`: `waitForStop` is the other.
+    func askToStop() throws(Problem) {
         Steps.take()
         try attempt("PTRACE_INTERRUPT") { () throws(Errno) in try Ptrace.interrupt(tid) }
+    }
+
+    /// From a stop at a system call's exit to one that lies within the handling of signals, where the kernel looks
+    /// for an interrupted system call to restart; no instruction of user mode runs in between. `waitForStop` has to follow.
+    func askToStopBeforeUserMode() throws(Problem) {
+        try askToStop()
         try resume(.run)
-        try waitForStop(deadline)
     }
 
     /// Lets a stopped child of vfork(2) go on until it has called execve(2) or has ended, and asks it to stop again:
@@ -217,7 +246,7 @@ public final class Tracee {
     }
 
     /// Waits for the stop that PTRACE_INTERRUPT asked for, and lets pass what comes before it.
-    private func waitForStop(_ deadline: Deadline) throws(Problem) {
+    func waitForStop(_ deadline: Deadline) throws(Problem) {
         while true {
             switch try waitForChange(deadline) {
             case .stopped: return

@@ -6,8 +6,8 @@ enum Trampoline {
     static let core = bytes(of: APUS_PIECE_CORE)
     /// One system call driven by syscall stops.
     static let single = bytes(of: APUS_PIECE_SINGLE)
-    /// The way out of a dump, with room for the registers behind it.
-    static let resume = bytes(of: APUS_PIECE_RESUME)
+    /// The way out of a dump, and that of a process with threads whose system calls are dispatched to themselves.
+    static let (resume, dispatching) = (WayOut(dispatches: false), WayOut(dispatches: true))
     /// The way out of a restore.
     static let sigreturn = bytes(of: APUS_PIECE_SIGRETURN)
     /// The way out of a restore for a 32-bit program.
@@ -18,11 +18,29 @@ enum Trampoline {
     /// The code of a bystander.
     static let bystander = bytes(of: APUS_PIECE_BYSTANDER)
 
-    /// Where `resume` is entered by a thread that has nothing to unmap.
-    static let resumeRegistersOffset = apus_resume_registers_offset()
+    /// Code with room behind it for the registers with which it ends.
+    struct WayOut {
+        let bytes: [UInt8]
+        /// It gives a thread back that its system calls are dispatched to itself.
+        let dispatches: Bool
+        /// Where it is entered by a thread that has nothing to unmap.
+        let registersOffset: Int
+        /// The second byte of its last jump, which tells whether it leads to another code segment.
+        let jumpKind: Int
 
-    /// The second byte of its last jump, which tells whether it leads to another code segment.
-    static let resumeJumpKind = apus_resume_jump_offset() + 1
+        fileprivate init(dispatches: Bool) {
+            self.dispatches = dispatches
+            bytes = Trampoline.bytes(of: dispatches ? APUS_PIECE_DISPATCHING : APUS_PIECE_RESUME)
+            registersOffset = apus_resume_registers_offset(dispatches ? 1 : 0)
+            jumpKind = apus_resume_jump_offset(dispatches ? 1 : 0) + 1
+        }
+
+        /// Where the registers stand.
+        var savedOffset: Int {
+            let dispatch = MemoryLayout<apus_saved>.offset(of: \.dispatch) ?? 0
+            return bytes.count - (dispatches ? MemoryLayout<apus_saved>.size : dispatch)
+        }
+    }
 
     /// How far `piece` is from the start of code that is laid out on 16-byte boundaries.
     static func aligned(_ size: Int) -> Int { (size + 15) & ~15 }

@@ -110,6 +110,9 @@ public struct TreeFreezer {
     private mutating func seizeThreads(of process: FrozenProcess) throws(Problem) -> Bool {
         var foundNew = false
         for tid in ProcessState.threads(of: process.pid) where !seized.contains(tid) {
+            // It could be seized, would never stop, and could not be let go of. It makes nothing by itself: what is under way
+            // in a ring is asked of the ring.
+            if tid != process.pid && ProcessState.isRequestWorker(tid, of: process.pid) { continue }
             do throws(Errno) {
                 let tracee = try seize(tid, process.pid)
                 process.threads.append(tracee)

@@ -55,6 +55,8 @@ struct CaveLayout {
     enum Form {
         /// All the code, for two threads at one time.
         case wide
+        /// All the code, for one thread at a time: the vdso of Linux 6.11 and 6.12 leaves 992 bytes.
+        case narrow
         /// For 32-bit programs, whose vdso has half as much room: one thread at a time, and the interpreter lies in the
         /// mailbox.
         case compat
@@ -62,41 +64,41 @@ struct CaveLayout {
         var slots: Int {
             switch self {
             case .wide: 2
-            case .compat: 1
+            case .narrow, .compat: 1
             }
         }
 
         var core: [UInt8] {
             switch self {
-            case .wide: Trampoline.core
+            case .wide, .narrow: Trampoline.core
             case .compat: []
             }
         }
 
-        /// How many bytes it takes.
-        var size: Int {
+        /// How many bytes it takes with a way out.
+        func size(_ wayOut: Trampoline.WayOut) -> Int {
             Trampoline.aligned(VdsoTail.signature.count) + Trampoline.aligned(core.count)
-                + Trampoline.aligned(Trampoline.single.count) + slots * Trampoline.aligned(Trampoline.resume.count)
+                + Trampoline.aligned(Trampoline.single.count) + slots * Trampoline.aligned(wayOut.bytes.count)
         }
     }
 
     let base: RemoteAddress
     let form: Form
+    /// How threads leave.
+    var wayOut = Trampoline.resume
     var signature: RemoteAddress { base }
     var core: RemoteAddress { base + Trampoline.aligned(VdsoTail.signature.count) }
     var single: RemoteAddress { core + Trampoline.aligned(form.core.count) }
     func resume(_ slot: Int) -> RemoteAddress {
-        single + Trampoline.aligned(Trampoline.single.count) + slot * Trampoline.aligned(Trampoline.resume.count)
+        single + Trampoline.aligned(Trampoline.single.count) + slot * Trampoline.aligned(wayOut.bytes.count)
     }
     /// Where the saved registers of a slot stand: the end of its copy of the code.
-    func saved(_ slot: Int) -> RemoteAddress {
-        resume(slot) + (Trampoline.resume.count - MemoryLayout<apus_saved>.size)
-    }
+    func saved(_ slot: Int) -> RemoteAddress { resume(slot) + wayOut.savedOffset }
 
     /// All the code; saved registers are zero.
     var code: [UInt8] {
-        var resume = Trampoline.resume
-        if form == .compat { resume[Trampoline.resumeJumpKind] = UInt8(APUS_JUMP_FAR) }
+        var resume = wayOut.bytes
+        if form == .compat { resume[wayOut.jumpKind] = UInt8(APUS_JUMP_FAR) }
         var bytes: [UInt8] = []
         for piece in [VdsoTail.signature, form.core, Trampoline.single]
             + Array(repeating: resume, count: form.slots)

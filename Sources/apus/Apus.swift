@@ -11,7 +11,11 @@ struct Apus: ParsableCommand {
               apus dump -t PID -D DIR --shell-job
               apus restore -D DIR --shell-job
             """,
-        subcommands: [Dump.self, Restore.self, Check.self, Show.self, Explain.self]
+        subcommands: [
+            Dump.self, Restore.self, Check.self, Show.self, Explain.self, Run.self, Migrate.self, Receive.self,
+            Recover.self,
+            Collect.self,
+        ]
     )
 
     static func main() {

@@ -27,7 +27,7 @@ struct Program {
 
     private func run() -> Int32 {
         if let status = runParserService() { return status }
-        let invocation = Invocation(arguments, configuration: .host())
+        let invocation = Invocation(arguments, configuration: .host(), asCRIU: name == "criu")
         if invocation.has("version") {
             Console.write(Version.text(asCRIU: name == "criu"))
             return 0
@@ -121,9 +121,21 @@ struct Program {
             Cancellation.install()
             return try Restore.perform(in: session)
         case .check: return try Check.perform(in: session)
+        case .run: return try Run.perform(in: session)
         case .explain: return try Explain.perform(in: session)
-        case .show, .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec, .migrate, .receive,
-            .run, nil:
+        case .gc: return try Collect.perform(in: session)
+        case .recover:
+            Processes.ignoreBrokenPipes()
+            return try Recover.perform(in: session)
+        case .migrate:
+            Cancellation.install()
+            Processes.ignoreBrokenPipes()
+            return try Migrate.perform(in: session)
+        case .receive:
+            Cancellation.install()
+            Processes.ignoreBrokenPipes()
+            return try Receive.perform(in: session)
+        case .show, .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec, nil:
             return try parseAndRun(session.invocation.normalForm)
         }
     }

@@ -20,8 +20,8 @@ struct MemoryObstaclesTests {
         let seen = try #require(ProcessLook(KnownMappings(), ghostLimit: 0, linking: false).process(getpid()).process)
         let second = try unsafe #require(shmat(id, nil, 0))
         defer { _ = unsafe shmdt(second) }
-        #expect(MemoryObstacles.find([seen], isRunning: true) == [])
-        let standing = MemoryObstacles.find([seen], isRunning: false)
+        #expect(MemoryObstacles.find([seen], [:], isRunning: true) == [])
+        let standing = MemoryObstacles.find([seen], [:], isRunning: false)
         #expect(standing.map(\.code) == [.leadsOutside])
         #expect(standing.first?.summary.contains("attached 1 times outside") == true)
     }

@@ -11,7 +11,9 @@ import Testing
         ("pipe:[-1]", .invalidValue), ("pipe:[1", .invalidValue), ("pipe:[1]x", .invalidValue),
         ("[1]", .invalidValue), ("pipe]1[", .invalidValue),
         ("mnt[/proc]:proc", .optionNotBuilt), ("mnt[]", .optionNotBuilt), ("net[4026]:ns", .optionNotBuilt),
-        ("pid[4026]:ns", .optionNotBuilt), ("dev[8/1]:disk", .optionNotBuilt), ("veth[eth0]:veth1@br", .optionNotBuilt),
+        ("pid[4026]:ns", .optionNotBuilt), ("dev[8/1]:disk", nil), ("dev[disk]:/dev/sdb", nil),
+        ("dev[8/1]", .invalidValue), ("dev[8]:disk", .invalidValue), ("dev[8/x]:disk", .invalidValue),
+        ("dev[]:/dev/sdb", .invalidValue), ("veth[eth0]:veth1@br", .optionNotBuilt),
         ("file", .invalidValue), ("", .invalidValue), ("gizmo[1]", .invalidValue),
     ]
 
@@ -27,7 +29,7 @@ import Testing
         for wrong in ["7:a", "fd[7]", "fd[7]:", "fd[-1]:a", "fd[x]:a", "fd[]:a", "fd[7:a", "fd[99999999999]:a"] {
             #expect(throws: Problem.self, "\(wrong)") { try InheritedDescriptor.parse(Array(wrong.utf8)).get() }
         }
-        for unbuilt in ["mnt[1]", "net[1]", "pid[1]", "dev[sda]"] {
+        for unbuilt in ["mnt[1]", "net[1]", "pid[1]"] {
             #expect(throws: Problem.self) { try InheritedDescriptor.parse(Array("fd[3]:\(unbuilt)".utf8)).get() }
         }
     }

@@ -22,7 +22,7 @@ let allMessageTypes: [any (Message & Equatable).Type] = [
     FanotifyInodeMarkEntry.self, FanotifyMountMarkEntry.self, FanotifyMarkEntry.self, FanotifyFileEntry.self,
     GhostFileEntry.self, GhostChunkEntry.self, ImgStreamerRequestEntry.self, ImgStreamerReplyEntry.self,
     PluginsEntry.self, InventoryEntry.self, IpcDescEntry.self, IpcMsg.self, IpcMsgEntry.self, IpcSemEntry.self,
-    IpcShmEntry.self, IpcVarEntry.self, MacvlanLinkEntry.self, Manifest.self, ManifestFile.self, MemfdFileEntry.self,
+    IpcShmEntry.self, IpcVarEntry.self, MacvlanLinkEntry.self, MemfdFileEntry.self,
     MemfdInodeEntry.self, AioRingEntry.self, MmEntry.self, MntEntry.self, NetDeviceEntry.self, NetnsId.self,
     NetnsEntry.self, NsFileEntry.self, PacketMclist.self, PacketRing.self, PacketSockEntry.self, PagemapHead.self,
     PagemapEntry.self, PidfdEntry.self, PidnsEntry.self, PipeDataEntry.self, PipeEntry.self, PstreeEntry.self,

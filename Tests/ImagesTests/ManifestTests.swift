@@ -55,6 +55,82 @@ struct ManifestTests {
         #expect(problems?.all.map(\.code) == [.imageInvalid])
     }
 
+    /// What a manifest can say comes back from its text, names that are no text among it.
+    @Test("All of it is read as it was written")
+    func roundTrip() throws {
+        let copy = try TemporaryDirectory(copying: "count")
+        var file = NeededFile(path: FilePath(imageBytes: Array("/opt/".utf8) + [0xe9, 0x20]))
+        file.descriptions = [3, 7]
+        file.uses = [.executed, .mapped, .reading, .appending]
+        (file.mode, file.uid, file.gid, file.size) = (0o100755, 7, .max, .max)
+        file.modified = .init(seconds: -1, nanoseconds: 999_999_999)
+        (file.device, file.inode, file.buildID) = (2049, .max, [1, 2, 0xff])
+        file.digest = ContentDigest(of: [1])
+        file.mount = .init(point: "/opt", fileSystem: "ext4", source: "/dev/sda1")
+        file.isShipped = true
+        var other = NeededFile(path: "/var/log/x")
+        other.unread = "the tree can write to it"
+        var host = HostRecord(
+            node: "a", kernel: "6.1", kernelVersion: "#1", architecture: "x86_64", distribution: "D 12", pageSize: 4096,
+            processor: .init(vendor: "V", model: "M", features: ["avx", "sse"], stateFeatures: 7, stateSize: 832),
+            clock: .init(source: "tsc", realTime: 1, monotonic: 2, bootTime: 3))
+        host.processor.level = .v2
+        let written = try copy.open().commit(
+            toolVersion: "1.2.3", created: 1, host: host, needed: [file, other], durable: false)
+        #expect(try copy.open().manifest() == written)
+        #expect(written.needed == [file, other])
+        #expect(written.host == host)
+    }
+
+    @Test(
+        "Of a needed file nothing that is not so is taken",
+        arguments: [
+            (#""/x""#, #""x""#), (#""descriptions": ["#, #""descriptions": [-1,"#), (#""100644""#, #""109""#),
+            (#""sha256": ""#, #""sha256": "../"#), (#""build_id": "01""#, #""build_id": "0""#),
+            (#""shipped": true"#, #""shipped": true, "sha256": null"#),
+        ])
+    func forgedFile(_ honest: String, _ forged: String) throws {
+        let copy = try TemporaryDirectory(copying: "count")
+        var file = NeededFile(path: "/x")
+        (file.mode, file.buildID, file.digest) = (0o100644, [1], ContentDigest(of: []))
+        file.isShipped = true
+        try copy.open().commit(toolVersion: "1", created: 1, needed: [file], durable: false)
+        let text = String(decoding: try copy.get("manifest.json"), as: UTF8.self)
+        var other = text.replacing(honest, with: forged)
+        if forged.hasSuffix("null") {
+            other = text.split(separator: "\n").filter { !$0.contains("sha256\": \"e3b0") }.joined(separator: "\n")
+        }
+        #expect(other != text)
+        try copy.put(Array(other.utf8), "manifest.json")
+        #expect(#expect(throws: Problem.self) { try copy.open().manifest() }?.code == .imageBadFrame)
+    }
+
+    @Test("An image of the same size and another content is named, small or large")
+    func contents() throws {
+        let copy = try TemporaryDirectory(copying: "count")
+        let large = [UInt8](repeating: 7, count: 3 << 20)
+        try copy.put(large, "pages-9.img")
+        let directory = try copy.open()
+        let manifest = try directory.commit(toolVersion: "1", created: 1, durable: false)
+        #expect(manifest.files.first { $0.name == "pages-9.img" }?.digest == nil)
+        try directory.seal(manifest)
+        let sealed = try #require(try copy.open().manifest())
+        #expect(sealed.files.first { $0.name == "pages-9.img" }?.digest == ContentDigest(of: large))
+        let whole = try copy.open()
+        #expect(whole.differences(from: sealed) == [] && whole.contentDifferences(from: sealed) == [])
+        var changed = large
+        changed[2 << 20] ^= 1
+        try copy.put(changed, "pages-9.img")
+        var small = try copy.get("seccomp.img")
+        small[small.count - 1] ^= 1
+        try copy.put(small, "seccomp.img")
+        #expect(
+            try copy.open().differences(from: sealed).map(\.object.path) == [copy.path.appending("seccomp.img").string])
+        #expect(
+            try copy.open().contentDifferences(from: sealed).map(\.object.path)
+                == [copy.path.appending("pages-9.img").string])
+    }
+
     @Test("Clearing takes the manifest and the images, and nothing else")
     func clearing() throws {
         let copy = try committed()

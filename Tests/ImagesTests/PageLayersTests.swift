@@ -76,7 +76,7 @@ struct PageLayersTests {
             guard let map = task.pagemap else { continue }
             let segments = try layers.segments(id: UInt64(task.pid))
             #expect(segments.reduce(0) { $0 + $1.pages * 4096 } == map.storedSize)
-            #expect(try directory.pagesFile(of: map).size == map.storedSize)
+            #expect(try directory.pagesFile(map.pagesID).size == map.storedSize)
         }
     }
 }

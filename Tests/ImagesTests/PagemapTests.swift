@@ -30,7 +30,7 @@ struct PagemapTests {
         #expect(map.runs.map(\.pages) == [3, 1, 2, 1])
         #expect(map.runs.map(\.fileOffset) == [0, nil, 12288, nil])
         #expect(map.storedSize == 5 * 4096)
-        let pages = try directory.open().pagesFile(of: map)
+        let pages = try directory.open().pagesFile(map.pagesID)
         #expect(try pages.bytes(at: 8192, count: 1) == [2])
         #expect(try pages.bytes(at: 12288, count: 1) == [6])
     }

@@ -104,9 +104,17 @@ struct MemoryImageTests {
         #expect((ring.id, ring.nrReq, ring.ringLen) == (0x7f00_0000_0000, 318, 0x5000))
     }
 
+    /// Its id is put in by who knows the descriptor.
+    @Test func theMemoryOfAnIoUring() throws {
+        let head = "7f0000000000-7f0000001000 rw-s 10000000 00:0e 5 anon_inode:[io_uring]"
+        #expect(try area(head, "rd wr sh").kind(of: 42, process: "x") == .requestRing)
+        let vma = MemoryImage.entry(try area(head, "rd wr sh mr mw ms dc"), .requestRing, file: 7)
+        #expect((vma.status, vma.flags, vma.shmid, vma.pgoff) == (1 | 1 << 7, 1, 7, 0x1000_0000))
+    }
+
     @Test(arguments: [
         ("7f0000000000-7f0000200000 rw-s 00000000 00:01 9 /SYSV41505553 (deleted)", "rd wr sh ht", "huge pages"),
-        ("7f0000000000-7f0000001000 rw-s 00000000 00:0e 5 anon_inode:[io_uring]", "rd wr sh", "io_uring"),
+        ("7f0000000000-7f0000001000 rw-s 00000000 00:0e 5 anon_inode:[perf_event]", "rd wr sh", "counter"),
         ("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ", "rd wr um", "userfaultfd"),
         ("7f0000000000-7f0000001000 rw-s 00000000 00:05 9 /dev/mem", "rd wr sh pf io", "device"),
         ("7f0000000000-7f0000001000 rw-p 00000000 00:00 0 [strange]", "rd wr", "[strange]"),

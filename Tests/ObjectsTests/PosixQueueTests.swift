@@ -33,8 +33,25 @@ import Testing
         .init("capacity", 0), .init("capacity", 1), .init("capacity", 100_000), .init("size", 0), .init("size", 1),
         .init("size", 1_000_000_000_000), .init("uid", "x"), .init("inode", .null),
         .init("messages", [["priority": 32768, "bytes": ""]]), .init("messages", [["priority": 1, "bytes": "0"]]),
-        .init("messages", [["bytes": ""]]),
+        .init("messages", [["bytes": ""]]), .init("notification", [:]),
+        .init("notification", ["process": 1, "descriptor": 2, "manner": "loud"]),
+        .init("notification", ["process": 1, "descriptor": -2, "manner": "none"]),
+        .init("notification", ["process": 1, "descriptor": 2, "manner": "signal", "signal": 65, "value": 0]),
+        .init("notification", ["process": 1, "descriptor": 2, "manner": "signal", "signal": 6]),
+        .init("notification", ["process": 1, "descriptor": 2, "manner": "thread", "socket": 3, "cookie": "00"]),
     ]
+
+    static let notifications: [QueueNotification.Manner] = [
+        .silent, .signal(0, value: 0), .signal(64, value: .max),
+        .message((0..<32).map { UInt8($0) }, socket: 3),
+    ]
+
+    @Test(arguments: notifications)
+    func whoIsNotified(_ manner: QueueNotification.Manner) throws {
+        let notification = QueueNotification(process: 7, descriptor: 8, manner)
+        let told = try #require(JSON(parsing: Array(notification.json.text().utf8)))
+        #expect(PosixQueueState(Self.told(.init("notification", told)))?.notification == notification)
+    }
 
     @Test(arguments: wrong.indices)
     func whatIsNot(_ index: Int) {

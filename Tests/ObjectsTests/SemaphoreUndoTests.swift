@@ -48,6 +48,26 @@ private struct PaperSemaphore: Equatable {
         }
     }
 
+    /// About one at a time and about several, the answer is the same.
+    @Test(arguments: [0, 1, 32767])
+    func severalAreAskedAboutAtOnce(_ value: Int) {
+        for size in [-1, 1] {
+            for adjustment in Self.sizes {
+                // The question is a sequence: on paper each semaphore answers its part.
+                let bytes = SemaphoreUndo.question(about: [(0, value), (1, 5)], reaching: size)
+                var (first, second) = (PaperSemaphore(value: value), PaperSemaphore(value: 5, adjustment: adjustment))
+                func part(_ index: UInt16) -> [UInt8] {
+                    stride(from: 0, to: bytes.count, by: 6).filter { bytes.littleEndian(UInt16.self, at: $0) == index }
+                        .flatMap { bytes[$0..<$0 + 6] }
+                }
+                #expect(first.operate(part(0)) == .done)
+                let isReached = size > 0 ? adjustment >= size : adjustment <= size
+                #expect(second.operate(part(1)) == (isReached ? .outOfRange : .mustWait))
+                #expect(second == PaperSemaphore(value: 5, adjustment: adjustment))
+            }
+        }
+    }
+
     /// Somebody has changed the semaphore meanwhile: still nothing is done.
     @Test(arguments: [0, 1, 2, 32767])
     func aQuestionAboutAnotherValueChangesNothing(_ value: Int) {

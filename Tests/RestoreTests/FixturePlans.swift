@@ -23,14 +23,14 @@ enum FixturePlans {
         let vvar = try Unwrap.value(root.vmas.first { $0.kind.contains(.vvar) })
         let pid = UInt64(try Unwrap.value(images.root).pid)
         let segment = try Unwrap.value(try layers.segments(id: pid).first { $0.address == vdso.start })
-        let file = PagesFile(directory: layers.directories[segment.layer], id: segment.pagesID)
+        let file = PagesFile(segment, of: layers)
         let bytes = try Unwrap.value(file.bytes(at: segment.fileOffset, count: vdso.end - vdso.start))
         let layout = ExtendedStateLayout(
             features: 0xe7, size: 2688,
             places: [.ymmUpper: 576..<832, .opmask: 1088..<1152, .zmmUpper: 1152..<1664, .zmmHigh: 1664..<2688])
         return RestoreHost(
             extendedState: layout, vdso: bytes, vvar: [vvar.end - vvar.start], vdsoOffset: vdso.start - vvar.start,
-            lastCapability: 40, session: 7, processGroup: 8, highestDescriptor: 20, lowestAddress: 65536)
+            lastCapability: 40, session: 7, processGroup: 8, openDescriptors: Set(0...20), lowestAddress: 65536)
     }
 
     /// - Parameter sameMemory: every task has the mappings and the page map of the root.

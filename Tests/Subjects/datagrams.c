@@ -1,35 +1,20 @@
 /* datagrams.c: UDP and UDP-Lite sockets with what is queued in them, memberships of groups and options; raw, packet and netlink sockets. */
-#include "subject.h"
-#include <arpa/inet.h>
+#include "sockopt.h"
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <netinet/ip_icmp.h>
-#include <sys/socket.h>
 
 #ifndef ICMP_FILTER
 #define ICMP_FILTER 1
 #endif
 
 static int plain, six, connected, hears, talker, talker_six, lite = -1, member, member_six, shared[2], filtered, raw, raw_six, packet, fan[2], netlink;
+
 static struct sockaddr_in own, talker_name, told_name, connected_name;
 static struct sockaddr_in6 own_six, talker_six_name;
-
-static void set(int fd, int level, int name, int value)
-{
-	NEED(setsockopt(fd, level, name, &value, sizeof(value)) == 0);
-}
-
-static int option(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t n = sizeof(value);
-
-	return getsockopt(fd, level, name, &value, &n) ? -errno : value;
-}
 
 static int bound(int family, int protocol, void *name)
 {
@@ -135,6 +120,9 @@ static void check_packet(void)
 
 	CHECK(getsockname(packet, (void *)&name, &n) == 0 && name.sll_protocol == htons(0x88b5) && name.sll_ifindex == 1, "address of the packet socket");
 	CHECK(option(packet, SOL_PACKET, PACKET_VERSION) == TPACKET_V2 && option(packet, SOL_PACKET, PACKET_AUXDATA) == 1 && option(packet, SOL_PACKET, 23) == 1, "options of the packet socket");
+	/* Not told before Linux 6.9. */
+	CHECK(option(packet, SOL_PACKET, PACKET_COPY_THRESH) == 4000 || option(packet, SOL_PACKET, PACKET_COPY_THRESH) == -ENOPROTOOPT,
+	      "PACKET_COPY_THRESH is %d", option(packet, SOL_PACKET, PACKET_COPY_THRESH));
 	CHECK(sendto(packet, "packet", 6, 0, (void *)&to, sizeof(to)) == 6, "send a packet: %s", strerror(errno));
 	for (int i = 0; i < 100 && recv(packet, text, sizeof(text), MSG_DONTWAIT) < 0; i++)
 		usleep(10000);
@@ -230,12 +218,14 @@ static void set_up_packet(void)
 {
 	struct sockaddr_ll name = { .sll_family = AF_PACKET, .sll_protocol = htons(0x88b5), .sll_ifindex = 1 };
 	struct packet_mreq all = { .mr_ifindex = 1, .mr_type = PACKET_MR_ALLMULTI };
+	int threshold = 4000;
 
 	packet = socket(AF_PACKET, SOCK_DGRAM, 0);
 	NEED(packet >= 0 && bind(packet, (void *)&name, sizeof(name)) == 0);
 	set(packet, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
 	set(packet, SOL_PACKET, PACKET_AUXDATA, 1);
 	set(packet, SOL_PACKET, 23 /* PACKET_IGNORE_OUTGOING */, 1);
+	NEED(setsockopt(packet, SOL_PACKET, PACKET_COPY_THRESH, &threshold, sizeof(threshold)) == 0);
 	NEED(setsockopt(packet, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) == 0);
 	for (int i = 0; i < 2; i++) {
 		fan[i] = socket(AF_PACKET, SOCK_RAW, 0);

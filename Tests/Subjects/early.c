@@ -1,11 +1,28 @@
 /*
- * early.c MS: a client whose data waits MS milliseconds on a connection that nobody has accepted yet, where no dump can
- * read them; then the connection is accepted, they arrive, and as much later there is a new one.
+ * early.c MS: a client whose descriptor waits MS milliseconds on a connection that nobody has accepted yet, where no dump
+ * can take it out; then the connection is accepted, it arrives, and as much later there is a new one.
  */
 #include "subject.h"
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+/* Sends a number with a descriptor of a file that nobody else has open. */
+static void pass(int to, uint32_t number)
+{
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+	struct iovec io = { &number, sizeof(number) };
+	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	int fd = memfd_create("passed", MFD_CLOEXEC);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	CHECK(sendmsg(to, &m, 0) == sizeof(number), "send: %s", strerror(errno));
+	close(fd);
+}
 
 int main(int argc, char **argv)
 {
@@ -28,7 +45,7 @@ int main(int argc, char **argv)
 		int there = -1, here = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 		CHECK(connect(here, (void *)&name, length) == 0, "connect: %s", strerror(errno));
-		CHECK(send(here, &round, sizeof(round), 0) == sizeof(round), "send: %s", strerror(errno));
+		pass(here, round);
 		usleep(milliseconds * 1000);
 		there = accept(service, NULL, NULL);
 		CHECK(there >= 0, "accept: %s", strerror(errno));

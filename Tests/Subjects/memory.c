@@ -213,6 +213,7 @@ static void deep(int level)
 				_exit(4);
 		return;
 	}
+	stack_room();
 	for (int i = 0; i < count; i++)
 		flags_at(areas[i].start, areas[i].flags, sizeof(areas[i].flags));
 	subject_rounds(check);

@@ -28,7 +28,7 @@ static pid_t child;
 static volatile int turn, answered;
 static struct attributes before, slice_before;
 static volatile pid_t thread_id, deadline_id;
-static int has_deadline, has_login, has_bypass, bypass;
+static int has_deadline, has_flusher, has_login, has_mdwe, has_bypass, bypass;
 
 static void contents(const char *path, char *into, size_t size)
 {
@@ -128,8 +128,8 @@ static void check_child(void)
 	char text[64];
 	int counter = 0;
 
-	CHECK(prctl(PR_GET_MDWE, 0, 0, 0, 0) == 1, "child: PR_SET_MDWE is %d", prctl(PR_GET_MDWE, 0, 0, 0, 0));
-	CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED,
+	CHECK(!has_mdwe || prctl(PR_GET_MDWE, 0, 0, 0, 0) == 1, "child: PR_SET_MDWE is %d", prctl(PR_GET_MDWE, 0, 0, 0, 0));
+	CHECK(!has_mdwe || mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED,
 	      "child: memory may be made executable");
 	CHECK(prctl(PR_GET_TSC, &counter) == 0 && counter == PR_TSC_SIGSEGV, "child: PR_SET_TSC is %d", counter);
 	contents("/proc/self/autogroup", text, sizeof(text));
@@ -138,6 +138,7 @@ static void check_child(void)
 	CHECK(!has_login || !strcmp(text, "4242"), "child: login %s", text);
 	contents("/proc/self/coredump_filter", text, sizeof(text));
 	CHECK(!strcmp(text, "00000011\n"), "child: coredump_filter %s", text);
+	CHECK(!has_flusher || prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) == 1, "child: it is no I/O flusher");
 	CHECK(prctl(PR_GET_TIMERSLACK) == 50000, "child: slack %d", prctl(PR_GET_TIMERSLACK));
 }
 
@@ -177,9 +178,13 @@ int main(void)
 	if (child == 0) {
 		NEED(setsid() == getpid());
 		put("/proc/self/autogroup", "6");
+		/* For those with CAP_SYS_RESOURCE alone. */
+		has_flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 		has_login = put("/proc/self/loginuid", "4242");
 		NEED(put("/proc/self/coredump_filter", "0x11"));
-		NEED(prctl(PR_SET_MDWE, 1, 0, 0, 0) == 0);
+		/* Since Linux 6.3. */
+		has_mdwe = prctl(PR_SET_MDWE, 1, 0, 0, 0) == 0;
+		NEED(has_mdwe || errno == EINVAL);
 		NEED(prctl(PR_SET_TSC, PR_TSC_SIGSEGV) == 0);
 		child_is_ready();
 		child_rounds(check_child);

@@ -1,47 +1,13 @@
 /* sockets.c: TCP sockets that listen or are new, UDP sockets, and a netlink socket, with their options. */
-#include "subject.h"
-#include <arpa/inet.h>
+#include "sockopt.h"
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 static int listening[2], fresh, bound_only, udp[2], talker, netlink;
 static struct sockaddr_in6 address[2], udp_address, bound_address;
 static struct sockaddr_nl netlink_name;
 static socklen_t length[2];
-
-static void loopback(int six, struct sockaddr_in6 *a, socklen_t *n)
-{
-	struct sockaddr_in *four = (void *)a;
-
-	memset(a, 0, sizeof(*a));
-	if (six) {
-		a->sin6_family = AF_INET6;
-		a->sin6_addr = in6addr_loopback;
-		*n = sizeof(*a);
-	} else {
-		four->sin_family = AF_INET;
-		four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		*n = sizeof(*four);
-	}
-}
-
-static int option(int fd, int level, int name)
-{
-	int value = -1;
-	socklen_t n = sizeof(value);
-
-	getsockopt(fd, level, name, &value, &n);
-	return value;
-}
-
-static void set(int fd, int level, int name, int value)
-{
-	NEED(setsockopt(fd, level, name, &value, sizeof(value)) == 0);
-}
 
 static int has_address(int fd, const void *wanted, socklen_t n)
 {
@@ -116,7 +82,7 @@ int main(void)
 
 	subject_begin();
 	for (int six = 0; six < 2; six++) {
-		loopback(six, &address[six], &length[six]);
+		loopback(six ? AF_INET6 : AF_INET, &address[six], &length[six]);
 		listening[six] = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
 		if (six)
 			set(listening[six], IPPROTO_IPV6, IPV6_V6ONLY, 1);
@@ -130,10 +96,10 @@ int main(void)
 	fresh = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	set(fresh, SOL_SOCKET, SO_KEEPALIVE, 1);
 	bound_only = socket(AF_INET, SOCK_STREAM, 0);
-	loopback(0, &bound_address, &n);
+	loopback(AF_INET, &bound_address, &n);
 	NEED(bind(bound_only, (void *)&bound_address, n) == 0 && getsockname(bound_only, (void *)&bound_address, &n) == 0);
 	udp[0] = socket(AF_INET, SOCK_DGRAM, 0);
-	loopback(0, &udp_address, &n);
+	loopback(AF_INET, &udp_address, &n);
 	NEED(bind(udp[0], (void *)&udp_address, n) == 0 && getsockname(udp[0], (void *)&udp_address, &n) == 0);
 	set(udp[0], SOL_SOCKET, SO_BROADCAST, 1);
 	set(udp[0], IPPROTO_IP, IP_TTL, 7);

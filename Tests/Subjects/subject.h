@@ -93,17 +93,22 @@ static sigset_t set_of(int first, ...)
 	return set;
 }
 
+/* Room for all that follows: a stack that grows a page later on would look like a change. */
+static void stack_room(void)
+{
+	volatile char deep[64 * 1024];
+
+	for (size_t i = 0; i < sizeof(deep); i += 1024)
+		deep[i] = 0;
+}
+
 static void subject_begin(void)
 {
 	struct sigaction action = { .sa_handler = on_told };
 	sigset_t set = set_of(SIGUSR1, ANSWER, 0);
 
-	/* Room for all that follows: a stack that grows a page later on would look like a change. */
-	volatile char deep[64 * 1024];
-
-	for (size_t i = 0; i < sizeof(deep); i += 1024)
-		deep[i] = 0;
-	/* So would a heap that gives a page back. */
+	stack_room();
+	/* A heap that gives a page back would look like a change. */
 	mallopt(M_TRIM_THRESHOLD, 64 << 20);
 	sigaction(SIGUSR1, &action, NULL);
 	sigprocmask(SIG_BLOCK, &set, NULL);

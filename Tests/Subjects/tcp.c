@@ -2,13 +2,9 @@
  * tcp.c: TCP connections of which both ends are in the process, in every state that goes on, with data in both queues
  * and all options. Each round checks state, options and bytes, goes on with the bytes, and puts all in order again.
  */
-#include "subject.h"
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include "sockopt.h"
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <linux/sockios.h>
 
 enum { PLAIN, SIX, MAPPED };
@@ -37,71 +33,31 @@ static struct { struct pair pair; int state[2]; } stuck[] = {
 /* Ends that do not want to read any more, and that have nothing to read any more. */
 static struct pair deaf = { .name = "shut for reading" };
 static int over;
+/* Its bytes are sent from the memory of the process, which is told when it has that back; the numbers of the sends begin anew. */
+static struct pair lent = { .name = "zero copy" };
+static unsigned char lent_bytes[9000];
 static int listening[2];
 
 static unsigned char pattern(uint32_t position) { return (unsigned char)(position * 7 + position / 251); }
 
-static int option(int fd, int level, int name)
+/* What segments of each connection may hold, which is no less after a restore. */
+static int largest[2];
+
+static void wait_for_state(int fd, unsigned wanted)
 {
-	int value = -1;
-	socklen_t n = sizeof(value);
-
-	return getsockopt(fd, level, name, &value, &n) ? -errno : value;
-}
-
-static void set(int fd, int level, int name, int value)
-{
-	NEED(setsockopt(fd, level, name, &value, sizeof(value)) == 0);
-}
-
-static struct tcp_info info(int fd)
-{
-	struct tcp_info info;
-	socklen_t n = sizeof(info);
-
-	memset(&info, 0, sizeof(info));
-	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n);
-	return info;
-}
-
-static void wait_for_state(int fd, int state)
-{
-	for (int i = 0; i < 400 && info(fd).tcpi_state != state; i++)
+	for (int i = 0; i < 400 && state(fd) != wanted; i++)
 		usleep(5000);
-}
-
-static void loopback(int version, struct sockaddr_in6 *a, socklen_t *n, int port)
-{
-	struct sockaddr_in *four = (void *)a;
-
-	memset(a, 0, sizeof(*a));
-	if (version == PLAIN) {
-		four->sin_family = AF_INET;
-		four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		four->sin_port = port;
-		*n = sizeof(*four);
-		return;
-	}
-	a->sin6_family = AF_INET6;
-	a->sin6_port = port;
-	if (version == SIX)
-		a->sin6_addr = in6addr_loopback;
-	else
-		inet_pton(AF_INET6, "::ffff:127.0.0.1", &a->sin6_addr);
-	*n = sizeof(*a);
 }
 
 static int listener(int version)
 {
 	struct sockaddr_in6 a;
 	socklen_t n;
-	int fd = socket(version == PLAIN ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	loopback(version, &a, &n, 0);
-	NEED(fd >= 0);
-	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	NEED(bind(fd, (void *)&a, n) == 0 && listen(fd, 8) == 0);
-	return fd;
+	loopback(version == PLAIN ? AF_INET : AF_INET6, &a, &n);
+	if (version == MAPPED)
+		inet_pton(AF_INET6, "::ffff:127.0.0.1", &a.sin6_addr);
+	return listening_at(&a, n, 8);
 }
 
 /* A connection: end 0 asked for it. */
@@ -198,7 +154,7 @@ static void exchange(struct pair *pair)
 {
 	check_names(pair);
 	for (int i = 0; i < 2; i++) {
-		CHECK(info(pair->end[i]).tcpi_state == TCP_ESTABLISHED, "%s: state of end %d: %u", pair->name, i, info(pair->end[i]).tcpi_state);
+		CHECK(state(pair->end[i]) == TCP_ESTABLISHED, "%s: state of end %d: %u", pair->name, i, state(pair->end[i]));
 		/* A restored connection begins slowly: what was sent a moment ago may be on its way. */
 		for (int tries = 0; tries < 3000 && queued(pair->end[i], SIOCINQ) != (int)(pair->sent[!i] - pair->received[i]) && pair != &six; tries++)
 			usleep(1000);
@@ -255,7 +211,7 @@ static void check_half(int index)
 
 	check_names(pair);
 	for (int i = 0; i < 2; i++)
-		CHECK(info(pair->end[i]).tcpi_state == half[index].state[i], "%s: end %d is in state %u", pair->name, i, info(pair->end[i]).tcpi_state);
+		CHECK(state(pair->end[i]) == (unsigned)half[index].state[i], "%s: end %d is in state %u", pair->name, i, state(pair->end[i]));
 	if (index == 1) {
 		/* Bytes before the end of the stream; sent anew by a new connection. */
 		take(pair, 1, -1);
@@ -305,7 +261,7 @@ static void check_stuck(int index)
 
 	check_names(pair);
 	for (int i = 0; i < 2; i++)
-		CHECK(info(pair->end[i]).tcpi_state == stuck[index].state[i], "%s: end %d is in state %u", pair->name, i, info(pair->end[i]).tcpi_state);
+		CHECK(state(pair->end[i]) == (unsigned)stuck[index].state[i], "%s: end %d is in state %u", pair->name, i, state(pair->end[i]));
 	CHECK(queued(pair->end[0], SIOCOUTQNSD) > 1, "%s: nothing is unsent", pair->name);
 	take(pair, 1, -1);
 	wait_for_state(pair->end[0], stuck[index].state[1] == TCP_ESTABLISHED ? TCP_FIN_WAIT2 : TCP_CLOSE);
@@ -315,17 +271,47 @@ static void check_stuck(int index)
 	make_stuck(index);
 }
 
+static void check_lent(void)
+{
+	char control[128];
+	struct msghdr m = { .msg_control = control, .msg_controllen = sizeof(control) };
+	struct pollfd wait = { lent.end[0], 0, 0 };
+
+	check_names(&lent);
+	CHECK(option(lent.end[0], SOL_SOCKET, SO_ZEROCOPY) == 1 && option(lent.end[1], SOL_SOCKET, SO_ZEROCOPY) == 0, "SO_ZEROCOPY");
+	for (size_t i = 0; i < sizeof(lent_bytes); i++)
+		lent_bytes[i] = pattern(lent.sent[0] + i);
+	CHECK(send(lent.end[0], lent_bytes, sizeof(lent_bytes), MSG_ZEROCOPY) == sizeof(lent_bytes), "MSG_ZEROCOPY: %s", strerror(errno));
+	lent.sent[0] += sizeof(lent_bytes);
+	take(&lent, 1, -1);
+	/* What is not given back refuses the dump. */
+	CHECK(poll(&wait, 1, 10000) == 1 && (wait.revents & POLLERR) && recvmsg(lent.end[0], &m, MSG_ERRQUEUE | MSG_DONTWAIT) == 0, "the memory is not given back");
+}
+
 static void check_shut(void)
 {
 	char byte;
 
 	check_names(&deaf);
-	CHECK(info(deaf.end[0]).tcpi_state == TCP_ESTABLISHED && recv(deaf.end[0], &byte, 1, MSG_DONTWAIT) == 0, "shut for reading: it is not: %s", strerror(errno));
-	CHECK(info(over).tcpi_state == TCP_CLOSE && recv(over, &byte, 1, MSG_DONTWAIT) == 0, "closed: reading: %s", strerror(errno));
+	CHECK(state(deaf.end[0]) == TCP_ESTABLISHED && recv(deaf.end[0], &byte, 1, MSG_DONTWAIT) == 0, "shut for reading: it is not: %s", strerror(errno));
+	CHECK(state(over) == TCP_CLOSE && recv(over, &byte, 1, MSG_DONTWAIT) == 0, "closed: reading: %s", strerror(errno));
 	CHECK(send(over, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE, "closed: writing: %s", strerror(errno));
 }
 
 static int few;
+
+/* As the program has set it, or as it has grown. */
+static void check_sizes(void)
+{
+	struct pair *pairs[2] = { &plain, &six };
+
+	for (int i = 0; i < 2; i++) {
+		/* The window of the other end bounds it too, so that it may differ by little. */
+		CHECK((int)info(pairs[i]->end[0]).tcpi_snd_mss >= largest[i] * 9 / 10, "%s: segments of %u bytes, %d before", pairs[i]->name, info(pairs[i]->end[0]).tcpi_snd_mss, largest[i]);
+		CHECK(option(pairs[i]->end[1], IPPROTO_TCP, TCP_WINDOW_CLAMP) >= option(pairs[i]->end[1], SOL_SOCKET, SO_RCVBUF) / 4, "%s: the window is closed", pairs[i]->name);
+	}
+	CHECK(option(deaf.end[1], IPPROTO_TCP, TCP_WINDOW_CLAMP) == 7000, "TCP_WINDOW_CLAMP %d", option(deaf.end[1], IPPROTO_TCP, TCP_WINDOW_CLAMP));
+}
 
 static void check(void)
 {
@@ -337,6 +323,8 @@ static void check(void)
 	for (int i = 0; i < 3; i++)
 		check_stuck(i);
 	check_shut();
+	check_lent();
+	check_sizes();
 	exchange(&plain);
 	exchange(&six);
 	exchange(&mapped);
@@ -403,8 +391,12 @@ int main(int argc, char **argv)
 		usleep(10000);
 	for (int i = 0; i < 3; i++)
 		make_stuck(i);
+	join(&lent, listening[0]);
+	set(lent.end[0], SOL_SOCKET, SO_ZEROCOPY, 1);
+	check_lent();
 	join(&deaf, listening[1]);
 	shutdown(deaf.end[0], SHUT_RD);
+	set(deaf.end[1], IPPROTO_TCP, TCP_WINDOW_CLAMP, 7000);
 	/* Closed by both, the other end first. */
 	join(&half[0].pair, listening[0]);
 	over = half[0].pair.end[0];
@@ -415,5 +407,7 @@ int main(int argc, char **argv)
 	join(&half[0].pair, listening[0]);
 	shutdown(half[0].pair.end[0], SHUT_WR);
 	usleep(50000);
+	largest[0] = info(plain.end[0]).tcpi_snd_mss;
+	largest[1] = info(six.end[0]).tcpi_snd_mss;
 	subject_rounds(check);
 }

@@ -2,13 +2,14 @@
 #include "subject.h"
 #include "landlock.h"
 #include <linux/bpf.h>
-#include <linux/bpf.h>
-#include <linux/io_uring.h>
+#include <linux/kd.h>
 #include <linux/perf_event.h>
+#include <linux/tty.h>
 #include <linux/userfaultfd.h>
 #include <arpa/inet.h>
 #include <mqueue.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/fanotify.h>
@@ -176,21 +177,33 @@ static void set_up(const char *kind, const char *folder)
 			_exit(0);
 		}
 		NEED(wait(NULL) > 0 && close(pair[0]) == 0);
+	} else if (!strcmp(kind, "socket-elsewhere")) {
+		/* In a network namespace that the process has left again. */
+		int home = open("/proc/self/ns/net", O_RDONLY);
+		NEED(home >= 0 && unshare(CLONE_NEWNET) == 0);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		NEED(setns(home, CLONE_NEWNET) == 0 && close(home) == 0);
 	} else if (!strcmp(kind, "socket-early")) {
-		/* Data on a connection that is not accepted yet. */
+		/* A descriptor on a connection that is not accepted yet, of what nobody else has open. */
 		struct sockaddr_un name = { AF_UNIX, "" };
+		char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+		struct iovec io = { "early", 5 };
+		struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		int passed = memfd_create("passed", MFD_CLOEXEC);
 		snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "%.90s", folder);
 		pair[0] = socket(AF_UNIX, SOCK_STREAM, 0);
 		NEED(bind(pair[0], (void *)&name, sizeof(name)) == 0 && listen(pair[0], 3) == 0);
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
-		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && send(fd, "early", 5, 0) == 5);
-	} else if (!strcmp(kind, "io_uring")) {
-		struct io_uring_params parameters = { 0 };
-		fd = (int)syscall(SYS_io_uring_setup, 8, &parameters);
+		*c = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(c), &passed, sizeof(int));
+		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && sendmsg(fd, &m, 0) == 5 && close(passed) == 0);
 	} else if (!strcmp(kind, "fanotify")) {
-		fd = fanotify_init(FAN_CLASS_NOTIF, O_RDONLY);
+		fd = fanotify_init(FAN_CLASS_CONTENT, O_RDONLY);
+		NEED(mkdir(path, 0700) == 0 && fanotify_mark(fd, FAN_MARK_ADD, FAN_OPEN_PERM, AT_FDCWD, path) == 0);
 	} else if (!strcmp(kind, "bpf")) {
-		union bpf_attr map = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1 };
+		/* A value for each processor. */
+		union bpf_attr map = { .map_type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 1 };
 		fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof(map));
 	} else if (!strcmp(kind, "perf")) {
 		struct perf_event_attr counter = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(counter),
@@ -198,13 +211,33 @@ static void set_up(const char *kind, const char *folder)
 		fd = (int)syscall(SYS_perf_event_open, &counter, 0, -1, -1, 0);
 	} else if (!strcmp(kind, "secretmem")) {
 		fd = (int)syscall(SYS_memfd_secret, 0);
+	} else if (!strcmp(kind, "graphics")) {
+		/* The keyboard of a virtual console that gives key codes, as a graphics server has it. */
+		fd = open("/dev/tty60", O_RDWR | O_NOCTTY);
+		NEED(fd >= 0 && ioctl(fd, KDSKBMODE, K_MEDIUMRAW) == 0);
+	} else if (!strcmp(kind, "line")) {
+		/* A serial line of packets. */
+		int discipline = N_PPP;
+		fd = open("/dev/ttyS0", O_RDWR | O_NOCTTY | O_NONBLOCK);
+		NEED(fd >= 0 && ioctl(fd, TIOCSETD, &discipline) == 0);
 	} else if (!strncmp(kind, "/dev/", 5)) {
 		fd = open(kind, O_RDWR);
 	} else if (!strcmp(kind, "queue-notified")) {
-		/* Which value the signal would bring no interface tells. */
+		/* A queue that somebody outside has open, who would see how the value of the signal is found out. */
 		snprintf(path, sizeof(path), "/apus-notified-%d", getpid());
 		fd = mq_open(path, O_CREAT | O_RDWR, 0600, NULL);
-		NEED(fd >= 0 && mq_notify(fd, &(struct sigevent){ .sigev_signo = SIGUSR2 }) == 0);
+		NEED(fd >= 0);
+		if (fork() == 0) {
+			pid_t subject = getppid();
+			setsid();
+			if (fork() == 0) {
+				while (kill(subject, 0) == 0)
+					usleep(10000);
+				_exit(mq_unlink(path));
+			}
+			_exit(0);
+		}
+		NEED(wait(NULL) > 0 && mq_notify(fd, &(struct sigevent){ .sigev_signo = SIGUSR2 }) == 0);
 	} else if (!strcmp(kind, "semaphore-outside")) {
 		/* Holds a semaphore that a process outside of the tree uses, too. */
 		semaphores = semget(IPC_PRIVATE, 2, 0600);
@@ -222,18 +255,45 @@ static void set_up(const char *kind, const char *folder)
 		NEED(wait(NULL) > 0);
 		while (semctl(semaphores, 1, GETVAL) != 1)
 			usleep(1000);
-	} else if (!strcmp(kind, "vsock")) {
-		fd = socket(40, SOCK_STREAM, 0);
-	} else if (!strcmp(kind, "corked")) {
-		struct sockaddr_in name = { AF_INET, htons(9), { htonl(INADDR_LOOPBACK) }, "" };
+	} else if (!strcmp(kind, "tcp-md5")) {
+		/* What routers do: no segment without a signature. */
+		struct tcp_md5sig key;
+		struct sockaddr_in name = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, "" };
+		memset(&key, 0, sizeof(key));
+		memcpy(&key.tcpm_addr, &name, sizeof(name));
+		key.tcpm_keylen = 6;
+		memcpy(key.tcpm_key, "secret", 6);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		NEED(setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)) == 0 && bind(fd, (void *)&name, sizeof(name)) == 0 && listen(fd, 3) == 0);
+	} else if (!strcmp(kind, "tcp-urgent") || !strcmp(kind, "tcp-zerocopy")) {
+		struct sockaddr_in name = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, "" };
+		socklen_t length = sizeof(name);
 		int one = 1;
-		fd = socket(AF_INET, SOCK_DGRAM, 0);
-		NEED(connect(fd, (void *)&name, sizeof(name)) == 0 && setsockopt(fd, IPPROTO_UDP, 1, &one, sizeof(one)) == 0);
-		NEED(send(fd, "held back", 9, 0) == 9);
-	} else if (!strcmp(kind, "mptcp")) {
-		fd = socket(AF_INET, SOCK_STREAM, 262);
-	} else if (!strcmp(kind, "xdp")) {
-		fd = socket(44, SOCK_RAW, 0);
+		pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+		NEED(bind(pair[0], (void *)&name, length) == 0 && listen(pair[0], 3) == 0);
+		NEED(getsockname(pair[0], (void *)&name, &length) == 0);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		NEED(connect(fd, (void *)&name, length) == 0 && accept(pair[0], NULL, NULL) >= 0);
+		if (!strcmp(kind, "tcp-urgent"))
+			NEED(send(fd, "!", 1, MSG_OOB) == 1);
+		else
+			NEED(setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one)) == 0 && send(fd, path, sizeof(path), MSG_ZEROCOPY) == sizeof(path));
+	} else if (!strncmp(kind, "socket=", 7)) {
+		/* Of any kind, by its numbers: family, type, protocol. */
+		int family, type, protocol;
+
+		NEED(sscanf(kind, "socket=%d,%d,%d", &family, &type, &protocol) == 3);
+		fd = socket(family, type, protocol);
+	} else if (!strcmp(kind, "kernel-tls")) {
+		struct sockaddr_in name = { AF_INET, 0, { htonl(INADDR_LOOPBACK) }, "" };
+		socklen_t length = sizeof(name);
+
+		pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+		NEED(bind(pair[0], (void *)&name, length) == 0 && listen(pair[0], 3) == 0);
+		NEED(getsockname(pair[0], (void *)&name, &length) == 0);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		NEED(connect(fd, (void *)&name, length) == 0 && accept(pair[0], NULL, NULL) >= 0);
+		NEED(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 4) == 0);
 	} else if (!strcmp(kind, "extended-filter")) {
 		/* r0 = -1; exit: all of every packet. */
 		struct bpf_insn program[2] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -1 }, { .code = BPF_JMP | BPF_EXIT } };

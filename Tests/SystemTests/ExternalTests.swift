@@ -143,6 +143,56 @@ struct ExternalTests {
         }
     }
 
+    /// A shell whose terminal is left outside, as in a container: another takes its place, of another size.
+    @Test(.enabled(if: Programs.has("python3", "bash", "stty"), "needs python3"))
+    func aTerminalThatAnotherTakesThePlaceOf() throws {
+        try withWorld { world in
+            let emulator = ["python3", Programs.path("outer_terminal.py")]
+            let shell = ["bash", "--norc", "--noprofile", "-i"]
+            _ = try world.start(emulator + ["run", world.path("one"), "24", "80"] + shell, output: "pid")
+            #expect(eventually { Int32(text(world.path("pid")).dropLast()) != nil })
+            let pid = try #require(Int32(text(world.path("pid")).dropLast()))
+            func type(_ keys: String, into name: String, awaiting words: String) throws {
+                try write(keys, to: world.path("\(name).in"))
+                try #require(
+                    eventually { text(world.path("\(name).out")).contains(words) },
+                    "no \(words) in \(text(world.path("\(name).out")))")
+            }
+            try type("sleep 1000 & kept=42\n", into: "one", awaiting: "[1]")
+            try type("stty -ixon size\n", into: "one", awaiting: "24 80")
+            let refused = try world.dump(pid, to: "images")
+            #expect(refused.status == 1, "\(refused)")
+            let key = try #require(refused.errors.firstMatch(of: /'(tty\[[0-9a-f]+:[0-9a-f]+\])'/)).1
+            try world.requireDump(pid, to: "images", ["--external", String(key)])
+
+            let bare = try world.restore("images")
+            #expect(bare.status == 1 && bare.errors.contains("fd[N]:\(key)"), "\(bare)")
+            let restore = [
+                Place.apus, "restore", "-D", world.path("images"), "-d", "-v4", "--inherit-fd", "fd[9]:\(key)",
+            ]
+            _ = try world.start(emulator + ["give", world.path("two"), "50", "132"] + restore, output: "status")
+            #expect(eventually { text(world.path("status")) == "0\n" }, "\(text(world.path("two.log")))")
+            try type("echo $((kept + 1)); stty -a; jobs\n", into: "two", awaiting: "Running")
+            let seen = text(world.path("two.out"))
+            #expect(seen.contains("43") && seen.contains("rows 50; columns 132") && seen.contains("-ixon"), "\(seen)")
+            // The shell was told, and has its jobs under control.
+            try type("echo $COLUMNS wide\n", into: "two", awaiting: "132 wide")
+            try type("tty; cat\n", into: "two", awaiting: "/dev/pts/")
+            // Echoed, and written by cat.
+            try type("ping\n", into: "two", awaiting: "ping\r\nping")
+            try write("\u{3}", to: world.path("two.in"))
+            // What is typed before cat has ended may still be read by cat. `stty -a` has shown a "^C" too.
+            try #require(
+                eventually {
+                    let parts = text(world.path("two.out")).split(separator: "ping\r\n^C")
+                    return parts.count > 1 && parts[parts.count - 1].contains("bash-")
+                })
+            try type("echo ended $?\n", into: "two", awaiting: "ended 130")
+            try type("kill %1; exit 3\n", into: "two", awaiting: "exit")
+            #expect(eventually { !world.isAlive(pid) })
+        }
+    }
+
     /// A log file that another takes the place of, named from the root on, and keys that name nothing.
     @Test func keysThatNameNothing() throws {
         try withWorld { world in

@@ -82,17 +82,10 @@ struct FailingDumpTests {
             "deleted-root",
             "lock", "pidfd", "namespace", "namespace-open", "namespace-time", "proc-outside", "proc-descriptor",
             "no-vdso", "semaphore-outside", "queue-notified", "traced",
-        ] + (hasThreadDescriptors ? ["pidfd-thread"] : [])
+        ] + (Place.hasThreadDescriptors ? ["pidfd-thread"] : [])
 
     /// Those of them that nothing tells of as long as the tree runs.
     static let foundAtTheFreeze = ["semaphore-outside"]
-
-    /// PIDFD_THREAD, since Linux 6.9.
-    private static let hasThreadDescriptors: Bool = {
-        let descriptor = apus_syscall(434, UInt(getpid()), 0o200, 0, 0, 0, 0)
-        if descriptor >= 0 { close(Int32(descriptor)) }
-        return descriptor >= 0
-    }()
 
     @Test(arguments: unsupported)
     func anObjectThatCannotBeCarried(_ kind: String) throws {
@@ -107,10 +100,8 @@ struct FailingDumpTests {
 
     /// Sockets of kinds that are not carried are named by what they are.
     @Test(arguments: [
-        ("vsock", "family 40 (virtual machine and its host (vsock)), type SOCK_STREAM (1) and protocol 0"),
-        ("mptcp", "family 2 (MPTCP), type SOCK_STREAM (1) and protocol 262"),
-        ("xdp", "family 44 (express data path (AF_XDP)), type SOCK_RAW (3)"),
-        ("extended-filter", "SO_ATTACH_BPF"), ("corked", "UDP_CORK"),
+        ("extended-filter", "SO_ATTACH_BPF"),
+        ("socket-elsewhere", "another network namespace than its process and Apus"),
     ])
     func aSocketThatCannotBeCarried(_ kind: String, _ named: String) throws {
         try withWorld { world in
@@ -118,6 +109,20 @@ struct FailingDumpTests {
             let images = world.path("images")
             try world.succeed("mkdir", images)
             try expectFailure(of: running, images: images, naming: named)
+        }
+    }
+
+    /// States of TCP that no image can hold; and keys of signatures, which are refused with or without connections.
+    @Test(arguments: [
+        ("tcp-md5", "signs its segments (TCP-MD5)"), ("tcp-urgent", "urgent data of the TCP connection was not read"),
+        ("tcp-zerocopy", "MSG_ZEROCOPY"),
+    ])
+    func aStateOfTCPThatCannotBeCarried(_ kind: String, _ named: String) throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "unsupported", arguments: [kind, "FOLDER"]), in: world)
+            let images = world.path("images")
+            try world.succeed("mkdir", images)
+            try expectFailure(of: running, images: images, naming: named, options: ["--tcp-established"])
         }
     }
 

@@ -69,7 +69,9 @@ struct FileLocksTests {
     }
 
     /// A lock that somebody else has got by the time of the restore is no loss to be silent about.
-    @Test(arguments: [("locks", "whole"), ("leases", "writing")])
+    @Test(
+        arguments: ["locks": "whole", "leases": "writing"].filter { file in Subject.all.contains { $0.name == file.key }
+        })
     func takenMeanwhile(_ name: String, _ file: String) throws {
         try withWorld { world in
             let subject = try #require(Subject.all.first { $0.name == name })

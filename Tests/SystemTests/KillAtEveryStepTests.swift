@@ -8,26 +8,31 @@ struct KillAtEveryStepTests {
     static let subjects =
         Subject.all.filter {
             [
-                "registers", "threads", "leaderless", "pipes", "signals", "aio", "sysv", "posixipc", "compat-32",
+                "registers", "threads", "leaderless", "pipes", "signals", "aio", "sysv", "posixipc", "queuewatch",
+                "compat-32",
                 "sharedvm",
             ].contains($0.name)
         }
-        + Subject.ofThoseChosen([
-            // A tracer that dies right after stopping a thread leaves it to the kernel, which ends some calls with EINTR:
-            // signal(7), "Interruption of system calls and library functions by stop signals". More than some processes
-            // would take too many steps.
-            Subject(
-                name: "waits",
-                arguments: [
-                    "sigtimedwait", "epoll_wait", "semtimedop", "recv with SO_RCVTIMEO", "recv", "accept", "eventfd",
-                    "msgrcv", "pause",
-                ], renewsChildren: true),
-            Subject(name: "ptys", arguments: ["alone"]),
-            Subject(name: "tcp", arguments: ["few"], options: ["--tcp-established"]),
-            // Large enough for a twin.
-            Subject(name: "ballast", arguments: ["33"]),
-            Subject(name: "sharedvm", arguments: ["33"]),
-        ])
+        + Subject.ofThoseChosen(
+            [
+                // A tracer that dies right after stopping a thread leaves it to the kernel, which ends some calls with EINTR:
+                // signal(7), "Interruption of system calls and library functions by stop signals". More than some processes
+                // would take too many steps.
+                Subject(
+                    name: "waits",
+                    arguments: [
+                        "sigtimedwait", "epoll_wait", "semtimedop", "recv with SO_RCVTIMEO", "recv", "accept",
+                        "eventfd",
+                        "msgrcv", "pause",
+                    ], renewsChildren: true),
+                Subject(name: "ptys", arguments: ["alone"]),
+                // A thread without a selector is not safe from this, and the documents say so.
+                Subject(name: "dispatch", arguments: ["governed"]),
+                Subject(name: "tcp", arguments: ["few"], options: ["--tcp-established"]),
+                // Large enough for a twin.
+                Subject(name: "ballast", arguments: ["33"]),
+                Subject(name: "sharedvm", arguments: ["33"]),
+            ].filter { $0.name != "dispatch" || Place.showsDispatch })
 
     /// Which steps a dump is killed at: all of them, but for several processes with large memory, where each dump takes long
     /// and most steps are those that the small subject of the same kind takes too. There every so many, and the last ones,

@@ -17,6 +17,31 @@ struct MissingRightsTests {
             names: ["rights-missing", "CAP_NET_RAW"])
     }
 
+    /// Limits that follow from the memory of the host are lowered to what there is, and a warning says so.
+    @Test func limitsOfASmallerHost() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "counter"), in: world)
+            try world.requireDump(running.pid, to: "images")
+            try #require(eventually(seconds: 2) { world.processes.isEmpty })
+            let weakening = [
+                "setpriv", "--bounding-set=-sys_resource", "prlimit", "--nproc=1000:1000", "--sigpending=900",
+            ]
+            let finished = try world.command(
+                weakening + [Place.apus, "restore", "-D", world.path("images"), "-d", "-o", "restore.log", "-v4"]
+            ).run()
+            #expect(finished.status == 0, "\(finished)")
+            let log = text(world.path("images/restore.log"))
+            #expect(log.contains("the limit of processes 1000 and not"), "\(log)")
+            #expect(log.contains("the limit of pending signals 900 and not"), "\(log)")
+            let limits = text("\(world.proc)/\(running.pid)/limits").split(separator: "\n").map {
+                $0.split(separator: " ")
+            }
+            #expect(limits.contains { $0.starts(with: ["Max", "processes", "1000", "1000"]) }, "\(limits)")
+            #expect(limits.contains { $0.starts(with: ["Max", "pending", "signals", "900", "900"]) }, "\(limits)")
+            #expect(running.check() == [])
+        }
+    }
+
     private func expect(
         _ weakening: [String], restoring name: String, _ arguments: [String], names: [String]
     ) throws {

@@ -35,6 +35,18 @@ struct NamedLossesTests {
         }
     }
 
+    /// Nobody can have the kernel go on counting where it was.
+    @Test func numbersOfZeroCopy() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "tcp"), in: world)
+            try world.requireDump(running.pid, to: "images", ["--leave-running", "--tcp-established"])
+            let warnings = lines(world.path("images/dump.log")).filter { $0.lowercased().contains("warn") }
+            #expect(
+                warnings.contains { $0.contains("MSG_ZEROCOPY is numbered from 0 again (it was at 1)") }, "\(warnings)")
+            #expect(running.check() == [])
+        }
+    }
+
     /// To be asked for its session keyring gives a process none.
     @Test func askingForKeyringsMakesNone() throws {
         try withWorld { world in
@@ -88,6 +100,23 @@ struct NamedLossesTests {
             try world.requireDump(pid, to: "images", ["--leave-running"])
             let warnings = lines(world.path("images/dump.log")).filter { $0.lowercased().contains("warn") }
             #expect(warnings.contains { $0.contains(said) }, "not named: \(warnings)")
+        }
+    }
+
+    /// Events of inotify that were not read cannot be made again, but the program gets to know that there were some.
+    @Test func eventsThatWereNotRead() throws {
+        try withWorld { world in
+            let subject = Subject(name: "missed", arguments: ["FOLDER/watched"])
+            let running = try RunningSubject(subject, in: world)
+            for round in 1...3 {
+                let before = running.snapshot
+                try world.requireDump(running.pid, to: "images-\(round)")
+                let warnings = lines(world.path("images-\(round)/dump.log")).filter { $0.lowercased().contains("warn") }
+                #expect(warnings.count == 1 && warnings[0].contains("IN_Q_OVERFLOW"), "\(warnings)")
+                try world.requireRestore("images-\(round)")
+                #expect(running.changes(since: before) == [], "round \(round)")
+                #expect(running.check() == [], "round \(round)")
+            }
         }
     }
 

@@ -6,19 +6,6 @@ import Testing
 struct PosixIPCTests {
     private static let subject = Subject(name: "posixipc")
 
-    /// On another host there are no queues: those of an IPC namespace are all gone with it.
-    @Test func elsewhere() throws {
-        try withWorld { world in
-            let running = try RunningSubject(Self.subject, in: world)
-            try world.requireDump(running.pid, to: "images")
-            let restore = try world.command(
-                ["unshare", "--ipc", Place.apus, "restore", "-D", world.path("images"), "-d", "-o", "restore.log"]
-            ).run()
-            #expect(restore.status == 0, "\(restore)")
-            #expect(running.check() == [])
-        }
-    }
-
     /// sem_open(3) leaves its caller with a mapping of a name that is gone.
     @Test func aSemaphoreOfItsMaker() throws {
         try withWorld { world in
@@ -40,38 +27,6 @@ struct PosixIPCTests {
             try world.requireDump(running.pid, to: "images")
             let warnings = lines(world.path("images/dump.log")).filter { $0.lowercased().contains("warn") }
             #expect(warnings.count == 1 && warnings[0].contains("process \(user) outside"), "\(warnings)")
-            try world.requireRestore("images")
-            #expect(running.check() == [])
-        }
-    }
-
-    /// In a pid namespace of its own a copy would not see the original that still uses what it would take.
-    @Test func besideTheOriginal() throws {
-        try withWorld { world in
-            let running = try RunningSubject(Self.subject, in: world)
-            try world.requireDump(running.pid, to: "images", ["--leave-running"])
-            let refused = try world.restore("images", ["--pid-policy", "new-namespace"])
-            #expect(refused.status == 1 && refused.errors.contains("queue-in-use"), "\(refused)")
-            #expect(refused.errors.contains("cannot be seen"), "\(refused)")
-            #expect(running.check() == [])
-        }
-    }
-
-    /// Somebody has opened what the tree has left; a failing restore leaves all messages where they were.
-    @Test func whatIsInUse() throws {
-        try withWorld { world in
-            let running = try RunningSubject(Self.subject, in: world)
-            try world.requireDump(running.pid, to: "images")
-            let failed = try world.restore(
-                "images", ["--action-script", "test $CRTOOLS_SCRIPT_ACTION != post-restore"])
-            #expect(failed.status == 1, "\(failed)")
-            let user = try world.start([Place.subject("lossy"), "queue", "/apus-\(running.pid)-0"], output: "user.out")
-            #expect(eventually { lines(world.path("user.out")) == ["ready"] })
-            let refused = try world.restore("images")
-            #expect(refused.status == 1 && refused.errors.contains("queue-in-use"), "\(refused)")
-            #expect(refused.errors.contains("process \(user) has it open"), "\(refused)")
-            world.signal(SIGKILL, user)
-            #expect(eventually { world.processes.isEmpty })
             try world.requireRestore("images")
             #expect(running.check() == [])
         }

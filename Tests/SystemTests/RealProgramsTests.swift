@@ -27,6 +27,10 @@ struct RealProgramsTests {
     @Test(.enabled(if: Programs.has("gcc", "make"), "needs gcc and make"))
     func make() throws { try run(["bash", Programs.path("compile.sh")]) }
 
+    /// Four at a time, with headers that are generated, a library, and programs that are run.
+    @Test(.enabled(if: Programs.has("gcc", "make", "ar"), "needs gcc and make"))
+    func aProjectInC() throws { try run(["bash", Programs.path("project.sh")]) }
+
     @Test(.enabled(if: Programs.has("xz", "tar"), "needs xz-utils and tar"))
     func xz() throws { try run(["bash", Programs.path("compress.sh")]) }
 
@@ -41,6 +45,10 @@ struct RealProgramsTests {
     @Test(.enabled(if: Programs.has("python3"), "needs python3"))
     func pythonSharedMemory() throws { try run(["python3", Programs.path("shared_memory.py")]) }
 
+    /// asyncio, subprocesses and shared memory in one.
+    @Test(.enabled(if: Programs.has("python3"), "needs python3"))
+    func pythonWithEverything() throws { try run(["python3", Programs.path("everything.py")]) }
+
     @Test(.enabled(if: Programs.has("sqlite3"), "needs sqlite3"))
     func sqlite() throws { try run(["bash", Programs.path("sqlite.sh")], options: ["--file-locks"]) }
 
@@ -52,6 +60,12 @@ struct RealProgramsTests {
 
     @Test(.enabled(if: exists("/usr/lib/postgresql") && Programs.has("setpriv"), "needs postgresql"))
     func postgresql() throws { try run(["bash", Programs.path("postgresql.sh")]) }
+
+    /// Its reads and writes go through io_uring.
+    @Test(
+        .enabled(if: Programs.has("mariadbd", "mariadb", "setpriv"), "needs mariadb-server"),
+        .enabled(if: text("/proc/sys/kernel/io_uring_disabled").hasPrefix("0"), "needs io_uring"))
+    func mariadb() throws { try run(["bash", Programs.path("mariadb.sh")], options: ["--file-locks"]) }
 
     @Test(.enabled(if: Programs.has("stress-ng"), "needs stress-ng"))
     func stress() throws { try run(["bash", Programs.path("stress.sh")]) }
@@ -71,10 +85,10 @@ struct RealProgramsTests {
     // MARK: Running
 
     private func run(_ command: [String], options: [String] = []) throws {
-        let expected = try withWorld { world in try finish(try start(command, in: world), in: world) }
+        let expected = try withWorld { world in try world.finish(try world.startProgram(command)) }
         try #require(expected.count >= 8, "too little is printed to place a dump: \(expected)")
         let got = try withWorld { world in
-            let pid = try start(command, in: world)
+            let pid = try world.startProgram(command)
             for round in 1...3 {
                 let enough = expected.count * round / 5
                 try #require(
@@ -83,22 +97,9 @@ struct RealProgramsTests {
                 try world.requireDump(pid, to: "images-\(round)", options)
                 try world.requireRestore("images-\(round)", options)
             }
-            return try finish(pid, in: world)
+            return try world.finish(pid)
         }
         #expect(got == expected)
-    }
-
-    private func start(_ command: [String], in world: World) throws -> Int32 {
-        let work = world.path("work")
-        try world.succeed("mkdir", work)
-        return try world.start(["env", "-C", work] + command, output: "out", environment: ["PATH": Programs.search])
-    }
-
-    /// Waits for the end, and gives the lines that were printed.
-    private func finish(_ pid: Int32, in world: World) throws -> [String] {
-        try #require(
-            eventually(seconds: 120) { !world.isAlive(pid) }, "it does not end: \(text(world.path("out")))")
-        return lines(world.path("out"))
     }
 }
 

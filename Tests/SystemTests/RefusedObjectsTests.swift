@@ -6,13 +6,13 @@ import Testing
 struct RefusedObjectsTests {
     /// What the subject `unsupported` makes, what the refusal calls it, and a word of the way out.
     static let objects = [
-        ("io_uring", "an io_uring", "UV_USE_IO_URING=0"), ("fanotify", "a fanotify queue", "fanotify"),
+        ("fanotify", "a fanotify queue", "fanotify"),
         ("bpf", "a BPF map", "Detach"), ("perf", "a performance counter", "perf"),
         ("secretmem", "secret memory", "hidden"), ("userfaultfd", "a userfaultfd", "page faults"),
         ("/dev/fuse", "a file system in user space", "fusermount -u"), ("/dev/kvm", "a virtual machine", "migration"),
         ("/dev/loop-control", "the control of loop devices", "--external"),
         ("/dev/loop0", "a loop device", "--external"),
-        ("/dev/net/tun", "a tunnel device", "--external"),
+        ("graphics", "virtual console", "--external"), ("line", "line discipline", "--external"),
     ]
 
     @Test(arguments: objects)
@@ -32,7 +32,7 @@ struct RefusedObjectsTests {
     }
 
     /// The user says that the restore will give something in its place.
-    @Test(arguments: ["/dev/loop-control", "/dev/net/tun", "/dev/fuse"])
+    @Test(arguments: ["/dev/loop-control", "/dev/fuse", "/dev/loop0"])
     func aDeviceThatIsGivenAnew(_ device: String) throws {
         try withWorld { world in
             guard let running = try? RunningSubject(Self.subject(device), in: world) else { return }
@@ -46,6 +46,37 @@ struct RefusedObjectsTests {
             try world.succeed("bash", "-c", script)
             #expect(running.check() == [])
             #expect(target(of: "\(world.proc)/\(running.pid)/fd/3") == device)
+        }
+    }
+
+    /// The user names the device at the dump, and says at the restore which one that is there.
+    @Test func aDeviceThatHasAnotherNameHere() throws {
+        try withWorld { world in
+            guard let running = try? RunningSubject(Self.subject("/dev/loop6"), in: world) else { return }
+            let refused = try world.dump(running.pid, to: "images")
+            #expect(refused.status == 1 && refused.errors.contains("dev[7/6]:VALUE"), "\(refused)")
+            try world.requireDump(running.pid, to: "images", ["--external", "dev[7/6]:disk"])
+            let missing = try world.restore("images")
+            #expect(missing.status == 1 && missing.errors.contains("dev[disk]:PATH"), "\(missing)")
+            let other = try world.restore("images", ["--external", "dev[disk]:/dev/null"])
+            #expect(other.status == 1 && other.errors.contains("is not a block device"), "\(other)")
+            try world.requireRestore("images", ["--external", "dev[disk]:/dev/loop7"])
+            #expect(running.check() == [])
+            #expect(target(of: "\(world.proc)/\(running.pid)/fd/3") == "/dev/loop7")
+        }
+    }
+
+    /// Namespaces are not carried; the refusal names which.
+    @Test(arguments: ["ipc", "uts", "net"])
+    func namespacesOfItsOwn(_ kind: String) throws {
+        try withWorld { world in
+            let pid = try world.start(["unshare", "--\(kind)", "sleep", "1000"], output: "out")
+            try #require(eventually { world.isReleased(pid, named: "sleep") })
+            let finished = try world.dump(pid, to: "images")
+            #expect(
+                finished.status == 1 && finished.errors.contains("other namespaces than Apus (\(kind))"), "\(finished)")
+            #expect(finished.errors.contains("nsenter"), "\(finished)")
+            #expect(world.isAlive(pid))
         }
     }
 

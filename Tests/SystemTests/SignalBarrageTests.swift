@@ -17,7 +17,8 @@ struct SignalBarrageTests {
                 dumps += 1
             }
             #expect(dumps >= 3, "too few dumps to say anything")
-            #expect(eventually(seconds: 20) { lines(sender) == ["sent"] })
+            // A sender waits while the queue of the target is full: how long it takes is the machine's affair.
+            #expect(eventually(seconds: 180) { lines(sender) == ["sent"] })
             #expect(running.check() == [], "after \(dumps) dumps")
         }
     }

@@ -37,33 +37,6 @@ struct SystemVTests {
         }
     }
 
-    /// In a pid namespace of its own a copy would not see the original that still uses what it would take.
-    @Test func besideTheOriginal() throws {
-        try withWorld { world in
-            let running = try RunningSubject(Self.subject, in: world)
-            try world.requireDump(running.pid, to: "images", ["--leave-running"])
-            let refused = try world.restore("images", ["--pid-policy", "new-namespace"])
-            #expect(refused.status == 1 && refused.errors.contains("system-v-in-use"), "\(refused)")
-            #expect(refused.errors.contains("cannot be seen"), "\(refused)")
-            #expect(running.check() == [])
-        }
-    }
-
-    /// Somebody else has begun to use what the tree has left.
-    @Test func whatIsInUse() throws {
-        try withWorld { world in
-            let running = try RunningSubject(Self.subject, in: world)
-            try world.requireDump(running.pid, to: "images")
-            let user = try world.start([Place.subject("lossy"), "system-v"], output: "user.out")
-            #expect(eventually { lines(world.path("user.out")) == ["ready"] })
-            let before = try Self.all(world)
-            let refused = try world.restore("images")
-            #expect(refused.status == 1 && refused.errors.contains("system-v-in-use"), "\(refused)")
-            #expect(refused.errors.contains("process \(user) uses it"), "\(refused)")
-            #expect(try Self.all(world) == before)
-        }
-    }
-
     /// Another set has the key by now.
     @Test func aKeyThatIsTaken() throws {
         try withWorld { world in
@@ -92,7 +65,7 @@ struct SystemVTests {
     }
 
     /// All that `ipcs` shows of values, messages and limits.
-    private static func all(_ world: World) throws -> String {
+    static func all(_ world: World) throws -> String {
         let script = """
             cut -b1-80 /proc/sysvipc/sem; awk '{ print $1, $2, $3, $4, $5, $8, $9, $10, $11 }' /proc/sysvipc/msg
             for id in $(awk 'NR > 1 { print $2 }' /proc/sysvipc/sem); do ipcs -si $id | awk 'NF == 5 { print $1, $2 }'; done

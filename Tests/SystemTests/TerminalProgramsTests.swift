@@ -1,4 +1,6 @@
 import Glibc
+import Images
+import SystemPackage
 import Testing
 
 /// Programs of Debian that live in terminals, or have some, dumped and restored three times while somebody works with them.
@@ -34,9 +36,13 @@ struct TerminalProgramsTests {
             try tmux.expect("\nhalf", in: { try screen(2) })
             for round in 1...3 {
                 let before = try (0...2).map(screen)
+                let drawing = try screen(3)
+                let layout = Self.layout(ofHtop: drawing)
+                #expect(layout.count == 3, "\(drawing)")
                 try world.requireDump(pid, to: "images-\(round)")
                 try world.requireRestore("images-\(round)")
                 #expect(try (0...2).map(screen) == before, "round \(round)")
+                #expect(try Self.layout(ofHtop: screen(3)) == layout, "round \(round)")
                 try type(0, "round\(round) ")
                 try type(1, "Space")
                 try type(2, "way\(round)", "Enter", "half")
@@ -50,6 +56,12 @@ struct TerminalProgramsTests {
             try tmux.run(["kill-server"])
             #expect(eventually { world.processes.isEmpty }, "\(world.processes)")
         }
+    }
+
+    /// In which lines its parts stand, whose numbers change all the time.
+    private static func layout(ofHtop screen: String) -> [Int] {
+        let lines = screen.split(separator: "\n", omittingEmptySubsequences: false)
+        return ["Tasks:", "PID", "F1Help"].compactMap { part in lines.firstIndex { $0.contains(part) } }
     }
 
     @Test(.enabled(if: Programs.has("screen", "bash"), "needs screen"))
@@ -133,6 +145,22 @@ struct TerminalProgramsTests {
         }
     }
 
+    // MARK: Images
+
+    /// CRIU takes images in which `/dev/tty` names a terminal that the tree has by another name, too, for corrupted.
+    @Test func theControllingTerminalNamesNoneInTheImages() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "ptys"), in: world)
+            try world.requireDump(running.pid, to: "images")
+            let directory = try ImageDirectory(opening: FilePath(world.path("images")))
+            let terminals: [TtyInfoEntry] = try directory.messages(.ttyInfo)
+            let sessions = Set(terminals.filter { $0.type == .pty && $0.sid != 0 }.map(\.sid))
+            let controlling = terminals.filter { $0.type == .ctty && sessions.contains($0.sid) }
+            #expect(!controlling.isEmpty, "\(terminals)")
+            #expect(controlling.allSatisfy { !$0.hasPty }, "\(controlling)")
+        }
+    }
+
     // MARK: What cannot be
 
     /// Its shell has the same master open.
@@ -148,7 +176,7 @@ struct TerminalProgramsTests {
         }
     }
 
-    /// Under another number, a name that the program remembers would be somebody else's terminal.
+    /// Somebody has logged in meanwhile. A name that the program remembers would be his terminal; hardly any program does.
     @Test func aNumberThatAnotherHasTaken() throws {
         try withWorld { world in
             let command = ["sh", "-c", "exec 9<>/dev/ptmx; exec sleep 1000"]
@@ -157,12 +185,64 @@ struct TerminalProgramsTests {
             try world.requireDump(pid, to: "images")
             let other = try world.start(command, output: "out")
             try #require(eventually { exists("/proc/\(world.initial)/root/dev/pts/0") })
-            let refused = try world.restore("images")
+            let refused = try world.restore("images", ["--exact-terminals"])
             #expect(refused.status == 1 && refused.errors.contains("/dev/pts/0"), "\(refused)")
             #expect(world.processes == [other])
-            world.killAll()
             try world.requireRestore("images")
+            #expect(world.log("images", "restore").contains("terminal /dev/pts/0 is now /dev/pts/1"))
+            #expect(exists("/proc/\(world.initial)/root/dev/pts/1") && world.isAlive(pid))
+            world.killAll()
+            try world.requireRestore("images", ["--exact-terminals"])
             #expect(exists("/proc/\(world.initial)/root/dev/pts/0") && world.isAlive(pid))
+        }
+    }
+
+    /// Shells with jobs in a multiplexer get other terminals, three times over, and notice nothing.
+    @Test(.enabled(if: Programs.has("tmux", "bash"), "needs tmux"))
+    func tmuxUnderOtherNumbers() throws {
+        try withWorld { world in
+            let tmux = Multiplexer(
+                world: world, command: ["tmux", "-S", world.path("socket"), "-f", "/dev/null"])
+            let shell = ["bash", "--norc", "--noprofile"]
+            try tmux.run(["new-session", "-d", "-s", "s", "-x", "80", "-y", "24"] + shell)
+            try tmux.run(["new-window", "-d", "-t", "s"] + shell)
+            let pid = try #require(Int32(try tmux.run(["display", "-p", "#{pid}"]).dropLast()))
+            func screen(_ window: Int) throws -> String { try tmux.run(["capture-pane", "-p", "-t", "s:\(window)"]) }
+            for window in 0...1 { try tmux.expect("$", in: { try screen(window) }) }
+            var taken: Set<Int> = []
+            for round in 1...3 {
+                let before = try (0...1).map(screen)
+                try world.requireDump(pid, to: "images-\(round)")
+                // The lowest that are free: at first those of the shells.
+                let other = ["sh", "-c", "exec 9<>/dev/ptmx; exec sleep 1000"]
+                let count = world.processes.count
+                for _ in 0...1 { _ = try world.start(other, output: "other") }
+                try #require(eventually { world.processes.count == count + 2 })
+                try #require(
+                    eventually {
+                        let numbers = names(in: "/proc/\(world.initial)/root/dev/pts").compactMap { Int($0) }
+                        taken = Set(numbers)
+                        return numbers.count == 2 * round
+                    })
+                try world.requireRestore("images-\(round)")
+                #expect(try (0...1).map(screen) == before, "round \(round)")
+                var found: Set<Int> = []
+                for window in 0...1 {
+                    try tmux.run(["send-keys", "-t", "s:\(window)", "clear", "Enter"])
+                    try tmux.run(["send-keys", "-t", "s:\(window)", "tty; cat", "Enter"])
+                    try tmux.expect("/dev/pts/", in: { try screen(window) })
+                    let number = try screen(window).split(separator: "/dev/pts/").last?.prefix { $0.isNumber }
+                    found.insert(try #require(number.flatMap { Int($0) }))
+                    try tmux.run(["send-keys", "-t", "s:\(window)", "ping", "Enter"])
+                    try tmux.expect("ping\nping", in: { try screen(window) })
+                    // The terminal's own signals reach its foreground.
+                    try tmux.run(["send-keys", "-t", "s:\(window)", "C-c"])
+                    try tmux.run(["send-keys", "-t", "s:\(window)", "echo ended $?", "Enter"])
+                    try tmux.expect("ended 130", in: { try screen(window) })
+                }
+                #expect(found.count == 2 && found.isDisjoint(with: taken), "\(found), \(taken)")
+            }
+            try tmux.run(["kill-server"])
         }
     }
 }

@@ -50,7 +50,7 @@ import Testing
         let near = CaveLayout(base: RemoteAddress(0), form: .wide)
         let far = CaveLayout(base: RemoteAddress(0), form: .compat)
         func jump(_ cave: CaveLayout) -> [UInt8] {
-            let start = Int(cave.resume(0).raw) + Trampoline.resumeJumpKind - 1
+            let start = Int(cave.resume(0).raw) + cave.wayOut.jumpKind - 1
             return Array(cave.code[start..<start + 2])
         }
         #expect(jump(near) == [0xff, 0x25])

@@ -121,6 +121,53 @@ struct RemoteControlTests {
         #expect(try child.maps() == before)
     }
 
+    /// Each step is taken in all processes before the next, as a dump does it with a tree of many.
+    @Test func processesGoTheirWaySideBySide() throws {
+        let child = try Child(["/bin/sh", "-c", "sleep 1000 & sleep 1000 & sleep 1000 & wait"])
+        let vdso = try child.vdsos()
+        defer { for pid in vdso.keys { kill(pid, SIGKILL) } }
+        let before = try vdso.keys.map { try maps(of: $0) }
+        let open = try vdso.keys.map { try descriptors(of: $0) }
+        #expect(vdso.count == 4)
+        let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+        let controls = try tree.processes.map {
+            try RemoteControl($0, vdso: vdso[$0.pid], deadline: Deadline(seconds: 5))
+        }
+        func all(_ step: (RemoteControl) throws -> Bool) throws {
+            var left = controls
+            while !left.isEmpty { left = try left.filter { try !step($0) } }
+        }
+        try all { try $0.enterFurther() }
+        var batch = Batch()
+        let pid = batch.call(Int(SYS_getpid))
+        for control in controls { try control.post(batch) }
+        for control in controls {
+            let result = try control.answer(to: batch)
+            try result.check()
+            #expect(result[pid] == Int64(control.pid))
+        }
+        try all { try $0.leaveFurther() }
+        tree.thaw()
+        #expect(try vdso.keys.map { try maps(of: $0) } == before)
+        #expect(try vdso.keys.map { try descriptors(of: $0) } == open)
+    }
+
+    /// An error in another process ends the way of this one wherever it is: it comes out as it was.
+    @Test(arguments: 0..<8) func theWayOutBeginsAnywhere(_ steps: Int) throws {
+        let child = try Child(["/bin/sleep", "1000"])
+        let (before, open) = (try child.maps(), try descriptors(of: child.pid))
+        let tree = try TreeFreezer.freeze(root: child.pid, deadline: Deadline(seconds: 5))
+        let control = try RemoteControl(tree.root, vdso: try child.vdso(), deadline: Deadline(seconds: 5))
+        for _ in 0..<steps { _ = try control.enterFurther() }
+        // The last ones leave half of the way, too, before they are released.
+        for _ in 0..<max(0, steps - 5) { _ = try control.leaveFurther() }
+        try control.release()
+        tree.thaw()
+        #expect(try child.maps() == before)
+        #expect(try descriptors(of: child.pid) == open)
+        try child.waitUntil { $0.sleeps() }
+    }
+
     @Test func threadsTakeTurns() throws {
         let child = try Child([
             "/usr/bin/python3", "-c",
@@ -160,6 +207,14 @@ struct RemoteControlTests {
     }
 }
 
+private func maps(of pid: Int32) throws -> String {
+    String(decoding: try Files.contents(of: FilePath("/proc/\(pid)/maps")), as: UTF8.self)
+}
+
+private func descriptors(of pid: Int32) throws -> Int {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count
+}
+
 /// A child process of a test, ended with it.
 final class Child {
     let process = Process()
@@ -177,9 +232,7 @@ final class Child {
         process.waitUntilExit()
     }
 
-    func maps() throws -> String {
-        String(decoding: try Files.contents(of: FilePath("/proc/\(pid)/maps")), as: UTF8.self)
-    }
+    func maps() throws -> String { try TracingTests.maps(of: pid) }
     func threads() -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? [] }
     func isAlive() -> Bool { kill(pid, 0) == 0 }
 
@@ -191,8 +244,17 @@ final class Child {
         return stat.contains(") S ") && ["230 ", "219 ", "35 "].contains { call.hasPrefix($0) }
     }
 
-    func vdso() throws -> Range<RemoteAddress> {
-        for line in try maps().split(separator: "\n") where line.hasSuffix("[vdso]") {
+    /// Of the process and its children, once they are what they are to be.
+    func vdsos() throws -> [Int32: Range<RemoteAddress>] {
+        let list = "/proc/\(pid)/task/\(pid)/children"
+        let children = try String(contentsOfFile: list, encoding: .utf8).split(separator: " ").compactMap { Int32($0) }
+        return Dictionary(uniqueKeysWithValues: try ([pid] + children).map { ($0, try vdso(of: $0)) })
+    }
+
+    func vdso() throws -> Range<RemoteAddress> { try vdso(of: pid) }
+
+    private func vdso(of pid: Int32) throws -> Range<RemoteAddress> {
+        for line in try TracingTests.maps(of: pid).split(separator: "\n") where line.hasSuffix("[vdso]") {
             let ends = line.split(separator: " ")[0].split(separator: "-").map { UInt64($0, radix: 16) ?? 0 }
             return RemoteAddress(ends[0])..<RemoteAddress(ends[1])
         }

@@ -79,9 +79,12 @@ static_assert(offsetof(struct apus_control, scratch) == APUS_CONTROL_SCRATCH, "t
 /// What a thread is to hold when it leaves by apus_trampoline_resume: the last bytes of that piece of code.
 struct apus_saved {
 	uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, rip, flags, rsp, mask;
+	/// In APUS_PIECE_DISPATCHING alone: how its system calls are dispatched to itself (prctl(2), PR_SET_SYSCALL_USER_DISPATCH), all 0 where they are not:
+	/// the mode, the range, the address of the selector, and what that says.
+	uint64_t dispatch, offset, length, selector, selected;
 };
 
-static_assert(sizeof(struct apus_saved) == 19 * 8, "the assembly counts on it");
+static_assert(sizeof(struct apus_saved) == 24 * 8, "the assembly counts on it");
 
 /// What the husk is told.
 struct apus_husk {
@@ -160,6 +163,8 @@ extern const uint8_t apus_trampoline_core[], apus_trampoline_core_end[];
 extern const uint8_t apus_trampoline_single[], apus_trampoline_single_end[];
 extern const uint8_t apus_trampoline_resume[], apus_trampoline_resume_registers[], apus_trampoline_resume_end[];
 extern const uint8_t apus_trampoline_resume_jump[];
+extern const uint8_t apus_trampoline_dispatching[], apus_trampoline_dispatching_registers[];
+extern const uint8_t apus_trampoline_dispatching_jump[], apus_trampoline_dispatching_end[];
 extern const uint8_t apus_trampoline_compat_sigreturn[], apus_trampoline_compat_sigreturn_end[];
 extern const uint8_t apus_trampoline_husk[], apus_trampoline_husk_end[];
 extern const uint8_t apus_trampoline_sigreturn[], apus_trampoline_sigreturn_end[];
@@ -170,8 +175,10 @@ enum apus_piece {
 	APUS_PIECE_CORE,
 	/// One system call driven by syscall stops.
 	APUS_PIECE_SINGLE,
-	/// The way out of a dump; struct apus_saved are its last bytes.
+	/// The way out of a dump; struct apus_saved are its last bytes, up to `dispatch`.
 	APUS_PIECE_RESUME,
+	/// The same for a process with threads whose system calls are dispatched to themselves: with all of struct apus_saved.
+	APUS_PIECE_DISPATCHING,
 	/// The way out of a restore.
 	APUS_PIECE_SIGRETURN,
 	/// The way out of a restore for a 32-bit program.
@@ -188,6 +195,7 @@ static inline const uint8_t *apus_piece_bytes(enum apus_piece piece)
 	case APUS_PIECE_CORE: return apus_trampoline_core;
 	case APUS_PIECE_SINGLE: return apus_trampoline_single;
 	case APUS_PIECE_RESUME: return apus_trampoline_resume;
+	case APUS_PIECE_DISPATCHING: return apus_trampoline_dispatching;
 	case APUS_PIECE_SIGRETURN: return apus_trampoline_sigreturn;
 	case APUS_PIECE_COMPAT_SIGRETURN: return apus_trampoline_compat_sigreturn;
 	case APUS_PIECE_HUSK: return apus_trampoline_husk;
@@ -202,6 +210,7 @@ static inline size_t apus_piece_size(enum apus_piece piece)
 	case APUS_PIECE_CORE: return (size_t)(apus_trampoline_core_end - apus_trampoline_core);
 	case APUS_PIECE_SINGLE: return (size_t)(apus_trampoline_single_end - apus_trampoline_single);
 	case APUS_PIECE_RESUME: return (size_t)(apus_trampoline_resume_end - apus_trampoline_resume);
+	case APUS_PIECE_DISPATCHING: return (size_t)(apus_trampoline_dispatching_end - apus_trampoline_dispatching);
 	case APUS_PIECE_SIGRETURN: return (size_t)(apus_trampoline_sigreturn_end - apus_trampoline_sigreturn);
 	case APUS_PIECE_COMPAT_SIGRETURN:
 		return (size_t)(apus_trampoline_compat_sigreturn_end - apus_trampoline_compat_sigreturn);
@@ -211,16 +220,18 @@ static inline size_t apus_piece_size(enum apus_piece piece)
 	return 0;
 }
 
-/// Where in APUS_PIECE_RESUME a thread enters that has nothing to unmap and nobody to count.
-static inline size_t apus_resume_registers_offset(void)
+/// Where in APUS_PIECE_RESUME, or APUS_PIECE_DISPATCHING, a thread enters that has nothing to unmap and nobody to count.
+static inline size_t apus_resume_registers_offset(int dispatches)
 {
-	return (size_t)(apus_trampoline_resume_registers - apus_trampoline_resume);
+	return dispatches ? (size_t)(apus_trampoline_dispatching_registers - apus_trampoline_dispatching)
+			  : (size_t)(apus_trampoline_resume_registers - apus_trampoline_resume);
 }
 
-/// Where in APUS_PIECE_RESUME the last jump is. Its second byte tells its kind.
-static inline size_t apus_resume_jump_offset(void)
+/// Where in them the last jump is. Its second byte tells its kind.
+static inline size_t apus_resume_jump_offset(int dispatches)
 {
-	return (size_t)(apus_trampoline_resume_jump - apus_trampoline_resume);
+	return dispatches ? (size_t)(apus_trampoline_dispatching_jump - apus_trampoline_dispatching)
+			  : (size_t)(apus_trampoline_resume_jump - apus_trampoline_resume);
 }
 
 #define APUS_JUMP_NEAR 0x25

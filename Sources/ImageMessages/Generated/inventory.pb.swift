@@ -167,6 +167,16 @@ public nonisolated struct InventoryEntry: @unchecked Sendable {
   /// Clears the value of `allowUprobes`. Subsequent reads from it will return its default value.
   public mutating func clearAllowUprobes() {_uniqueStorage()._allowUprobes = nil}
 
+  /// How pages are compressed: 0 not at all, 1 each by itself, 2 in regions.
+  public var compress: UInt32 {
+    get {_storage._compress ?? 0}
+    set {_uniqueStorage()._compress = newValue}
+  }
+  /// Returns true if `compress` has been explicitly set.
+  public var hasCompress: Bool {_storage._compress != nil}
+  /// Clears the value of `compress`. Subsequent reads from it will return its default value.
+  public mutating func clearCompress() {_uniqueStorage()._compress = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -214,7 +224,7 @@ nonisolated extension PluginsEntry: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension InventoryEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".InventoryEntry"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}img_version\0\u{3}fdinfo_per_id\0\u{3}root_ids\0\u{3}ns_per_id\0\u{3}root_cg_set\0\u{1}lsmtype\0\u{4}\u{2}dump_uptime\0\u{3}pre_dump_mode\0\u{3}tcp_close\0\u{3}network_lock_method\0\u{3}plugins_entry\0\u{3}dump_criu_run_id\0\u{3}allow_uprobes\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}img_version\0\u{3}fdinfo_per_id\0\u{3}root_ids\0\u{3}ns_per_id\0\u{3}root_cg_set\0\u{1}lsmtype\0\u{4}\u{2}dump_uptime\0\u{3}pre_dump_mode\0\u{3}tcp_close\0\u{3}network_lock_method\0\u{3}plugins_entry\0\u{3}dump_criu_run_id\0\u{3}allow_uprobes\0\u{1}compress\0")
 
   fileprivate class _StorageClass {
     var _imgVersion: UInt32? = nil
@@ -230,6 +240,7 @@ nonisolated extension InventoryEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
     var _pluginsEntry: PluginsEntry? = nil
     var _dumpCriuRunID: String? = nil
     var _allowUprobes: Bool? = nil
+    var _compress: UInt32? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -253,6 +264,7 @@ nonisolated extension InventoryEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
       _pluginsEntry = source._pluginsEntry
       _dumpCriuRunID = source._dumpCriuRunID
       _allowUprobes = source._allowUprobes
+      _compress = source._compress
     }
   }
 
@@ -292,6 +304,7 @@ nonisolated extension InventoryEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
         case 12: try { try decoder.decodeSingularMessageField(value: &_storage._pluginsEntry) }()
         case 13: try { try decoder.decodeSingularStringField(value: &_storage._dumpCriuRunID) }()
         case 14: try { try decoder.decodeSingularBoolField(value: &_storage._allowUprobes) }()
+        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._compress) }()
         default: break
         }
       }
@@ -343,6 +356,9 @@ nonisolated extension InventoryEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
       try { if let v = _storage._allowUprobes {
         try visitor.visitSingularBoolField(value: v, fieldNumber: 14)
       } }()
+      try { if let v = _storage._compress {
+        try visitor.visitSingularUInt32Field(value: v, fieldNumber: 15)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -365,6 +381,7 @@ nonisolated extension InventoryEntry: SwiftProtobuf.Message, SwiftProtobuf._Mess
         if _storage._pluginsEntry != rhs_storage._pluginsEntry {return false}
         if _storage._dumpCriuRunID != rhs_storage._dumpCriuRunID {return false}
         if _storage._allowUprobes != rhs_storage._allowUprobes {return false}
+        if _storage._compress != rhs_storage._compress {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -93,6 +93,27 @@ public nonisolated struct PagemapEntry: Sendable {
   /// Clears the value of `nrPages`. Subsequent reads from it will return its default value.
   public mutating func clearNrPages() {self._nrPages = nil}
 
+  /// Pages compressed by CRIU: the bytes of each block, all of them together, and the pages of a block.
+  public var compressedSize: [UInt32] = []
+
+  public var totalCompressedSize: UInt64 {
+    get {_totalCompressedSize ?? 0}
+    set {_totalCompressedSize = newValue}
+  }
+  /// Returns true if `totalCompressedSize` has been explicitly set.
+  public var hasTotalCompressedSize: Bool {self._totalCompressedSize != nil}
+  /// Clears the value of `totalCompressedSize`. Subsequent reads from it will return its default value.
+  public mutating func clearTotalCompressedSize() {self._totalCompressedSize = nil}
+
+  public var regionPages: UInt32 {
+    get {_regionPages ?? 0}
+    set {_regionPages = newValue}
+  }
+  /// Returns true if `regionPages` has been explicitly set.
+  public var hasRegionPages: Bool {self._regionPages != nil}
+  /// Clears the value of `regionPages`. Subsequent reads from it will return its default value.
+  public mutating func clearRegionPages() {self._regionPages = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -102,6 +123,8 @@ public nonisolated struct PagemapEntry: Sendable {
   fileprivate var _inParent: Bool? = nil
   fileprivate var _flags: UInt32? = nil
   fileprivate var _nrPages: UInt64? = nil
+  fileprivate var _totalCompressedSize: UInt64? = nil
+  fileprivate var _regionPages: UInt32? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -149,7 +172,7 @@ nonisolated extension PagemapHead: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension PagemapEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".PagemapEntry"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}vaddr\0\u{3}compat_nr_pages\0\u{3}in_parent\0\u{1}flags\0\u{3}nr_pages\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}vaddr\0\u{3}compat_nr_pages\0\u{3}in_parent\0\u{1}flags\0\u{3}nr_pages\0\u{3}compressed_size\0\u{3}total_compressed_size\0\u{3}region_pages\0")
 
   public var isInitialized: Bool {
     if self._vaddr == nil {return false}
@@ -168,6 +191,9 @@ nonisolated extension PagemapEntry: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 3: try { try decoder.decodeSingularBoolField(value: &self._inParent) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self._flags) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self._nrPages) }()
+      case 6: try { try decoder.decodeRepeatedUInt32Field(value: &self.compressedSize) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self._totalCompressedSize) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self._regionPages) }()
       default: break
       }
     }
@@ -193,6 +219,15 @@ nonisolated extension PagemapEntry: SwiftProtobuf.Message, SwiftProtobuf._Messag
     try { if let v = self._nrPages {
       try visitor.visitSingularUInt64Field(value: v, fieldNumber: 5)
     } }()
+    if !self.compressedSize.isEmpty {
+      try visitor.visitRepeatedUInt32Field(value: self.compressedSize, fieldNumber: 6)
+    }
+    try { if let v = self._totalCompressedSize {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 7)
+    } }()
+    try { if let v = self._regionPages {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -202,6 +237,9 @@ nonisolated extension PagemapEntry: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs._inParent != rhs._inParent {return false}
     if lhs._flags != rhs._flags {return false}
     if lhs._nrPages != rhs._nrPages {return false}
+    if lhs.compressedSize != rhs.compressedSize {return false}
+    if lhs._totalCompressedSize != rhs._totalCompressedSize {return false}
+    if lhs._regionPages != rhs._regionPages {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

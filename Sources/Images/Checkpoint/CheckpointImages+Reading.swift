@@ -3,15 +3,23 @@ public import ImageMessages
 internal import SystemPackage
 
 extension CheckpointImages {
+    /// Reads many tasks. Nothing ties one to another.
+    public typealias Readers = (
+        _ count: Int, _ read: @Sendable (Int) -> Result<TaskImages, Problem>
+    ) -> [Result<TaskImages, Problem>]
+
     /// The versions of the format that are understood (`InventoryEntry.imgVersion`).
     static let knownVersions: ClosedRange<UInt32> = 1...2
 
     /// Reads a directory and checks it. All problems that can be found are found in one look.
     ///
-    /// - Parameter architecture: the processor that the images must be of.
+    /// - Parameters:
+    ///   - architecture: the processor that the images must be of.
+    ///   - readers: has so many tasks read, by several threads if it likes, and gives what came of each in their order.
     /// - Throws: the problems, each with a code of this module (`image-*`).
     public init(
-        reading directory: ImageDirectory, architecture: CoreEntry.March = .ofThisMachine
+        reading directory: ImageDirectory, architecture: CoreEntry.March = .ofThisMachine,
+        by readers: Readers = { count, read in (0..<count).map(read) }
     ) throws(Problems) {
         // Without a sound beginning nothing else can be understood.
         let inventory: InventoryEntry
@@ -28,11 +36,12 @@ extension CheckpointImages {
         var found: [Problem] = manifest.map(directory.differences) ?? []
         try Problems.throwIfAny(found)
 
-        tasks = tree.compactMap { entry in
-            found.collect { () throws(Problem) in
-                try TaskImages(reading: entry, in: directory, inventory: inventory, architecture: architecture)
+        let read = readers(tree.count) { index in
+            Result { () throws(Problem) in
+                try TaskImages(reading: tree[index], in: directory, inventory: inventory, architecture: architecture)
             }
         }
+        tasks = read.compactMap { result in found.collect { () throws(Problem) in try result.get() } }
         let shared = found.collect { () throws(Problem) in try Shared(directory) }
         guard let shared, found.isEmpty else {
             try Problems.throwIfAny(found)
@@ -42,6 +51,7 @@ extension CheckpointImages {
         terminals = shared.terminals
         terminalData = shared.terminalData
         pipes = shared.pipes
+        bpfMaps = shared.bpfMaps
         unixSockets = shared.unixSockets
         streams = shared.streams
         remaps = shared.remaps
@@ -92,6 +102,7 @@ extension CheckpointImages {
         let terminals: [UInt32: TtyInfoEntry]
         let terminalData: [UInt32: [UInt8]]
         let pipes: [UInt32: PipeContent]
+        let bpfMaps: [UInt32: BpfMapContent]
         let unixSockets: UnixSocketImages
         let streams: [UInt32: StreamContent]
         let remaps: [RemapFilePathEntry]
@@ -108,13 +119,33 @@ extension CheckpointImages {
         let timeNamespaces: [UInt32: TimensEntry]
         let utsNamespaces: [UInt32: UtsnsEntry]
 
+        /// `/dev/tty` is the terminal of its session: which of those in the images that is, their sessions tell.
+        private static func withPairs(of terminals: [TtyInfoEntry]) -> [TtyInfoEntry] {
+            // The device of masters, /dev/ptmx, which are nobody's controlling terminals (ptmx(4)).
+            let multiplexer: UInt32 = 0x502
+            let slaves = terminals.filter {
+                $0.type == .pty && $0.hasPty && $0.hasTermios && $0.sid != 0 && $0.rdev != multiplexer
+            }
+            return terminals.map { terminal in
+                var whole = terminal
+                let meant = slaves.filter { $0.sid == terminal.sid }
+                if terminal.type == .ctty, !terminal.hasPty, meant.count == 1 { whole.pty = meant[0].pty }
+                return whole
+            }
+        }
+
         init(_ directory: ImageDirectory) throws(Problem) {
             let names = try directory.fileNames()
             files = try FileTable(reading: directory)
-            terminals = Dictionary(try directory.messages(.ttyInfo).map { ($0.id, $0) }) { first, _ in first }
+            terminals = Dictionary(
+                Self.withPairs(of: try directory.messages(.ttyInfo)).map { ($0.id, $0) }
+            ) { first, _ in first }
             terminalData = Dictionary(
                 try directory.messages(.ttyData).map { ($0.ttyID, $0.bytes) }, uniquingKeysWith: +)
             pipes = try directory.pipeContents()
+            bpfMaps = Dictionary(
+                try directory.payloads(.bpfMapData).map { ($0.mapID, BpfMapContent(entry: $0, content: $1)) }
+            ) { first, _ in first }
             unixSockets = UnixSocketImages(files, try directory.payloads(.socketQueues))
             streams = try directory.streams(files)
             remaps = try directory.messages(.remaps)
@@ -162,6 +193,13 @@ extension ImageDirectory {
             throw .image(
                 .imageVersion, path.appending(ImageKind.inventory.layout.fileName()),
                 "the images are of version \(inventory.imgVersion) of the format, which is not known",
+                remedy: "Restore with the tool that made them, or with a newer Apus")
+        }
+        // Page by page, or in regions: page maps tell which, and all the rest.
+        guard inventory.compress <= 2 else {
+            throw .image(
+                .imageVersion, path.appending(ImageKind.inventory.layout.fileName()),
+                "the pages are compressed in a way that is not known (\(inventory.compress))",
                 remedy: "Restore with the tool that made them, or with a newer Apus")
         }
         return inventory

@@ -22,6 +22,8 @@ public struct CheckpointImages: Sendable {
     public var terminalData: [UInt32: [UInt8]]
     /// What is queued in pipes and named pipes, by pipe id.
     public var pipes: [UInt32: PipeContent]
+    /// What is in BPF maps, by the id of the map.
+    public var bpfMaps: [UInt32: BpfMapContent]
     /// Unix sockets.
     public var unixSockets: UnixSocketImages
     /// TCP connections, by the inode of the socket.
@@ -50,6 +52,18 @@ public struct CheckpointImages: Sendable {
     public var timeNamespaces: [UInt32: TimensEntry]
     /// Host and domain names by namespace id.
     public var utsNamespaces: [UInt32: UtsnsEntry]
+
+    /// What is in a BPF map.
+    public struct BpfMapContent: Sendable, Equatable {
+        public var entry: BpfmapDataEntry
+        /// All keys, then all values.
+        public var content: [UInt8]
+
+        public init(entry: BpfmapDataEntry, content: [UInt8]) {
+            self.entry = entry
+            self.content = content
+        }
+    }
 
     /// A TCP connection.
     public struct StreamContent: Sendable, Equatable {

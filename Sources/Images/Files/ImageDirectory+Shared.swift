@@ -35,8 +35,7 @@ extension ImageDirectory {
     /// - Throws: `image-unreadable`.
     public func shared() throws(Problem) -> ImageDirectory? {
         do throws(Errno) {
-            let opened = try Posix.open(Self.sharedName, in: descriptor, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            return ImageDirectory(owning: opened, path: path.appending(Self.sharedName))
+            return try directory(named: Self.sharedName)
         } catch .noSuchFileOrDirectory {
             return nil
         } catch .notDirectory, .tooManySymbolicLinkLevels {

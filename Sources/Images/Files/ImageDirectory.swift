@@ -1,5 +1,6 @@
 public import Diagnostics
 public import SwiftProtobuf
+internal import Synchronization
 public import SystemPackage
 
 #if canImport(Glibc)
@@ -17,6 +18,8 @@ public final class ImageDirectory: Sendable {
     public let path: FilePath
     /// The open directory. It belongs to this object.
     public let descriptor: Int32
+    /// The compressed pages files of the page maps that were read so far.
+    private let compressed = Mutex<[UInt32: (pages: CompressedPages, expanded: ImageFile?)]>([:])
 
     /// Opens an existing directory.
     ///
@@ -34,6 +37,12 @@ public final class ImageDirectory: Sendable {
     init(owning descriptor: Int32, path: FilePath) {
         self.path = path
         self.descriptor = descriptor
+    }
+
+    /// Opens a directory within this one, that no link leads to.
+    func directory(named name: String) throws(Errno) -> ImageDirectory {
+        let opened = try Posix.open(name, in: descriptor, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        return ImageDirectory(owning: opened, path: path.appending(name))
     }
 
     private init(opening name: FilePath, in directory: Int32, path: FilePath) throws(Problem) {
@@ -60,6 +69,35 @@ public final class ImageDirectory: Sendable {
     deinit {
         // A directory has no writes of its own that could fail late.
         try? Posix.close(descriptor)
+    }
+
+    /// Takes note of how the pages of a page map are compressed.
+    ///
+    /// - Returns: false where that was heard otherwise before. (Several processes with one memory have the same page map.)
+    func note(_ pages: CompressedPages, of id: UInt32) -> Bool {
+        compressed.withLock { all in
+            if let known = all[id] { return known.pages == pages }
+            all[id] = (pages, nil)
+            return true
+        }
+    }
+
+    /// How the pages of a pages file are compressed, and the file that has them as they were, where it was made already; nil
+    /// where they are not compressed.
+    func compressedPages(_ id: UInt32) -> (pages: CompressedPages, expanded: ImageFile?)? {
+        compressed.withLock { $0[id] }
+    }
+
+    /// The numbers of all that are.
+    var compressedPageFiles: [UInt32] { compressed.withLock { $0.keys.sorted() } }
+
+    /// Keeps a file that was made, or gives the one that another thread has made meanwhile.
+    func keep(_ file: ImageFile, as id: UInt32) -> ImageFile {
+        compressed.withLock { all in
+            if let other = all[id]?.expanded { return other }
+            all[id]?.expanded = file
+            return file
+        }
     }
 
     /// The names of all files in the directory, sorted.

@@ -10,18 +10,26 @@ public import SystemPackage
 /// An image file open for reading. What it says is not to be trusted: its size is known, and every offset and count
 /// is held against it before anything is read or allocated.
 public final class ImageFile: Sendable {
-    /// Where the file is, for messages.
-    public let path: FilePath
+    private let directory: FilePath
+    private let name: String
+    /// Where the file is, for messages. (Of thousands of images it would be put together in vain.)
+    public var path: FilePath { directory.appending(name) }
     /// The size in bytes at the time of opening.
     public let size: UInt64
     /// The open descriptor, for calls such as preadv(2) and splice(2). It belongs to this object.
     public let descriptor: Int32
 
     /// Takes over the descriptor.
-    private init(path: FilePath, descriptor: Int32, size: UInt64) {
-        self.path = path
+    private init(_ name: String, in directory: FilePath, descriptor: Int32, size: UInt64) {
+        self.name = name
+        self.directory = directory
         self.descriptor = descriptor
         self.size = size
+    }
+
+    /// Takes over the descriptor of a file that has, or will have, the content of another one in another form.
+    convenience init(expanding other: ImageFile, into descriptor: Int32, size: UInt64) {
+        self.init(other.name, in: other.directory, descriptor: descriptor, size: size)
     }
 
     deinit {
@@ -35,7 +43,7 @@ public final class ImageFile: Sendable {
     /// - Returns: nil where there is no such file.
     /// - Throws: `image-unreadable`, `image-not-regular`.
     static func open(_ name: String, in directory: ImageDirectory) throws(Problem) -> ImageFile? {
-        let path = directory.path.appending(name)
+        var path: FilePath { directory.path.appending(name) }
         do throws(Errno) {
             // Without O_NONBLOCK, a FIFO in place of an image would hang the open.
             let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
@@ -45,7 +53,7 @@ public final class ImageFile: Sendable {
             do throws(Errno) {
                 let status = try Posix.status(of: descriptor)
                 isRegular = status.isRegular
-                file = ImageFile(path: path, descriptor: descriptor, size: status.size)
+                file = ImageFile(name, in: directory.path, descriptor: descriptor, size: status.size)
             } catch {
                 try Posix.close(descriptor)
                 throw error
@@ -86,6 +94,21 @@ public final class ImageFile: Sendable {
         // Cut short since it was opened.
         guard bytes.count == count else { throw truncated(at: offset, wanted: UInt64(count)) }
         return bytes
+    }
+
+    /// The digest of the whole file.
+    ///
+    /// - Parameter goesOn: asked now and then.
+    /// - Returns: nil where it was to stop.
+    /// - Throws: `image-unreadable`.
+    public func digest(while goesOn: () -> Bool = { true }) throws(Problem) -> ContentDigest? {
+        do throws(Errno) {
+            return try ContentDigest.read(descriptor, while: goesOn)?.digest
+        } catch {
+            throw .image(
+                .imageUnreadable, path, "the image cannot be read", cause: .init(error, attempted: "pread"),
+                remedy: "Check the disk or the network file system that holds the images")
+        }
     }
 
     func truncated(at offset: UInt64, wanted: UInt64) -> Problem {

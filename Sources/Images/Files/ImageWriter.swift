@@ -16,8 +16,10 @@ public import SystemPackage
 public struct ImageWriter: ~Copyable {
     /// The open file, for calls such as splice(2) and pwrite(2). It belongs to this value.
     public let descriptor: Int32
-    /// Where the file is, for messages.
-    public let path: FilePath
+    private let directory: FilePath
+    private let name: String
+    /// Where the file is, for messages. (Of thousands of images it would be put together in vain.)
+    public var path: FilePath { directory.appending(name) }
 
     private static let flushSize = 256 << 10
     private var pending: [UInt8] = []
@@ -27,11 +29,12 @@ public struct ImageWriter: ~Copyable {
     ///
     /// - Throws: `image-unwritable`.
     public init(creating name: String, in directory: borrowing ImageDirectory) throws(Problem) {
-        path = directory.path.appending(name)
+        self.name = name
+        self.directory = directory.path
         do throws(Errno) {
             descriptor = try Self.make(name, in: directory.descriptor)
         } catch {
-            throw .unwritable(path, error, attempted: "openat(\"\(name)\", O_CREAT | O_EXCL)")
+            throw .unwritable(directory.path.appending(name), error, attempted: "openat(\"\(name)\", O_CREAT | O_EXCL)")
         }
     }
 

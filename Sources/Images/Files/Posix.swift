@@ -87,6 +87,18 @@ enum Posix {
         return bytes
     }
 
+    /// Reads what there is, no more than fits and than the limit (pread(2)).
+    static func read(
+        _ descriptor: Int32, into buffer: inout [UInt8], limit: UInt64, at offset: UInt64
+    ) throws(Errno) -> Int {
+        guard let place = off_t(exactly: offset) else { return 0 }
+        let room = Int(min(UInt64(buffer.count), limit))
+        // SAFETY: pread writes at most as many bytes as the buffer has.
+        return try retrying {
+            unsafe buffer.withUnsafeMutableBytes { unsafe pread(descriptor, $0.baseAddress, room, place) }
+        }
+    }
+
     /// Writes all of it at the descriptor's position (write(2)).
     static func write(_ descriptor: Int32, _ bytes: [UInt8]) throws(Errno) {
         var written = 0
@@ -98,6 +110,41 @@ enum Posix {
                     return unsafe Glibc.write(descriptor, rest.baseAddress, rest.count)
                 }
             }
+        }
+    }
+
+    /// Writes all of it at a place (pwrite(2)).
+    static func write(_ descriptor: Int32, _ bytes: [UInt8], at offset: UInt64) throws(Errno) {
+        guard let place = off_t(exactly: offset) else { throw .invalidArgument }
+        var written = 0
+        while written < bytes.count {
+            // SAFETY: as for write.
+            written += try retrying {
+                unsafe bytes.withUnsafeBytes { buffer in
+                    let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[written...])
+                    return unsafe pwrite(descriptor, rest.baseAddress, rest.count, place + off_t(written))
+                }
+            }
+        }
+    }
+
+    /// A file without a name in a directory, to read and write: O_TMPFILE (open(2)), or one whose name is removed at once
+    /// where the file system has none of these.
+    static func openNameless(_ directory: FilePath, in base: Int32) throws(Errno) -> Int32 {
+        let place = try open(directory, in: base, flags: O_RDONLY | O_DIRECTORY)
+        defer { try? close(place) }
+        let flags = O_RDWR | O_EXCL
+        do throws(Errno) {
+            return try open(".", in: place, flags: flags | __O_TMPFILE | O_DIRECTORY, mode: 0o600)
+        } catch {
+            guard error == .notSupported || error == .isDirectory else { throw error }
+            let name = ".apus-pages-\(getpid())-\(UInt64.random(in: .min ... .max))"
+            let file = try open(name, in: place, flags: flags | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            do throws(Errno) { try remove(name, in: place) } catch {
+                try? close(file)
+                throw error
+            }
+            return file
         }
     }
 

@@ -1,6 +1,4 @@
 public import Diagnostics
-public import ImageMessages
-internal import SwiftProtobuf
 internal import SystemPackage
 
 #if canImport(Glibc)
@@ -13,10 +11,6 @@ internal import SystemPackage
 // directory whose files differ from it is refused before any process is made. Images of CRIU have none.
 
 extension Manifest {
-    /// The name of the file.
-    public static let fileName = "manifest.json"
-    /// The version that this Apus writes, and the newest that it understands.
-    public static let currentVersion: UInt32 = 1
     /// More than any directory needs: a task has some ten files of a hundred bytes each here.
     static let largestFile: UInt64 = 256 << 20
 }
@@ -25,8 +19,9 @@ extension ImageDirectory {
     /// Clears the directory for a new dump: removes the manifest first, so that it never speaks of files that are not
     /// its own, then all images of an earlier dump, which a restore would otherwise mix with the new ones.
     ///
+    /// - Parameter keepsCopies: leave those of files that were taken along already (``keepCopies(_:)``).
     /// - Throws: `image-unwritable`.
-    public func clear() throws(Problem) {
+    public func clear(keepsCopies: Bool = false) throws(Problem) {
         let images = try fileNames().filter(Self.isImage)
         for name in [Manifest.fileName, Manifest.fileName + ".tmp"] + images {
             do throws(Errno) {
@@ -36,6 +31,7 @@ extension ImageDirectory {
             }
         }
         try clearShared()
+        if !keepsCopies { try keepCopies([]) }
     }
 
     /// Declares the dump complete: writes the manifest beside its place, makes sure that it and every image are on the
@@ -48,26 +44,85 @@ extension ImageDirectory {
     /// - Parameters:
     ///   - toolVersion: the version of Apus.
     ///   - created: now, in seconds since 1970.
+    ///   - digests: of large images, as far as they are known already, by their names in the manifest.
     ///   - durable: wait for the disk. Without it, a crash of the machine may leave a manifest with images that are
     ///     shorter than it says, which a restore finds out.
     /// - Throws: `image-unwritable`.
-    public func commit(toolVersion: String, created: Int64, durable: Bool = true) throws(Problem) {
+    @discardableResult public func commit(
+        toolVersion: String, created: Int64, host: HostRecord? = nil, needed: [NeededFile] = [],
+        digests: [String: ContentDigest] = [:], durable: Bool = true
+    ) throws(Problem) -> Manifest {
         var manifest = Manifest()
-        manifest.formatVersion = Manifest.currentVersion
         manifest.toolVersion = toolVersion
         manifest.created = created
+        manifest.host = host
         manifest.files = try imageFiles()
-        let temporary = Manifest.fileName + ".tmp"
-        var writer = try ImageWriter(creating: temporary, in: self)
-        try writer.append(raw: manifest.json())
-        try writer.finish()
+        for index in manifest.files.indices where manifest.files[index].digest == nil {
+            manifest.files[index].digest = digests[manifest.files[index].name]
+        }
+        manifest.needed = needed
         do throws(Errno) {
+            try write(manifest)
             if durable { try Posix.syncFileSystem(of: descriptor) }
-            try Posix.rename(temporary, to: Manifest.fileName, in: descriptor)
-            if durable { try Posix.sync(descriptor) }
+            try putInPlace(durable: durable)
         } catch {
             throw .unwritable(path.appending(Manifest.fileName), error, attempted: "syncfs, renameat, fsync")
         }
+        return manifest
+    }
+
+    /// Adds to the manifest of a committed dump what takes longer than a tree should stand still for it: the digests of
+    /// its large images. Until then these are known by their sizes.
+    ///
+    /// - Parameters:
+    ///   - manifest: the one that was committed; what else has been found out meanwhile is in it.
+    ///   - durable: wait for the disk.
+    ///   - goesOn: asked now and then; the manifest stays as it is where it says no.
+    /// - Returns: the manifest that stands there now.
+    /// - Throws: `image-unwritable`, `image-unreadable`.
+    @discardableResult public func seal(
+        _ manifest: Manifest, durable: Bool = true, while goesOn: () -> Bool = { true }
+    ) throws(Problem) -> Manifest {
+        let committed = manifest
+        var manifest = manifest
+        for index in manifest.files.indices where manifest.files[index].digest == nil {
+            guard let place = try place(of: manifest.files[index].name),
+                let file = try place.directory.file(named: place.file)
+            else { continue }
+            guard let digest = try file.digest(while: goesOn) else { return committed }
+            manifest.files[index].digest = digest
+        }
+        do throws(Errno) {
+            try write(manifest)
+            let name = Manifest.fileName + ".tmp"
+            let written = try Posix.open(name, in: descriptor, flags: O_RDONLY | O_NOFOLLOW)
+            defer { try? Posix.close(written) }
+            if durable { try Posix.sync(written) }
+            try putInPlace(durable: durable)
+        } catch {
+            throw .unwritable(path.appending(Manifest.fileName), error, attempted: "fsync, renameat")
+        }
+        return manifest
+    }
+
+    /// Writes a manifest beside its place.
+    private func write(_ manifest: Manifest) throws(Errno) {
+        let name = Manifest.fileName + ".tmp"
+        try Posix.remove(name, in: descriptor)
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
+        let file = try Posix.open(name, in: descriptor, flags: flags, mode: 0o600)
+        do throws(Errno) {
+            try Posix.write(file, Array((manifest.json.text(indented: true) + "\n").utf8))
+        } catch {
+            try? Posix.close(file)
+            throw error
+        }
+        try Posix.close(file)
+    }
+
+    private func putInPlace(durable: Bool) throws(Errno) {
+        try Posix.rename(Manifest.fileName + ".tmp", to: Manifest.fileName, in: descriptor)
+        if durable { try Posix.sync(descriptor) }
     }
 
     /// Reads the manifest; nil where there is none.
@@ -79,17 +134,8 @@ extension ImageDirectory {
             throw .image(.imageBadFrame, file.path, "the manifest is too large to be one")
         }
         let text = try file.bytes(at: 0, count: file.size)
-        var options = JSONDecodingOptions()
-        options.ignoreUnknownFields = true
-        let manifest: Manifest
-        do {
-            manifest = try Manifest(jsonUTF8Bytes: text, options: options)
-        } catch {
-            throw .image(.imageBadFrame, file.path, "the manifest cannot be understood (\(error))")
-        }
-        // JSON, unlike the binary form, is read without a look at what is required.
-        guard manifest.isInitialized else {
-            throw .image(.imageBadFrame, file.path, "the manifest lacks a part that every manifest has")
+        guard let document = JSON(parsing: text), let manifest = Manifest(document) else {
+            throw .image(.imageBadFrame, file.path, "the manifest cannot be understood")
         }
         guard manifest.formatVersion <= Manifest.currentVersion else {
             throw .image(
@@ -102,7 +148,9 @@ extension ImageDirectory {
 
     /// Compares the directory with its manifest.
     ///
-    /// - Returns: one problem for each file that is missing or of another size.
+    /// The content of large images is another matter, which takes long: ``contentDifferences(from:while:)``.
+    ///
+    /// - Returns: one problem for each file that is missing, of another size, or small and of another content.
     public func differences(from manifest: Manifest) -> [Problem] {
         manifest.files.compactMap { (entry) -> Problem? in
             let name = String(entry.name.split(separator: "/", omittingEmptySubsequences: false).last ?? "")
@@ -121,7 +169,10 @@ extension ImageDirectory {
                 guard let file = try place.directory.file(named: name) else {
                     return .image(.imageMissing, path.appending(entry.name), "the image is missing")
                 }
-                if file.size == entry.size { return nil }
+                if file.size == entry.size {
+                    guard file.size <= Self.smallFile else { return nil }
+                    return try difference(of: file, from: entry, while: { true })
+                }
                 return .image(
                     file.size < entry.size ? .imageTruncated : .imageChanged, file.path,
                     "the image has \(file.size) bytes, but had \(entry.size) when it was dumped")
@@ -131,14 +182,51 @@ extension ImageDirectory {
         }
     }
 
+    /// The digest of a file up to so many bytes takes less than a millisecond: those are compared whenever a directory is.
+    public static let smallFile: UInt64 = 1 << 20
+
+    /// Compares the content of large images with the manifest.
+    ///
+    /// - Parameter goesOn: asked now and then; nothing more is compared where it says no.
+    /// - Returns: one problem for each image whose content is another.
+    public func contentDifferences(from manifest: Manifest, while goesOn: () -> Bool = { true }) -> [Problem] {
+        manifest.files.filter { $0.size > Self.smallFile && $0.digest != nil }.compactMap { (entry) -> Problem? in
+            do throws(Problem) {
+                guard let place = try place(of: entry.name), let file = try place.directory.file(named: place.file)
+                else {
+                    return .image(.imageMissing, path.appending(entry.name), "the image is missing")
+                }
+                return try difference(of: file, from: entry, while: goesOn)
+            } catch {
+                return error
+            }
+        }
+    }
+
+    private func difference(
+        of file: ImageFile, from entry: ManifestFile, while goesOn: () -> Bool
+    ) throws(Problem) -> Problem? {
+        guard let wanted = entry.digest, let digest = try file.digest(while: goesOn), digest != wanted else {
+            return nil
+        }
+        return .image(
+            .imageChanged, file.path,
+            "the image has the size that it had when it was dumped, but another content (its SHA-256 is \(digest))")
+    }
+
+    /// What a pages file is called in the manifest.
+    ///
+    /// - Parameter layer: 0 for the directory itself, 1 for its parent with shared pages, and so on.
+    public static func nameOfPages(_ id: UInt32, layer: Int) -> String {
+        String(repeating: sharedName + "/", count: layer) + RawImage.pages.layout.fileName(id: UInt64(id))
+    }
+
     private func imageFiles() throws(Problem) -> [ManifestFile] {
         var files: [ManifestFile] = []
         for name in try fileNames().filter(Self.isImage) {
             guard let file = try file(named: name) else { continue }
-            var entry = ManifestFile()
-            entry.name = name
-            entry.size = file.size
-            files.append(entry)
+            let digest = file.size <= Self.smallFile ? try file.digest(while: { true }) : nil
+            files.append(ManifestFile(name: name, size: file.size, digest: digest))
         }
         for var entry in try shared()?.imageFiles() ?? [] {
             entry.name = Self.sharedName + "/" + entry.name
@@ -151,18 +239,5 @@ extension ImageDirectory {
     private static func isImage(_ name: String) -> Bool {
         if name == Supplement.fileName { return true }
         return name.hasSuffix(".img") && (RawImage.named(name) != nil || AnyImageKind.named(name) != nil)
-    }
-}
-
-extension Manifest {
-    fileprivate func json() -> [UInt8] {
-        var options = JSONEncodingOptions()
-        options.alwaysPrintInt64sAsNumbers = true
-        options.preserveProtoFieldNames = true
-        do {
-            return try jsonUTF8Bytes(options: options)
-        } catch {
-            preconditionFailure("a complete manifest is always JSON: \(error)")
-        }
     }
 }

@@ -57,12 +57,25 @@ public struct Supplement: Sendable, Equatable {
         /// By the id of a queue of System V messages: its last `sender` and its last `receiver`, 0 for nobody.
         case queue
         /// By the id of an inotify queue: `lost`, its watches of files that have no name, each with the number of the
-        /// `watch` and the id of a description of the `file`.
+        /// `watch` and the id of a description of the `file`; how many bytes of events were `unread`.
         case inotify
+        /// By the id of a description that is attached to a tunnel device: its `flags`, the `room` for what is sent, and the
+        /// length of a `header` of virtio. A `device` that ends with its program is told with it: `index`, `type`, `flags`,
+        /// `mtu`, length of the `queue`, `group`, `address` and `alias` in hexadecimal digits, `addresses` and `routes` as messages of
+        /// rtnetlink(7), `generation` of its IPv6 address, `user` and `users` who may attach to it, and `offload`.
+        case tunnel
+        /// By the id of a fanotify queue: `filesystems`, its marks of whole file systems, each with the `path` of a mount in
+        /// hexadecimal digits, `mask`, mask of what is `ignored`, and `flags`.
+        case fanotify
         /// By the id of a description of a POSIX message queue: the `inode` that tells one queue from another, its `name` in
         /// hexadecimal digits, `capacity` and `size` of a message, `uid`, `gid`, whether it is `unlinked`, and its `messages`,
-        /// each with its `priority` and its `bytes`; `left` where others use it and keep them.
+        /// each with its `priority` and its `bytes`; `left` where others use it and keep them. A `notification`
+        /// (mq_notify(3)) says which `process` is to be told by which `descriptor` of it, and the `manner`: `none`, a
+        /// `signal` with its `value`, or `thread`, by a message to a `socket` of that process, the `cookie`.
         case mqueue
+        /// By the id of a description of an io_uring: its `size` and `layout`, how many requests were `taken`, and the content of
+        /// its memory (`RequestRingImage`). The mappings that have that id are of its memory.
+        case uring
     }
 
     private var sections: [Section: [String: JSON]] = [:]

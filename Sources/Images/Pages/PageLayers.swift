@@ -7,6 +7,8 @@ internal import SystemPackage
 public struct PageLayers: Sendable {
     /// The directory itself, then its parent, and so on.
     public let directories: [ImageDirectory]
+    /// Where the pages are, if not in the pages files of the directories.
+    public var locator: (any PageLocator)?
 
     /// A chain is as long as the number of pre-dumps; beyond this somebody wants to tire us out.
     static let longestChain = 512
@@ -33,15 +35,36 @@ public struct PageLayers: Sendable {
         self.directories = directories
     }
 
+    /// Writes compressed pages of all directories to files without names, so that each is read as any other. Best done
+    /// before descriptors get numbers that mean something: these files stay open.
+    ///
+    /// - Throws: as ``ImageDirectory/pagesFile(_:)`` and ``ImageDirectory/pagemap(_:id:)``.
+    public func expand() throws(Problem) {
+        for (layer, directory) in directories.enumerated() {
+            // What is compressed is known once it is read. The tasks' page maps of the directory itself are images of theirs.
+            for name in try directory.fileNames() {
+                if let id = ImageKind.shmemPagemap.layout.id(inFileName: name) {
+                    _ = try directory.pagemap(.shmemPagemap, id: id)
+                } else if layer > 0, let id = ImageKind.pagemap.layout.id(inFileName: name) {
+                    _ = try directory.pagemap(id: id)
+                }
+            }
+            try directory.expandPages()
+        }
+    }
+
     /// Pages that follow each other in memory and in one pages file.
     public struct Segment: Sendable, Equatable {
+        /// What `layer` is of pages that the locator has.
+        public static let elsewhere = -1
+
         /// The address of the first page; in a shared memory object, its offset.
         public var address: UInt64
         /// How many pages.
         public var pages: UInt64
-        /// The index in `directories` of the directory that has them.
+        /// The index in `directories` of the directory that has them; `elsewhere` where the locator has them.
         public var layer: Int
-        /// Names the pages file in that directory.
+        /// Names the pages file in that directory, or a file of the locator.
         public var pagesID: UInt32
         /// Where the first page is in the pages file, in bytes.
         public var fileOffset: UInt64
@@ -85,7 +108,11 @@ public struct PageLayers: Sendable {
                     + "are not there",
                 remedy: "Copy the directories of all dumps that this one builds upon, and the link `parent` in each")
         }
-        return found.sorted { $0.address < $1.address }
+        found.sort { $0.address < $1.address }
+        guard let locator else { return found }
+        var located: [Segment] = []
+        for segment in found { located += try locator.locate(segment) }
+        return located
     }
 
     private struct Gap {

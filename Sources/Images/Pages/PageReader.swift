@@ -24,8 +24,7 @@ public struct PageReader: Sendable {
         for segment in segments {
             let place = Place(layer: segment.layer, pagesID: segment.pagesID)
             if files[place] != nil { continue }
-            files[place] = try layers.directories[segment.layer].pagesFile(
-                of: Pagemap(pagesID: segment.pagesID, runs: []))
+            files[place] = try layers.directories[segment.layer].pagesFile(segment.pagesID)
         }
         self.files = files
     }

@@ -9,6 +9,8 @@ public struct Pagemap: Sendable, Equatable {
     public var pagesID: UInt32
     /// The runs of pages, sorted by address, without overlap.
     public var runs: [Run]
+    /// How the pages are stored, where they are compressed.
+    fileprivate(set) var compression: CompressedPages?
 
     /// The size of a page in the format as this machine writes it.
     public static let pageSize: UInt64 = 4096
@@ -20,7 +22,8 @@ public struct Pagemap: Sendable, Equatable {
         /// How many pages, never 0.
         public var pages: UInt64
         public var flags: Flags
-        /// Where the first page is in the pages file, in bytes. Nil where the pages are not in that file.
+        /// Where the first page is in the pages file, in bytes: in what ``ImageDirectory/pagesFile(_:)`` gives, which is not
+        /// compressed. Nil where the pages are not in that file.
         public var fileOffset: UInt64?
 
         /// The size in bytes.
@@ -56,7 +59,7 @@ public struct Pagemap: Sendable, Equatable {
         self.runs = runs
     }
 
-    /// How many bytes the pages file must have.
+    /// How many bytes the pages have that are in the pages file.
     public var storedSize: UInt64 { runs.reduce(0) { $0 + ($1.fileOffset == nil ? 0 : $1.size) } }
 }
 
@@ -75,33 +78,38 @@ extension ImageDirectory {
         var map = Pagemap(pagesID: try cursor.frame(PagemapHead.self).pagesID, runs: [])
         var nextOffset: UInt64 = 0
         var nextAddress: UInt64 = 0
+        var pieces: [CompressedPages.Piece] = []
+        var isCompressed = false
         while !cursor.isAtEnd {
-            var run = try Pagemap.Run(checking: cursor.frame(PagemapEntry.self), from: nextAddress, in: file)
+            let entry = try cursor.frame(PagemapEntry.self)
+            var run = try Pagemap.Run(checking: entry, from: nextAddress, in: file)
             if run.flags.contains(.isPresent) {
                 run.fileOffset = nextOffset
                 nextOffset += run.size
             }
+            let place = pieces.last.map { $0.place + $0.storedSize } ?? 0
+            let piece = try CompressedPages.Piece(checking: entry, of: run, place: place, in: file)
+            isCompressed = isCompressed || piece != nil
+            if let offset = run.fileOffset {
+                let plain = CompressedPages.Piece(
+                    offset: offset, place: place, pages: run.pages, blockPages: 1, sizes: [])
+                pieces.append(piece ?? plain)
+            }
             nextAddress = run.end
             map.runs.append(run)
         }
+        if isCompressed { map.compression = CompressedPages(pieces: pieces) }
         try checkPagesFile(of: map)
+        if let compression = map.compression, !note(compression, of: map.pagesID) {
+            throw .image(.imageInvalid, file.path, "another page map says otherwise how these pages are compressed")
+        }
         return map
     }
 
-    /// The pages file of a page map.
-    ///
-    /// - Throws: `image-missing`, `image-unreadable`, `image-not-regular`.
-    public func pagesFile(of map: Pagemap) throws(Problem) -> ImageFile {
-        if let file = try file(.pages, id: UInt64(map.pagesID)) { return file }
-        throw .image(
-            .imageMissing, path.appending(RawImage.pages.layout.fileName(id: UInt64(map.pagesID))),
-            "the file with the memory pages is missing")
-    }
-
     private func checkPagesFile(of map: Pagemap) throws(Problem) {
-        let needed = map.storedSize
+        let needed = map.compression?.fileSize ?? map.storedSize
         guard needed > 0 else { return }
-        let file = try pagesFile(of: map)
+        let file = try storedPagesFile(map.pagesID)
         if file.size < needed {
             throw .image(
                 .imageTruncated, file.path, "the file has \(file.size) bytes, but its page map needs \(needed)")

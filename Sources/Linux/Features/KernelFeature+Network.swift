@@ -28,6 +28,17 @@ extension KernelFeature {
             return .missing("a socket without a name has a file")
         },
         KernelFeature(
+            "kernel_memory", "what was sent on Unix connections that nobody has accepted yet (BPF, BTF)",
+            cost: "Such connections refuse the dump while something is unread on them."
+        ) { () throws(Errno) in
+            let ends = try Files.socketPair()
+            let task = try KernelMemory.use { (kernel) throws(Errno) in
+                _ = try KernelMessages(kernel).waiting(on: kernel.socket(ends.first.raw))
+                return try kernel.task()
+            }
+            return task == 0 ? .missing("it says nothing of the thread that asks") : .present
+        },
+        KernelFeature(
             "net_diag_raw", "looking into raw sockets (sock_diag)",
             cost: "Processes with raw sockets cannot be dumped."
         ) { () throws(Errno) in

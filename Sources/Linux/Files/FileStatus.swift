@@ -104,13 +104,25 @@ extension Files {
         try status(descriptor, "", flags: APUS_AT_EMPTY_PATH)
     }
 
+    /// Of a path with a NUL at its end. A symbolic link is followed.
+    static func status(terminated path: [UInt8]) throws(Errno) -> FileStatus {
+        try status(workingDirectory, flags: 0) { call in withAddress(ofBytes: path) { address, _ in call(address) } }
+    }
+
     private static func status(_ directory: Int32, _ path: FilePath, flags: Int32) throws(Errno) -> FileStatus {
+        try status(directory, flags: flags) { call in withAddress(of: path, call) }
+    }
+
+    /// - Parameter lending: gives the call the address of the path.
+    private static func status(
+        _ directory: Int32, flags: Int32, lending: ((UInt) -> Result<Int, Errno>) -> Result<Int, Errno>
+    ) throws(Errno) -> FileStatus {
         // STATX_BASIC_STATS and STATX_MNT_ID; never trigger an automount.
         let (basic, mount): (UInt32, UInt32) = (0x7ff, 0x1000)
         let flags = UInt(signed: flags | APUS_AT_NO_AUTOMOUNT)
         var raw = apus_statx()
         _ = try withAddress(of: &raw) { buffer in
-            withAddress(of: path) { path in
+            lending { path in
                 outcome(of: Int(SYS_statx), UInt(signed: directory), path, flags, UInt(basic | mount), buffer)
             }
         }

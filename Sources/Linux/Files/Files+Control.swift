@@ -79,6 +79,28 @@ extension Files {
         _ = try control(descriptor, APUS_F_ADD_SEALS, UInt(seals))
     }
 
+    /// How a whole file is locked (flock(2)).
+    public enum WholeLock: Sendable {
+        case shared, exclusive
+    }
+
+    /// flock(2); it is let go with the description.
+    ///
+    /// - Throws: EAGAIN where somebody else has it and it is not to be waited for.
+    public static func lock(_ descriptor: Int32, _ lock: WholeLock, waits: Bool = true) throws(Errno) {
+        let operation = (lock == .shared ? LOCK_SH : LOCK_EX) | (waits ? 0 : LOCK_NB)
+        try call(Int(SYS_flock), UInt(signed: descriptor), UInt(signed: operation))
+    }
+
+    /// Takes a lease to write (F_SETLEASE, fcntl(2)), which the kernel grants where nobody else has the file open or
+    /// mapped.
+    ///
+    /// - Throws: EAGAIN where somebody has.
+    public static func takeWriteLease(_ descriptor: Int32) throws(Errno) {
+        let (setLease, toWrite): (Int32, UInt) = (1024, 1)
+        _ = try control(descriptor, setLease, toWrite)
+    }
+
     private static func control(_ descriptor: Int32, _ command: Int32, _ argument: UInt = 0) throws(Errno) -> Int {
         try call(Int(SYS_fcntl), UInt(signed: descriptor), UInt(signed: command), argument)
     }

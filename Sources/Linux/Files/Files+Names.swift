@@ -9,11 +9,23 @@ extension Files {
     /// The links in `/proc` may be longer than PATH_MAX would let one guess from their size, which is reported as 0 or
     /// 64: the buffer grows until the text fits.
     public static func readLink(_ path: FilePath, at directory: Int32 = workingDirectory) throws(Errno) -> [UInt8] {
+        try readLink { call in withAddress(of: path) { call(directory, $0) } }
+    }
+
+    /// The same of a path with a NUL at its end.
+    static func readLink(terminated path: [UInt8]) throws(Errno) -> [UInt8] {
+        try readLink { call in withAddress(ofBytes: path) { address, _ in call(workingDirectory, address) } }
+    }
+
+    /// - Parameter lending: gives the call the directory and the address of the path.
+    private static func readLink(
+        lending: ((_ directory: Int32, _ path: UInt) -> Result<Int, Errno>) -> Result<Int, Errno>
+    ) throws(Errno) -> [UInt8] {
         var capacity = 256
         while true {
             let size = UInt(capacity)
             let bytes = try bytes(filledBy: capacity) { buffer in
-                withAddress(of: path) { outcome(of: Int(SYS_readlinkat), UInt(signed: directory), $0, buffer, size) }
+                lending { outcome(of: Int(SYS_readlinkat), UInt(signed: $0), $1, buffer, size) }
             }
             if bytes.count < capacity { return bytes }
             capacity *= 4
@@ -27,6 +39,21 @@ extension Files {
         let result = withAddress(of: old) { old in
             withAddress(of: new) { new in
                 outcome(of: Int(SYS_renameat2), UInt(signed: directory), old, UInt(signed: directory), new, 0)
+            }
+        }
+        _ = try result.get()
+    }
+
+    /// renameat2(2) with RENAME_NOREPLACE: a file that is there already stays.
+    ///
+    /// - Throws: EEXIST where there is one.
+    public static func renameExclusively(_ old: FilePath, to new: FilePath) throws(Errno) {
+        let noReplace: UInt = 1
+        let result = withAddress(of: old) { old in
+            withAddress(of: new) { new in
+                outcome(
+                    of: Int(SYS_renameat2), UInt(signed: workingDirectory), old, UInt(signed: workingDirectory), new,
+                    noReplace)
             }
         }
         _ = try result.get()

@@ -114,6 +114,15 @@ extension Files {
         }
     }
 
+    /// write(2), once.
+    ///
+    /// - Returns: how many bytes of the buffer were taken.
+    @unsafe public static func writeSome(_ descriptor: Int32, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int
+    {
+        // The address is used by one call that reads at most `count` bytes, while the caller lends the buffer.
+        try call(Int(SYS_write), UInt(signed: descriptor), UInt(bitPattern: buffer.baseAddress), UInt(buffer.count))
+    }
+
     /// Reads into several pieces of the caller's memory, until all are full or the file ends.
     ///
     /// - Returns: the bytes read in all.

@@ -32,6 +32,58 @@ extension Files {
         try call(Int(SYS_ioctl), UInt(signed: watcher), setNext, UInt(signed: number))
     }
 
+    /// Has a queue without watches tell that events were lost (IN_Q_OVERFLOW), and nothing else.
+    ///
+    /// The kernel says so when more events come than may wait. So as many are made, of two files that nobody else knows, and
+    /// taken out again, but for the last.
+    ///
+    /// - Returns: false where too many may wait, or the next watch could not get any number afterwards.
+    public static func overflow(_ watcher: Int32) throws(Errno) -> Bool {
+        let (attributes, eventSize, most): (UInt32, Int, Int) = (0x4, 16, 1 << 20)  // IN_ATTRIB, struct inotify_event
+        let text = try contents(of: "/proc/sys/fs/inotify/max_queued_events")
+        guard let limit = Int(String(decoding: text, as: UTF8.self).filter { $0.isNumber }), limit <= most else {
+            return false
+        }
+        do throws(Errno) { try setNextWatch(1, of: watcher) } catch { return false }
+        let closeOnExec: UInt32 = 1  // MFD_CLOEXEC
+        let one = try memory(named: "watched", flags: closeOnExec)
+        let other = try memory(named: "watched", flags: closeOnExec)
+        var watches: [Int32] = []
+        for file in [one.raw, other.raw] {
+            watches.append(try watch(FilePath("/proc/self/fd/\(file)"), for: attributes, with: watcher))
+        }
+        // Two events of one watch behind each other would be one.
+        for count in 0...limit { try setMode(count % 2 == 0 ? one.raw : other.raw, 0o600) }
+        for number in watches { try unwatch(number, of: watcher) }
+        var left = limit
+        while left > 0 { left -= try readSome(watcher, atMost: min(left, 4096) * eventSize).count / eventSize }
+        return try readableBytes(watcher) == eventSize
+    }
+
+    /// fanotify_init(2), close-on-exec whatever the flags say: the kernel goes on showing them as they were given.
+    ///
+    /// - Parameters:
+    ///   - flags: FAN_CLASS_*, FAN_REPORT_* and the like.
+    ///   - eventFlags: of open(2), for the files that events hold.
+    /// - Throws: EPERM without CAP_SYS_ADMIN, unless the flags do without; EINVAL for flags that the kernel does not know.
+    public static func notifier(_ flags: UInt32, eventFlags: UInt32) throws(Errno) -> OwnedDescriptor {
+        let made = OwnedDescriptor(
+            owning: Int32(try call(Int(SYS_fanotify_init), UInt(flags), UInt(eventFlags))))
+        return try duplicate(made.raw)
+    }
+
+    /// fanotify_mark(2).
+    ///
+    /// - Parameters:
+    ///   - path: a file, or any of a mount or a file system.
+    ///   - flags: FAN_MARK_*.
+    public static func mark(_ path: FilePath, _ flags: UInt32, for mask: UInt64, with notifier: Int32) throws(Errno) {
+        let here = UInt(signed: Int32(-100))  // AT_FDCWD
+        _ = try withAddress(of: path) {
+            outcome(of: Int(SYS_fanotify_mark), UInt(signed: notifier), UInt(flags), UInt(mask), here, $0)
+        }.get()
+    }
+
     /// open_by_handle_at(2) with O_PATH: a file by the handle that its file system gives it.
     ///
     /// - Parameters:

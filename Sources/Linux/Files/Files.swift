@@ -24,6 +24,15 @@ public enum Files {
         return OwnedDescriptor(owning: Int32(try result.get()))
     }
 
+    /// The same of a path with a NUL at its end, which is there.
+    static func open(terminated path: [UInt8], _ flags: OpenFlags) throws(Errno) -> OwnedDescriptor {
+        let flags = UInt(signed: flags.union(.closeOnExec).rawValue)
+        let result = withAddress(ofBytes: path) { address, _ in
+            outcome(of: Int(SYS_openat), UInt(signed: workingDirectory), address, flags, 0)
+        }
+        return OwnedDescriptor(owning: Int32(try result.get()))
+    }
+
     /// dup3(2): makes `target` another name of the open file description of `descriptor`, closing what was there.
     public static func duplicate(_ descriptor: Int32, as target: Int32, closeOnExec: Bool = true) throws(Errno) {
         try call(

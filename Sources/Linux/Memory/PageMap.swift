@@ -58,6 +58,10 @@ public struct PageMap: ~Copyable {
         public var any: PageCategories
         /// What is reported of a page; runs end where it changes.
         public var reported: PageCategories
+        /// Only mappings whose pages can be write-protected are looked at; others are an error (PM_SCAN_CHECK_WPASYNC).
+        var isOfProtected = false
+        /// What is reported is write-protected in the same instant (PM_SCAN_WP_MATCHING).
+        var protects = false
 
         public init(
             all: PageCategories = [], inverted: PageCategories = [], any: PageCategories = [],
@@ -121,6 +125,7 @@ public struct PageMap: ~Copyable {
         request.start = range.lowerBound
         request.end = range.upperBound
         request.vec_len = UInt64(regions.count)
+        request.flags = (query.protects ? 1 : 0) | (query.isOfProtected ? 2 : 0)
         request.category_inverted = query.inverted.rawValue
         request.category_mask = query.all.rawValue
         request.category_anyof_mask = query.any.rawValue

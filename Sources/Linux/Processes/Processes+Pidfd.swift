@@ -7,6 +7,9 @@ extension Processes {
     /// under which the flags of the description show it.
     public static let pidfdOfThread: Int32 = 0o200
 
+    /// Whether the kernel has them. One that has not reaches a process by its first thread alone.
+    public static let hasThreadDescriptors = (try? open(current, flags: pidfdOfThread)) != nil
+
     /// pidfd_open(2) with flags.
     ///
     /// - Parameters:

@@ -41,11 +41,27 @@ extension Processes {
 
     /// Allows this process as many open files as it may allow itself: the soft limit of an ordinary shell, 1,024, is too
     /// low for large trees.
-    public static func raiseLimitOfFiles() {
-        let numberOfFiles: Int32 = 7
+    ///
+    /// - Parameter wanted: also the hard limit is raised to this, where this process may.
+    public static func raiseLimitOfFiles(to wanted: UInt64 = 0) {
         guard let limit = try? limit(numberOfFiles) else { return }
+        let higher = max(wanted, limit.hard)
+        if higher > limit.hard, (try? setLimit(numberOfFiles, to: .init(soft: higher, hard: higher))) != nil { return }
         try? setLimit(numberOfFiles, to: .init(soft: limit.hard, hard: limit.hard))
     }
+
+    /// The limit up to which this process may raise its own: the hard one, and with CAP_SYS_RESOURCE fs.nr_open.
+    public static var attainableNumberOfFiles: UInt64 {
+        let hard = (try? limit(numberOfFiles).hard) ?? 1024
+        let resources: UInt64 = 1 << 24  // CAP_SYS_RESOURCE
+        guard let own = try? ProcessDirectory(current).status().capabilities, own.effective & resources != 0,
+            let bytes = try? Files.contents(of: "/proc/sys/fs/nr_open")
+        else { return hard }
+        return max(hard, UInt64(String(decoding: bytes.prefix { $0 >= 0x30 }, as: UTF8.self)) ?? hard)
+    }
+
+    /// RLIMIT_NOFILE (getrlimit(2)).
+    public static let numberOfFiles: Int32 = 7
 
     /// How a thread is scheduled (sched_setattr(2)).
     public struct Scheduling: Sendable, Hashable {

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 public import SystemPackage
 
 /// Processes and threads: the kernel's calls, typed.
@@ -59,6 +60,9 @@ public enum Processes {
         let number = try call(Int(SYS_pidfd_getfd), UInt(signed: pidfd), UInt(signed: descriptor), 0)
         return OwnedDescriptor(owning: Int32(number))
     }
+
+    /// Has a write to a pipe or a socket that nobody reads from fail with EPIPE, in place of ending Apus (signal(7), SIGPIPE).
+    public static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 
     /// pidfd_send_signal(2), since Linux 5.1.
     public static func kill(pidfd: Int32, signal: Int32) throws(Errno) {

@@ -34,7 +34,12 @@ public struct DescriptorInfo: Sendable, Equatable {
         var hasFlags = false
         for var line in TextCursor(text, file: file).lines() {
             let whole = line
-            guard let key = line.take(until: ":") else { throw line.malformed("':' after a key") }
+            guard let key = line.take(until: ":") else {
+                // What an io_uring has under way stands in lines of its own kind: `  op=22, task_works=0`.
+                guard whole.rest.first == UInt8(ascii: " ") else { throw line.malformed("':' after a key") }
+                rest.append(Line(key: Array(whole.rest), value: []))
+                continue
+            }
             line.skipBlanks()
             switch String(decoding: key, as: UTF8.self) {
             case "pos":

@@ -107,19 +107,22 @@ extension MappedArea {
     public static func parse(smaps text: [UInt8], file: FilePath = "smaps") throws(ProcfsError) -> [MappedArea] {
         var areas: [MappedArea] = []
         var cursor = TextCursor(text, file: file)
-        while let line = cursor.nextLine() {
+        cursor.line = 0
+        while let first = cursor.next {
             // A line of details begins with a capital; the head of a mapping with hexadecimal digits in lower case.
-            guard let first = line.next, (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(first) else {
+            if !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(first), let line = cursor.nextLine() {
                 var area = try MappedArea(line)
                 area.details = Details()
                 areas.append(area)
                 continue
             }
-            guard let last = areas.indices.last else { throw line.malformed("a mapping before its details") }
-            if Details.mayMatter(first) {
+            guard let last = areas.indices.last else {
+                throw (cursor.nextLine() ?? cursor).malformed("a mapping before its details")
+            }
+            if Details.mayMatter(first), let line = cursor.nextLine() {
                 try areas[last].details?.add(line)
-            } else if line.rest.firstIndex(of: UInt8(ascii: ":")) == nil {
-                throw line.malformed("':' after a key")
+            } else if let line = cursor.passLine(), line.colon == nil {
+                throw cursor.malformed("':' after a key")
             }
         }
         return areas

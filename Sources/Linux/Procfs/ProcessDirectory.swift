@@ -74,6 +74,11 @@ extension ProcessDirectory {
         try TaskStatus(parsing: try contents(of: "status"), file: path.appending("status"))
     }
 
+    /// VmLck of `status` alone, in KiB; nil for a task without memory of its own.
+    public func lockedSize() throws(ProcfsError) -> UInt64? {
+        try KeyedLines(try contents(of: "status"), file: path.appending("status")).number("VmLck")
+    }
+
     /// The mappings in the order of their addresses, without details.
     public func maps() throws(ProcfsError) -> [MappedArea] {
         try MappedArea.parse(maps: try contents(of: "maps"), file: path.appending("maps"))
@@ -106,16 +111,6 @@ extension ProcessDirectory {
 
     /// The open descriptors, in rising order.
     public func descriptors() throws(ProcfsError) -> [Int32] { try numbers(in: path.appending("fd")) }
-
-    /// What a descriptor refers to: a path, `pipe:[123]`, `anon_inode:[eventfd]`, ...
-    public func descriptorLink(_ descriptor: Int32) throws(ProcfsError) -> [UInt8] {
-        try link(path.appending("fd").appending("\(descriptor)"))
-    }
-
-    public func descriptorInfo(_ descriptor: Int32) throws(ProcfsError) -> DescriptorInfo {
-        let file = path.appending("fdinfo").appending("\(descriptor)")
-        return try DescriptorInfo(parsing: try contents(file), file: file)
-    }
 
     /// The ids of the threads, in rising order.
     public func threads() throws(ProcfsError) -> [Int32] { try numbers(in: path.appending("task")) }

@@ -16,6 +16,8 @@ public struct TaskStat: Sendable, Equatable {
     public var terminalForeground: Int32
     /// PF_* of the kernel.
     public var flags: UInt32
+    /// Whether it is a thread of the kernel that carries out requests of io_uring for the process: PF_IO_WORKER of linux/sched.h.
+    public var isRequestWorker: Bool { flags & 0x10 != 0 }
     /// Ticks of sysconf(_SC_CLK_TCK).
     public var userTime, systemTime: UInt64
     public var childrenUserTime, childrenSystemTime: Int64

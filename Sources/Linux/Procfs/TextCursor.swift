@@ -57,6 +57,23 @@ struct TextCursor {
         return next
     }
 
+    /// Passes over a line and its newline without making a cursor of it.
+    ///
+    /// - Returns: where its first colon is, if it has one, and where it ends; nil at the end of the text.
+    mutating func passLine() -> (colon: Int?, end: Int)? {
+        guard position < end else { return nil }
+        var (place, colon): (Int, Int?) = (position, nil)
+        while place < end {
+            let byte = bytes[place]
+            if byte == UInt8(ascii: "\n") { break }
+            if byte == UInt8(ascii: ":"), colon == nil { colon = place }
+            place += 1
+        }
+        position = place + 1
+        if let line { self.line = line + 1 }
+        return (colon, place)
+    }
+
     /// Passes over spaces and tabs.
     mutating func skipBlanks() {
         while let byte = next, byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") { position += 1 }

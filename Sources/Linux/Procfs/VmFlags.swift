@@ -85,12 +85,26 @@ public struct VmFlags: OptionSet, Sendable, Hashable {
         ("dp", .droppable), ("bt", .branchTargets), ("mt", .memoryTags), ("gu", .maybeGuard), ("nl", .nonlinear),
     ]
 
-    private static let byCode = Dictionary(
-        uniqueKeysWithValues: codes.map { (Array($0.code.utf8)[...], $0.flag) })
+    /// By the two letters, both of a to z; no flag for a code that is not there.
+    private static let byCode: [VmFlags] = {
+        var table = [VmFlags](repeating: [], count: 26 * 26)
+        for (code, flag) in codes {
+            if let place = place(of: Array(code.utf8)[...]) { table[place] = flag }
+        }
+        return table
+    }()
+
+    private static func place(of code: ArraySlice<UInt8>) -> Int? {
+        let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
+        guard code.count == 2, let first = code.first, let last = code.last, letters.contains(first),
+            letters.contains(last)
+        else { return nil }
+        return Int(first - letters.lowerBound) * 26 + Int(last - letters.lowerBound)
+    }
 
     /// The flag of a two-letter code; nil for a code that this table lacks.
     init?(code: ArraySlice<UInt8>) {
-        guard let flag = Self.byCode[code] else { return nil }
-        self = flag
+        guard let place = Self.place(of: code), !Self.byCode[place].isEmpty else { return nil }
+        self = Self.byCode[place]
     }
 }

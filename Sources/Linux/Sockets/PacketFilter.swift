@@ -51,13 +51,19 @@ public enum PacketFilter {
     /// - Parameters:
     ///   - isOwned: the table goes when the socket is closed that sends this.
     ///   - mark: packets with this mark (SO_MARK) pass.
+    ///   - ports: new connections to these ports are dropped too: whoever asks for one asks again after a second.
+    ///   - seconds: for how long those ports are closed; nil as long as the table is there.
+    ///   - comment: what `nft list` shows beside the table; cut off after 250 bytes.
     public static func making(
-        _ table: String, isOwned: Bool, dropping connections: Set<Connection>, passing mark: UInt32
+        _ table: String, isOwned: Bool, dropping connections: Set<Connection>, passing mark: UInt32,
+        closing ports: Set<UInt16> = [], forSeconds seconds: UInt64? = nil, comment: String? = nil
     ) -> [UInt8] {
         var batch = Batch()
         batch.add(
             Message.newTable, create,
-            Attribute.text(1, table) + (isOwned ? Attribute.word(2, owned) : []))
+            Attribute.text(1, table) + (isOwned ? Attribute.word(2, owned) : [])
+                + (comment.map(Attribute.comment) ?? []))
+        if !ports.isEmpty { batch.addPorts(ports, to: table, forSeconds: seconds) }
         let four = connections.filter { $0.own.address.count == 4 }
         let six = connections.filter { $0.own.address.count == 16 }
         let sets = [("connections4", 1, four, 16), ("connections6", 2, six, 40)] as [(String, UInt32, _, UInt32)]
@@ -72,7 +78,7 @@ public enum PacketFilter {
             var rest = elements.sorted { key($0).lexicographicallyPrecedes(key($1)) }[...]
             while !rest.isEmpty {
                 let list = rest.prefix(elementsAtOnce).flatMap {
-                    Attribute.nested(1, Attribute.nested(1, Attribute.bytes(1, key($0))))
+                    Attribute.nested(1, Attribute.nested(1, NetlinkAttributes.bytes(1, key($0))))
                 }
                 batch.add(
                     Message.newElements, create,
@@ -90,6 +96,7 @@ public enum PacketFilter {
                     + Attribute.nested(4, Attribute.word(1, hook) + Attribute.word(2, priority))
                     + Attribute.word(5, 1) + Attribute.text(7, "filter"))
             batch.rule(table, chain, Expression.passing(mark))
+            if !ports.isEmpty && chain == "input" { batch.rule(table, chain, Expression.droppingNew(portSet)) }
             for (name, id, elements, size) in sets where !elements.isEmpty {
                 batch.rule(
                     table, chain,
@@ -98,6 +105,9 @@ public enum PacketFilter {
         }
         return batch.finished()
     }
+
+    /// The set of ports that are closed to new connections.
+    private static let portSet: (name: String, id: UInt32) = ("listening", 3)
 
     /// Removes a table; fails where there is none.
     public static func removing(_ table: String) -> [UInt8] {
@@ -151,19 +161,30 @@ public enum PacketFilter {
         throw failure ?? .timedOut
     }
 
-    /// The names of all tables of the family `inet` in the network namespace that Apus is in.
-    public static func tables() throws(Errno) -> [String] {
+    /// A table as the kernel tells of it.
+    public struct Table: Sendable, Equatable {
+        public var name: String
+        /// What `nft list` shows beside it.
+        public var comment: String?
+        public init(name: String, comment: String? = nil) {
+            self.name = name
+            self.comment = comment
+        }
+    }
+
+    /// All tables of the family `inet` in the network namespace that Apus is in.
+    public static func tables() throws(Errno) -> [Table] {
         let socket = try open()
         let question = header(Message.getTable, request | dump, sequence: 1, [inet, 0, 0, 0])
         try Sockets.send(socket.raw, question, to: [UInt8(Sockets.netlink), 0, 0, 0] + [UInt8](repeating: 0, count: 8))
-        var names: [String] = []
+        var tables: [Table] = []
         while true {
-            if try parse(try Files.readSome(socket.raw, atMost: 256 << 10), into: &names) { return names }
+            if try parse(try Files.readSome(socket.raw, atMost: 256 << 10), into: &tables) { return tables }
         }
     }
 
     /// - Returns: whether this was the last part of the answer.
-    static func parse(_ answer: [UInt8], into names: inout [String]) throws(Errno) -> Bool {
+    static func parse(_ answer: [UInt8], into tables: inout [Table]) throws(Errno) -> Bool {
         let (error, done): (UInt16, UInt16) = (2, 3)
         var rest = answer[...]
         while rest.count >= 16 {
@@ -174,16 +195,17 @@ public enum PacketFilter {
             if type == error {
                 throw Errno(rawValue: -Int32(bitPattern: rest.integer(at: 16, of: UInt32.self)))
             }
-            var attributes = rest.dropFirst(20).prefix(max(0, length - 20))
-            while attributes.count >= 4 {
-                let size = Int(attributes.integer(at: 0, of: UInt16.self))
-                guard size >= 4, size <= attributes.count else { break }
-                if attributes.integer(at: 2, of: UInt16.self) & 0x3fff == 1 {
-                    let text = attributes.dropFirst(4).prefix(size - 4)
-                    names.append(String(decoding: text.prefix { $0 != 0 }, as: UTF8.self))
+            var table = Table(name: "")
+            NetlinkAttributes.each(in: rest.dropFirst(20).prefix(max(0, length - 20))) { type, value in
+                func text(_ bytes: ArraySlice<UInt8>) -> String {
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
                 }
-                attributes = attributes.dropFirst((size + 3) & ~3)
+                if type == 1 { table.name = text(value) }
+                if type == Attribute.userData, value.count > 2, value.first == 0 {
+                    table.comment = text(value.dropFirst(2))
+                }
             }
+            if !table.name.isEmpty { tables.append(table) }
             rest = rest.dropFirst((length + 3) & ~3)
         }
         return false
@@ -216,6 +238,26 @@ public enum PacketFilter {
                 Attribute.text(1, table) + Attribute.text(2, chain) + Attribute.nested(4, expressions))
         }
 
+        /// A set of ports, of which each goes by itself after a while.
+        mutating func addPorts(_ ports: Set<UInt16>, to table: String, forSeconds seconds: UInt64?) {
+            // What `nft list` calls the key: inet_service. NFT_SET_TIMEOUT.
+            let (service, size, expires): (UInt32, UInt32, UInt32) = (13, 2, 0x10)
+            let (name, id) = PacketFilter.portSet
+            add(
+                Message.newSet, create,
+                Attribute.text(1, table) + Attribute.text(2, name)
+                    + Attribute.word(3, seconds == nil ? 0 : expires) + Attribute.word(4, service)
+                    + Attribute.word(5, size) + Attribute.word(10, id)
+                    + (seconds.map { Attribute.long(11, $0 * 1000) } ?? []))
+            let list = ports.sorted().prefix(elementsAtOnce).flatMap { port in
+                let key = [UInt8(port >> 8), UInt8(port & 0xff)]
+                return Attribute.nested(1, Attribute.nested(1, NetlinkAttributes.bytes(1, key)))
+            }
+            add(
+                Message.newElements, create,
+                Attribute.text(1, table) + Attribute.text(2, name) + Attribute.word(4, id) + Attribute.nested(3, list))
+        }
+
         /// The last message asks for an answer: what comes is that one or an error.
         func finished() -> [UInt8] {
             let edge: [UInt8] = [0, 0, 0, UInt8(subsystem)]
@@ -230,23 +272,32 @@ public enum PacketFilter {
         }
     }
 
-    /// struct nlattr; numbers in network order.
+    /// Attributes with numbers in network order.
     private enum Attribute {
-        static func bytes(_ type: UInt16, _ value: [UInt8]) -> [UInt8] {
-            var all: [UInt8] = []
-            all.append(integer: UInt16(4 + value.count))
-            all.append(integer: type)
-            all += value
-            return all + [UInt8](repeating: 0, count: -value.count & 3)
+        static func nested(_ type: UInt16, _ value: [UInt8]) -> [UInt8] {
+            NetlinkAttributes.bytes(type | 0x8000, value)
         }
-
-        static func nested(_ type: UInt16, _ value: [UInt8]) -> [UInt8] { bytes(type | 0x8000, value) }
 
         static func word(_ type: UInt16, _ value: UInt32) -> [UInt8] {
-            bytes(type, (0..<4).map { UInt8(truncatingIfNeeded: value >> UInt32(24 - 8 * $0)) })
+            NetlinkAttributes.bytes(type, (0..<4).map { UInt8(truncatingIfNeeded: value >> UInt32(24 - 8 * $0)) })
         }
 
-        static func text(_ type: UInt16, _ value: String) -> [UInt8] { bytes(type, Array(value.utf8) + [0]) }
+        static func long(_ type: UInt16, _ value: UInt64) -> [UInt8] {
+            NetlinkAttributes.bytes(type, (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64(56 - 8 * $0)) })
+        }
+
+        static func text(_ type: UInt16, _ value: String) -> [UInt8] {
+            NetlinkAttributes.bytes(type, Array(value.utf8) + [0])
+        }
+
+        /// NFTA_TABLE_USERDATA.
+        static let userData: UInt16 = 6
+
+        /// As the library of `nft` has it: type 0, the length, a text with a NUL at its end. Kernels before 5.10 pass it over.
+        static func comment(_ text: String) -> [UInt8] {
+            let value = Array(text.utf8.prefix(250)) + [0]
+            return NetlinkAttributes.bytes(userData, [0, UInt8(value.count)] + value)
+        }
     }
 
     /// Expressions of rules. Registers are of 32 bits, the first has the number 8.
@@ -266,7 +317,9 @@ public enum PacketFilter {
         /// Goes on only if the first register begins with these bytes.
         private static func equal(_ value: [UInt8]) -> [UInt8] {
             make(
-                "cmp", Attribute.word(1, first) + Attribute.word(2, 0) + Attribute.nested(3, Attribute.bytes(1, value)))
+                "cmp",
+                Attribute.word(1, first) + Attribute.word(2, 0) + Attribute.nested(3, NetlinkAttributes.bytes(1, value))
+            )
         }
 
         /// - Parameter base: 1 the network header, 2 that of TCP.
@@ -289,6 +342,21 @@ public enum PacketFilter {
             var bytes: [UInt8] = []
             bytes.append(integer: mark)
             return meta(3) + equal(bytes) + verdict(accept)
+        }
+
+        /// Drops what asks for a new connection: of the flags SYN and ACK the first alone (RFC 9293).
+        static func droppingNew(_ set: (name: String, id: UInt32)) -> [UInt8] {
+            let (tcp, flags, new): (UInt8, UInt8, UInt8) = (6, 0x12, 0x02)
+            let masked = make(
+                "bitwise",
+                Attribute.word(1, first) + Attribute.word(2, first) + Attribute.word(3, 1)
+                    + Attribute.nested(4, NetlinkAttributes.bytes(1, [flags]))
+                    + Attribute.nested(5, NetlinkAttributes.bytes(1, [0])))
+            return meta(16) + equal([tcp]) + payload(2, 13, 1, into: first) + masked + equal([new])
+                + payload(2, 2, 2, into: first)
+                + make(
+                    "lookup", Attribute.text(1, set.name) + Attribute.word(2, first) + Attribute.word(4, set.id))
+                + verdict(drop)
         }
 
         static func dropping(set: String, _ id: UInt32, isSix: Bool, isReceived: Bool) -> [UInt8] {

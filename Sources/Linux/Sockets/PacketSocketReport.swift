@@ -3,6 +3,8 @@ public import SystemPackage
 
 /// What the kernel tells of a packet socket (packet(7)) by its inode (sock_diag(7), packet_diag).
 public struct PacketSocketReport: Sendable, Hashable {
+    /// PACKET_COPY_THRESH, which getsockopt(2) tells since Linux 6.9 only.
+    public var copyThreshold: UInt32 = 0
     /// Memberships (PACKET_ADD_MEMBERSHIP).
     public var memberships: [Membership] = []
     /// Rings of packets in memory that the program can map.
@@ -27,8 +29,8 @@ public struct PacketSocketReport: Sendable, Hashable {
     /// - Throws: ENOENT where the kernel lacks CONFIG_PACKET_DIAG.
     public static func all() throws(Errno) -> [UInt32: PacketSocketReport] {
         var found: [UInt32: PacketSocketReport] = [:]
-        // Any inode; memberships and rings; any cookie.
-        try SocketDiagnosis.ask(Sockets.packet, [0, 0x6, .max, .max]) { (answer) throws(Errno) in
+        // Any inode; options, memberships and rings; any cookie.
+        try SocketDiagnosis.ask(Sockets.packet, [0, 0x7, .max, .max]) { (answer) throws(Errno) in
             try parse(answer, into: &found)
         }
         return found
@@ -45,18 +47,15 @@ public struct PacketSocketReport: Sendable, Hashable {
     }
 
     private init(attributes: ArraySlice<UInt8>) {
-        var rest = attributes
-        while rest.count >= 4 {
-            let length = Int(rest.integer(at: 0, of: UInt16.self))
-            guard length >= 4, length <= rest.count else { return }
-            let value = rest.dropFirst(4).prefix(length - 4)
-            switch rest.integer(at: 2, of: UInt16.self) {
+        NetlinkAttributes.each(in: attributes) { type, value in
+            switch type {
+            // struct packet_diag_info: device, version, reserve, copy_thresh.
+            case 0 where value.count >= 16: copyThreshold = value.integer(at: 12, of: UInt32.self)
             case 1: memberships = Self.memberships(value)
             case 2: receiving = Ring(value)
             case 3: sending = Ring(value)
             default: break
             }
-            rest = rest.dropFirst((length + 3) & ~3)
         }
     }
 

@@ -5,11 +5,14 @@ enum SocketDiagnosis {
     /// Asks about the sockets of the network namespace that Apus is in.
     ///
     /// - Parameters:
+    ///   - number: the protocol, where the family has several.
+    ///   - extensions: what is to be told beside the usual (INET_DIAG_* as bits).
     ///   - words: what follows family and protocol in the request of this family.
     ///   - take: is given each part of the answer, and tells whether it was the last.
     /// - Throws: ENOENT where the kernel lacks the module of the family.
     static func ask(
-        _ family: Int32, _ words: [UInt32], _ take: ([UInt8]) throws(Errno) -> Bool
+        _ family: Int32, protocol number: Int32 = 0, beside extensions: UInt8 = 0, _ words: [UInt32],
+        _ take: ([UInt8]) throws(Errno) -> Bool
     ) throws(Errno) {
         let socket = try Sockets.make(Sockets.netlink, 3, 4)
         let (byFamily, request, dump): (UInt16, UInt16, UInt16) = (20, 0x1, 0x300)
@@ -19,7 +22,7 @@ enum SocketDiagnosis {
         question.append(integer: request | dump)
         question.append(integer: UInt32(1))
         question.append(integer: UInt32(0))
-        question += [UInt8(family), 0, 0, 0]
+        question += [UInt8(family), UInt8(number), extensions, 0]
         for word in words { question.append(integer: word) }
         try Sockets.send(socket.raw, SocketMessage(question))
         while try !take(try Files.readSome(socket.raw, atMost: 256 << 10)) {}

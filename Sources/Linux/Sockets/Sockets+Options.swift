@@ -73,10 +73,18 @@ extension Sockets {
     public static func number(
         of socket: Int32, _ option: Int32, level: Int32 = socketLevel
     ) throws(Errno) -> Int32 {
-        let bytes = try bytes(of: socket, option, level: level, atMost: 4)
-        var value: UInt32 = 0
-        for (index, byte) in bytes.enumerated() { value |= UInt32(byte) << UInt32(8 * index) }
-        return Int32(bitPattern: value)
+        // Without an array: a survey of many sockets asks a hundred times about each. What is not filled stays zero.
+        var (value, length): (Int32, UInt32) = (0, 4)
+        try withAddress(of: &value) { address in
+            unsafe withUnsafeMutablePointer(to: &length) { pointer in
+                // Both addresses are used by one call, within the closures that lend the memory.
+                outcome(
+                    of: Int(SYS_getsockopt), UInt(signed: socket), UInt(signed: level), UInt(signed: option), address,
+                    UInt(bitPattern: pointer)
+                ).map { _ in }
+            }
+        }
+        return Int32(littleEndian: value)
     }
 
     public static func number(of socket: Int32, _ option: Option) throws(Errno) -> Int32 {
@@ -101,6 +109,36 @@ extension Sockets {
 
     public static func set(_ socket: Int32, _ option: Option, to number: Int32) throws(Errno) {
         try set(socket, option.rawValue, to: number)
+    }
+
+    /// Whether TCP sockets of this kernel can have keys to sign segments with (TCP_MD5SIG, CONFIG_TCP_MD5SIG). One that can
+    /// complains of a key that is too short, any other of an option that it does not know.
+    public static let canSign: Bool = {
+        let signature: Int32 = 14
+        do throws(Errno) {
+            let socket = try make(inet, stream)
+            try set(socket.raw, signature, level: tcpLevel, to: Int32(0))
+            return true
+        } catch {
+            return error != .protocolNotAvailable
+        }
+    }()
+
+    /// Whether a TCP socket has keys of the authentication option (TCP_AO_INFO, RFC 5925; Linux 6.7).
+    public static func hasAuthentication(_ socket: Int32) -> Bool {
+        // struct tcp_ao_info_opt, of which the reserved fields have to be zero.
+        let (authentication, size): (Int32, Int) = (40, 64)
+        var (info, length) = ([UInt8](repeating: 0, count: size), UInt32(size))
+        let result = unsafe info.withUnsafeMutableBytes { buffer in
+            unsafe withUnsafeMutablePointer(to: &length) { pointer in
+                // Both addresses are used by one call, within the closures that lend the memory.
+                outcome(
+                    of: Int(SYS_getsockopt), UInt(signed: socket), UInt(signed: tcpLevel), UInt(signed: authentication),
+                    UInt(bitPattern: buffer.baseAddress), UInt(bitPattern: pointer))
+            }
+        }
+        // ENOENT where it has none, ENOPROTOOPT where the kernel does not know of such keys.
+        return (try? result.get()) != nil
     }
 
     /// SO_GET_FILTER: the instructions of the filter of packets, 8 bytes each; nothing where there is none.

@@ -9,6 +9,7 @@ extension Sockets {
     /// An option of level IPPROTO_TCP.
     public enum TCPOption {
         public static let largestSegment: Int32 = 2
+        public static let windowClamp: Int32 = 10
         public static let info: Int32 = 11
         public static let congestionControl: Int32 = 13
         static let repair: Int32 = 19
@@ -60,6 +61,34 @@ extension Sockets {
             bytes.append(integer: option.value)
         }
         try set(socket, TCPOption.repairOptions, level: tcpLevel, to: bytes)
+    }
+
+    /// Has the kernel find out anew how large the segments are that it sends.
+    ///
+    /// A socket that is connected in repair mode goes by 536 bytes (1220 for IPv6), the size for other ends that name none, and
+    /// `setRepairOptions` does not change that: the size is found out again only when the route has another one, which mostly is
+    /// never. It is, too, when the options in the headers are set, and that there are none can be said at any time: for IPv4 by
+    /// an empty list (IP_OPTIONS, ip(7)). For IPv6 an empty list is nothing to the kernel (IPV6_2292PKTOPTIONS, RFC 2292); one
+    /// that holds something which is no header, the usual traffic class, has it look. A kernel that refuses leaves the small
+    /// segments, which are slow and no error.
+    ///
+    /// - Parameter isSix: packets are of IPv6.
+    public static func renewSegmentSize(_ socket: Int32, isSix: Bool) {
+        let (ip, ipv6, headerOptions, packetOptions): (Int32, Int32, Int32, Int32) = (0, 41, 4, 6)
+        guard isSix else {
+            try? set(socket, headerOptions, level: ip, to: [UInt8]())
+            return
+        }
+        // struct cmsghdr and a number, filled up to whole words: IPV6_TCLASS, as usual.
+        let trafficClass: Int32 = 67
+        var list: [UInt8] = []
+        list.append(integer: UInt64(20))
+        list.append(integer: UInt32(bitPattern: ipv6))
+        list.append(integer: UInt32(bitPattern: trafficClass))
+        list.append(integer: UInt32.max)
+        list.append(integer: UInt32(0))
+        try? set(socket, packetOptions, level: ipv6, to: list)
+        try? set(socket, packetOptions, level: ipv6, to: [UInt8]())
     }
 
     /// struct tcp_repair_window.
@@ -135,10 +164,16 @@ extension Sockets {
     }
 
     /// sendto(2) to an address.
-    public static func send(_ socket: Int32, _ bytes: [UInt8], to address: [UInt8]) throws(Errno) {
+    ///
+    /// - Parameter unfinished: more will come before it goes (MSG_MORE).
+    public static func send(
+        _ socket: Int32, _ bytes: [UInt8], to address: [UInt8], unfinished: Bool = false
+    ) throws(Errno) {
+        let more: UInt = 0x8000
         _ = try withAddress(ofBytes: bytes) { payload, count in
             withAddress(ofBytes: address) { address, length in
-                outcome(of: Int(SYS_sendto), UInt(signed: socket), payload, count, 0, address, length)
+                outcome(
+                    of: Int(SYS_sendto), UInt(signed: socket), payload, count, unfinished ? more : 0, address, length)
             }
         }.get()
     }

@@ -53,13 +53,7 @@ public struct UnixSocketReport: Sendable, Hashable {
         inode = body.integer(at: 4, of: UInt32.self)
         type = Int32(bytes[1])
         self.state = state
-        var rest = body.dropFirst(16)
-        while rest.count >= 4 {
-            let length = Int(rest.integer(at: 0, of: UInt16.self))
-            guard length >= 4, length <= rest.count else { return }
-            take(rest.integer(at: 2, of: UInt16.self), rest.dropFirst(4).prefix(length - 4))
-            rest = rest.dropFirst((length + 3) & ~3)
-        }
+        NetlinkAttributes.each(in: body.dropFirst(16)) { take($0, $1) }
     }
 
     /// UNIX_DIAG_* of linux/unix_diag.h.

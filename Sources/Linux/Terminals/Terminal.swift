@@ -242,3 +242,32 @@ extension Terminal {
         )
     }
 }
+
+extension Terminal {
+    /// What a terminal of the host is used for that is more than text, in words; nil for nothing.
+    ///
+    /// KDGETMODE, KDGKBMODE and VT_GETMODE of ioctl_console(2) are known to virtual consoles alone; TIOCGETD is of all terminals.
+    public static func specialUse(of descriptor: Int32) -> String? {
+        let (discipline, display, keyboard, switching): (UInt, UInt, UInt, UInt) = (0x5424, 0x4b3b, 0x4b44, 0x5601)
+        func number(_ question: UInt) -> UInt64? {
+            // Room for all of them: an int, a long, a struct vt_mode.
+            var value: UInt64 = 0
+            let answer = try? withAddress(of: &value) {
+                outcome(of: Int(SYS_ioctl), UInt(signed: descriptor), question, $0)
+            }
+            return answer == nil ? nil : value
+        }
+        if let found = number(discipline), found != 0 {
+            return "it is no line of text (line discipline \(found), TIOCGETD)"
+        }
+        if number(display) == 1 { return "its display is in graphics mode (KD_GRAPHICS)" }
+        // K_XLATE, K_UNICODE.
+        if let mode = number(keyboard), ![1, 3].contains(mode) {
+            return "its keyboard gives more than text (KDSKBMODE)"
+        }
+        if let mode = number(switching), mode & 0xff != 0 {
+            return "the program is asked before others switch to it (VT_PROCESS)"
+        }
+        return nil
+    }
+}

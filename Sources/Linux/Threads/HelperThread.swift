@@ -64,4 +64,20 @@ public struct HelperThread: ~Copyable {
     public func wait() {
         while unsafe sem_wait(semaphore) != 0 && errno == EINTR {}
     }
+
+    /// Waits until the count is above zero, and takes one of it; or until the time is over.
+    ///
+    /// - Returns: false where the time is over.
+    public func wait(nanoseconds: UInt64) -> Bool {
+        var limit = timespec()
+        // unsafe: a pointer to a local, here and below.
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &limit)
+        let end = UInt64(limit.tv_nsec) + nanoseconds
+        limit.tv_sec += Int(end / 1_000_000_000)
+        limit.tv_nsec = Int(end % 1_000_000_000)
+        while true {
+            if unsafe sem_timedwait(semaphore, &limit) == 0 { return true }
+            if errno != EINTR { return false }
+        }
+    }
 }

@@ -6,7 +6,7 @@ public enum Workers {
     /// More than that would wait for one another in the kernel.
     private static let limit = 8
     /// Below that many parts a thread costs more than it brings.
-    private static let worthwhile = 8
+    public static let worthwhile = 8
 
     /// How many threads work at a time.
     public static let count: Int = {
@@ -16,9 +16,13 @@ public enum Workers {
 
     /// What the body says of each number from 0 to below `count`, in their order. The calling thread takes part.
     ///
-    /// - Parameter body: called by any thread, for each number once.
-    public static func map<Part: Sendable>(_ count: Int, _ body: @Sendable (Int) -> Part) -> [Part] {
-        let helpers = count < worthwhile ? 0 : Workers.count - 1
+    /// - Parameters:
+    ///   - least: how many parts are worth a thread.
+    ///   - body: called by any thread, for each number once.
+    public static func map<Part: Sendable>(
+        _ count: Int, worthwhile least: Int = worthwhile, _ body: @Sendable (Int) -> Part
+    ) -> [Part] {
+        let helpers = count < least ? 0 : Workers.count - 1
         if helpers == 0 { return (0..<count).map(body) }
         let chunk = max(1, count / (Workers.count * 8))
         let next = Atomic(0)

@@ -39,8 +39,8 @@ struct ObstacleOptions: ParsableArguments {
 
     @Option(
         help: .init(
-            "How the network is kept away from TCP connections meanwhile: nftables or skip.", valueName: "method"),
-        completion: .list(["nftables", "skip"]))
+            "How the network is kept away from TCP connections meanwhile: nftables, iptables (the same) or skip.",
+            valueName: "method"), completion: .list(["nftables", "iptables", "skip"]))
     var networkLock: String?
 
     @Flag(name: [.customShort("x"), .long], help: "Allow unix sockets whose peer lies outside of the tree.")
@@ -50,6 +50,60 @@ struct ObstacleOptions: ParsableArguments {
     var manageCgroups: String?
 }
 
+/// How far files of the host may differ, and what takes their place.
+struct FileOptions: ParsableArguments {
+    @Option(
+        help: .init(
+            "How far files may differ: exact, build-id, size, grown, ignore or ship; may be given several times.",
+            valueName: "pattern=policy"))
+    var file: [String] = []
+
+    @Option(
+        help: .init(
+            "Compare all files by their size (filesize), or by build id where they have one (buildid).",
+            valueName: "mode"), completion: .list(["filesize", "buildid"]))
+    var fileValidation: String?
+}
+
+/// Where Apus keeps what outlives a run.
+struct StateOptions: ParsableArguments {
+    @Option(help: .init("Where copies of files are kept.", valueName: "dir"), completion: .directory)
+    var stateDir = "/var/lib/apus"
+}
+
+/// What a restore takes beside, and the check of its images.
+struct RestoreFileOptions: ParsableArguments {
+    @Option(
+        help: .init(
+            "Bind sockets that have no connection to another address, ADDRESS or ADDRESS:PORT; may be given several times.",
+            valueName: "old=new"))
+    var tcpRebind: [String] = []
+
+    @Flag(help: "Replace files that the tree writes to by the copies in the images.")
+    var overwriteFiles = false
+
+    @Option(
+        help: .init(
+            "A descriptor of the caller that stands in for a resource, fd[N]:KEY; may be given several times.",
+            valueName: "fd[N]:key"))
+    var inheritFd: [String] = []
+
+    @Option(
+        help: .init(
+            "The pids have to be free here (exact), or are made free by a pid namespace (new-namespace).",
+            valueName: "policy"), completion: .list(["exact", "new-namespace"]))
+    var pidPolicy: String?
+
+    @Flag(help: "Let the monotonic clocks go on where they were, in a time namespace.")
+    var continueClocks = false
+
+    @Option(
+        help: .init(
+            "What the security module has the tasks run as, apparmor:NAME or selinux:LABEL, in place of what it was.",
+            valueName: "type:name"))
+    var lsmProfile: String?
+}
+
 /// The same, for a dump alone.
 struct DumpObstacleOptions: ParsableArguments {
     @Flag(help: "Use any path to a device file whose own path cannot be used.")
@@ -57,4 +111,13 @@ struct DumpObstacleOptions: ParsableArguments {
 
     @Option(help: .init("The most to keep of a file that has lost its name.", valueName: "size"))
     var ghostLimit = "1G"
+}
+
+/// What the processor has to have.
+struct ProcessorOptions: ParsableArguments {
+    @Option(
+        help: .init(
+            "With none, the processor may lack instructions that the one of the dump had.", valueName: "cap"),
+        completion: .list(["all", "cpu", "fpu", "ins", "none"]))
+    var cpuCap: String?
 }

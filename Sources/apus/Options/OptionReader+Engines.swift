@@ -1,5 +1,7 @@
 internal import Checkpoint
 internal import Compatibility
+internal import Diagnostics
+internal import Objects
 
 extension OptionReader {
     /// The options that decide what stands in the way of a dump.
@@ -49,6 +51,25 @@ extension OptionReader {
     /// The number of a descriptor.
     mutating func descriptor(_ long: String) -> Int32? {
         number(long, in: 0...Int32.max, expected: "the number of an open descriptor")
+    }
+}
+
+extension OptionReader {
+    /// `--file` and `--file-validation`.
+    mutating func fileRules() -> FileRules {
+        var rules = FileRules()
+        if let mode = values("file-validation").last {
+            rules.byDefault = mode == Array("buildid".utf8) ? .buildID : .size
+        }
+        for text in values("file") where !rules.add(text) {
+            let policies = FilePolicy.allCases.map(\.rawValue).joined(separator: ", ")
+            report([
+                Problem(
+                    .invalidValue, "--file takes PATTERN=POLICY, and not \"\(RawArgument.text(text).printable)\"",
+                    remedy: "POLICY is one of \(policies), as in --file '/usr/lib/*=build-id'")
+            ])
+        }
+        return rules
     }
 }
 

@@ -15,6 +15,7 @@ extension Explanation {
                 }),
             "lost_without_refusal": .array(
                 losses.map { ["object": $0.object.json, "what": .string($0.text)] }),
+            "tcp_addresses": .array(addresses.map { .string($0) }),
             "processes": .array(processes.map(\.json)),
         ]
     }

@@ -83,6 +83,9 @@ extension Explanation {
         if locks > 0 { table.add("locks", Quantity.count(locks, "lock") + " on files") }
         let terminals = Set(processes.compactMap(\.terminal)).sorted()
         if !terminals.isEmpty { table.add("terminal", terminals.joined(separator: ", ")) }
+        if !addresses.isEmpty {
+            table.add("addresses", addresses.joined(separator: ", ") + ": its TCP connections need them at the restore")
+        }
         return [style.strong("It holds:")]
             + table.lines { _, column, cell in column == 0 ? style.helpful(cell) : cell }.map { "  " + $0 }
     }

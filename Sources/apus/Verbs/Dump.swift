@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Bundles
 internal import Checkpoint
 internal import Compatibility
 internal import Diagnostics
@@ -19,11 +20,23 @@ struct Dump: ParsableCommand {
     @Option(name: [.customShort("t"), .long], help: .init("The root of the process tree.", valueName: "pid"))
     var tree: Int32?
 
+    @OptionGroup var files: FileOptions
+    @OptionGroup var processor: ProcessorOptions
+
+    @Option(
+        help: .init(
+            "Take files along: auto what is mapped or read, all what is written to as well, none.", valueName: "which"),
+        completion: .list(["auto", "all", "none"]))
+    var ship = "none"
+
     @Flag(name: [.customShort("R"), .long], help: "Let the processes run on.")
     var leaveRunning = false
 
     @Flag(name: [.customShort("s"), .long], help: "Leave the processes stopped.")
     var leaveStopped = false
+
+    @OptionGroup var bundle: BundleOptions
+    @OptionGroup var bundleMaking: BundleMakingOptions
 
     @Option(help: .init("How long the whole dump may take; 0 for ever.", valueName: "seconds"))
     var timeout = 10
@@ -34,7 +47,9 @@ struct Dump: ParsableCommand {
 
 extension Dump: Action {
     static func perform(in session: Session) throws -> Int32 {
-        let options = try options(session)
+        var options = try options(session)
+        let scratch = try BundleOutput.prepare(&options)
+        defer { scratch?.remove() }
         Cancellation.setDeadline(seconds: options.timeout)
         try Checkpoint.Dump.run(options, logger: session.logger)
         return 0
@@ -60,17 +75,26 @@ extension Dump: Action {
         }
         var options = DumpOptions(pid: pid ?? 0, imagesDirectory: reader.path("images-dir") ?? ".")
         options.workDirectory = reader.path("work-dir")
+        options.bundle = reader.bundleTarget()
+        if options.bundle != nil {
+            options.bundle?.keepsImages = reader.flag("images-dir")
+            // To pack takes as long as it takes: the pipe may be a slow line.
+            options.timeout = 0
+        }
         options.finally = running ? .run : stopped ? .stop : .kill
         options.timeout =
             reader.number("timeout", in: 0...Int(Int32.max), expected: "a number of seconds, or 0 for no limit")
             ?? options.timeout
         options.actionScripts = reader.paths("action-script")
+        if let which = reader.values("ship").last {
+            options.shipping = .init(rawValue: String(decoding: which, as: UTF8.self)) ?? options.shipping
+        }
+        options.fileRules = reader.fileRules()
         options.statusDescriptor = reader.descriptor("status-fd")
         reader.readObstacleOptions(into: &options)
         let display = reader.flag("display-stats")
         let shellJob = options.shellJob
-        // What only the caller of the restore will provide cannot be verified here.
-        if options.external.isEmpty { options.verify = { try Restoration.verify($0, shellJob: shellJob) } }
+        options.verify = { try Restoration.verify($0, shellJob: shellJob) }
         options.progress = session.progress
         options.report = { session.succeed($0, display: display, message: "Dumping finished successfully") }
         try reader.finish()

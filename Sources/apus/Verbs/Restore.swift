@@ -1,6 +1,8 @@
 internal import ArgumentParser
+internal import Bundles
 internal import Compatibility
 internal import Diagnostics
+internal import Linux
 internal import Logging
 internal import Restore
 internal import SystemPackage
@@ -13,6 +15,10 @@ struct Restore: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineOptions
     @OptionGroup var obstacles: ObstacleOptions
+    @OptionGroup var files: FileOptions
+    @OptionGroup var processor: ProcessorOptions
+    @OptionGroup var replacements: RestoreFileOptions
+    @OptionGroup var state: StateOptions
 
     @Flag(name: [.customShort("d"), .long], help: "Leave once the tree runs, instead of waiting for its root.")
     var restoreDetached = false
@@ -26,12 +32,6 @@ struct Restore: ParsableCommand {
     @Flag(help: "Become the command after -- once the tree runs.")
     var execCmd = false
 
-    @Option(
-        help: .init(
-            "A descriptor of the caller that stands in for a resource, fd[N]:KEY; may be given several times.",
-            valueName: "fd[N]:key"))
-    var inheritFd: [String] = []
-
     @Option(help: .init("Write a zero byte to this descriptor and close it once ready.", valueName: "fd"))
     var statusFd: Int32?
 
@@ -41,43 +41,40 @@ struct Restore: ParsableCommand {
         completion: .file())
     var pidfile: String?
 
-    @Option(
-        help: .init(
-            "The pids have to be free here (exact), or are made free by a pid namespace (new-namespace).",
-            valueName: "policy"), completion: .list(["exact", "new-namespace"]))
-    var pidPolicy: String?
-
-    @Flag(help: "Let the monotonic clocks go on where they were, in a time namespace.")
-    var continueClocks = false
-
-    @Option(
-        help: .init(
-            "What the security module has the tasks run as, apparmor:NAME or selinux:LABEL, in place of what it was.",
-            valueName: "type:name"))
-    var lsmProfile: String?
+    @Flag(help: "Refuse where the number of a terminal (/dev/pts/N) is taken, in place of giving it another.")
+    var exactTerminals = false
 
     @Flag(help: "Print the plan and make nothing.")
     var dryRun = false
 
-    @Argument(help: "The command of --exec-cmd.")
+    @OptionGroup var bundle: BundleOptions
+    @OptionGroup var bundleReading: BundleReadingOptions
+
+    @Argument(help: "The bundle, or the image directory; with --exec-cmd, the command.")
     var command: [String] = []
 }
 
 extension Restore: Action {
     static func perform(in session: Session) throws -> Int32 {
-        try Restoration.run(try options(session), logger: session.logger)
+        var options = try options(session)
+        let scratch = try BundleInput(session)?.unpack(into: &options)
+        defer { scratch?.remove() }
+        return try Restoration.run(options, logger: session.logger)
     }
 
     /// The options as the engine takes them.
     private static func options(_ session: Session) throws(Problems) -> RestoreOptions {
         var reader = OptionReader(session.invocation)
-        var options = RestoreOptions(imagesDirectory: reader.path("images-dir") ?? ".")
+        var directory = reader.path("images-dir") ?? "."
+        if !reader.flag("exec-cmd"), let operand = session.invocation.operands.first {
+            directory = FilePath(bytes: operand)
+        }
+        var options = reader.examinedOptions(session, at: directory)
         options.workDirectory = reader.path("work-dir")
         options.dryRun = reader.flag("dry-run")
-        options.continueClocks = reader.flag("continue-clocks")
+        options.exactTerminals = reader.flag("exact-terminals")
         options.detached = reader.flag("restore-detached")
         options.leaveStopped = reader.flag("leave-stopped")
-        options.shellJob = reader.flag("shell-job")
         options.sibling = reader.flag("restore-sibling")
         if options.sibling && !options.detached {
             reader.report([
@@ -86,8 +83,7 @@ extension Restore: Action {
                     remedy: "Give --restore-detached too: a sibling cannot be waited for")
             ])
         }
-        readPidPolicy(&reader, &options)
-        readSecurityProfile(&reader, &options)
+        rejectOutsideNamespace(&reader, options)
         options.pidFile = reader.path("pidfile")
         if reader.flag("exec-cmd") {
             options.execCommand = session.invocation.operands
@@ -100,16 +96,6 @@ extension Restore: Action {
             }
         }
         options.actionScripts = reader.paths("action-script")
-        for key in reader.external() {
-            session.logger.info("--external \(key) has no effect on a restore: --inherit-fd says what takes its place")
-        }
-        options.inherited = reader.inherited().map { .init(descriptor: $0.descriptor, key: $0.key) }
-        options.fileLocks = reader.flag("file-locks")
-        // Images say themselves which files have been given names.
-        _ = reader.flag("link-remap")
-        options.tcpEstablished = reader.flag("tcp-established")
-        options.externalUnixSockets = reader.allowsExternalSockets
-        options.tcpClose = reader.flag("tcp-close")
         options.locksNetwork = reader.locksNetwork()
         options.statusDescriptor = reader.descriptor("status-fd")
         let display = reader.flag("display-stats")
@@ -128,21 +114,8 @@ extension Restore: Action {
         return options
     }
 
-    private static func readSecurityProfile(_ reader: inout OptionReader, _ options: inout RestoreOptions) {
-        guard let value = reader.values("lsm-profile").last else { return }
-        let text = String(decoding: value, as: UTF8.self)
-        if !options.runTasks(as: text) {
-            reader.report([
-                Problem(
-                    .invalidValue, "--lsm-profile takes TYPE:NAME, and not \"\(text)\"",
-                    remedy: "TYPE is apparmor or selinux: --lsm-profile apparmor:PROFILE")
-            ])
-        }
-    }
-
-    private static func readPidPolicy(_ reader: inout OptionReader, _ options: inout RestoreOptions) {
-        guard reader.values("pid-policy").last == Array("new-namespace".utf8) else { return }
-        options.pidPolicy = .newNamespace
+    private static func rejectOutsideNamespace(_ reader: inout OptionReader, _ options: RestoreOptions) {
+        guard options.pidPolicy == .newNamespace else { return }
         for option in ["shell-job", "restore-sibling", "exec-cmd"] where reader.flag(option) {
             reader.report([
                 Problem(
@@ -151,5 +124,52 @@ extension Restore: Action {
                         + " see the session of the caller: leave one of the two options out")
             ])
         }
+    }
+}
+
+extension OptionReader {
+    /// The options that decide whether images can be restored here.
+    mutating func examinedOptions(_ session: Session, at directory: FilePath) -> RestoreOptions {
+        var options = RestoreOptions(imagesDirectory: directory)
+        options.continueClocks = flag("continue-clocks")
+        options.shellJob = flag("shell-job")
+        if values("pid-policy").last == Array("new-namespace".utf8) { options.pidPolicy = .newNamespace }
+        if let value = values("lsm-profile").last {
+            let text = String(decoding: value, as: UTF8.self)
+            if !options.runTasks(as: text) {
+                report([
+                    Problem(
+                        .invalidValue, "--lsm-profile takes TYPE:NAME, and not \"\(text)\"",
+                        remedy: "TYPE is apparmor or selinux: --lsm-profile apparmor:PROFILE")
+                ])
+            }
+        }
+        for key in external() {
+            if let (device, path) = ExternalResource.device(key) {
+                options.devices[device] = FilePath(path)
+                continue
+            }
+            session.logger.info("--external \(key) has no effect on a restore: --inherit-fd says what takes its place")
+        }
+        options.inherited = inherited().map { .init(descriptor: $0.descriptor, key: $0.key) }
+        options.fileLocks = flag("file-locks")
+        // Images say themselves which files have been given names.
+        _ = flag("link-remap")
+        options.tcpEstablished = flag("tcp-established")
+        options.externalUnixSockets = allowsExternalSockets
+        options.tcpClose = flag("tcp-close")
+        for value in values("tcp-rebind") where !options.rebind(String(decoding: value, as: UTF8.self)) {
+            report([
+                Problem(
+                    .invalidValue,
+                    "--tcp-rebind takes OLD=NEW, two addresses of one family, and not \"\(RawArgument.text(value).printable)\"",
+                    remedy: "For example 10.0.0.1=10.0.0.2, 10.0.0.1:80=10.0.0.2:8080 or [fd00::1]:80=[fd00::2]:80")
+            ])
+        }
+        options.fileRules = fileRules()
+        options.overwriteFiles = flag("overwrite-files")
+        options.stateDirectory = path("state-dir") ?? options.stateDirectory
+        options.comparesProcessors = values("cpu-cap").last != Array("none".utf8)
+        return options
     }
 }

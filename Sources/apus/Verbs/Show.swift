@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Bundles
 internal import Compatibility
 internal import Diagnostics
 internal import Images
@@ -14,21 +15,42 @@ struct Show: ParsableCommand {
             open files. A single file is decoded to JSON, field by field, in the form of crit.
               apus show DIR
               apus show DIR/core-1.img
+              apus show job.apus
+              apus show job.apus/core-1.img
             """)
 
     @Argument(help: "The image directory or image file.", completion: .file())
     var path: String?
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var bundleReading: BundleReadingOptions
 
     func run() throws {
-        let path = FilePath(bytes: RawArgument.bytes(path ?? common.imagesDir))
+        let given = FilePath(bytes: RawArgument.bytes(path ?? common.imagesDir))
+        let unpacked = try bundle(at: given)
+        defer { unpacked?.scratch.remove() }
+        let path = unpacked?.path ?? given
         if let file = try Self.imageFile(at: path) {
             Console.write(file.text(indented: true) + "\n")
             return
         }
         let summary = try ImageSummary(of: ImageDirectory(opening: path))
         Console.write(common.json ? summary.json.text() + "\n" : summary.text(Console.outputStyle))
+    }
+
+    /// Unpacks a bundle, or the bundle in which the file is; nil where the path leads to neither.
+    private func bundle(at path: FilePath) throws -> (scratch: ScratchDirectory, path: FilePath)? {
+        let parent = path.removingLastComponent()
+        let isImage = path.lastComponent?.string.hasSuffix(".img") ?? false
+        guard let found = isImage ? BundleInput.bundle(parent) : BundleInput.bundle(path) else { return nil }
+        let input = BundleInput(
+            path: found, workDirectory: common.workDir.map { FilePath($0) },
+            identities: bundleReading.identity.map { FilePath($0) },
+            passphraseFile: bundleReading.passphraseFile.map { FilePath($0) })
+        // What is unpacked is removed whatever comes.
+        Cancellation.install()
+        let (scratch, images) = try input.unpack(keepsPages: false)
+        return (scratch, isImage ? images.appending(path.lastComponent.map { [$0] } ?? []) : images)
     }
 
     /// The decoded content of a file; nil for a directory.

@@ -1,7 +1,8 @@
 /// The lines of /proc/PID/fdinfo that must be the same after a restore, in an order that does not depend on addresses.
 enum DescriptorLines {
-    /// The mount and the inode of a pipe are new ones after a restore, as is the number of an eventfd; time goes on.
-    private static let volatile = ["mnt_id:", "ino:", "eventfd-id:", "it_value:", "ticks:"]
+    /// The mount and the inode of a pipe are new ones after a restore, as are the numbers of an eventfd and of a BPF map; time
+    /// goes on.
+    private static let volatile = ["mnt_id:", "ino:", "eventfd-id:", "map_id:", "it_value:", "ticks:"]
 
     static func stable(_ information: String) -> [String] {
         information.split(separator: "\n").filter { line in !volatile.contains { line.hasPrefix($0) } }

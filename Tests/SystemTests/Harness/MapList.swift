@@ -67,7 +67,7 @@ struct MapList {
         var name = fields.count > 5 ? String(fields[5].drop { $0 == " " }) : ""
         var inode = String(fields[4])
         // Shared memory without a name is an unnamed file, another one after a restore.
-        let unnamed = name.hasSuffix(" (deleted)")
+        let unnamed = name.hasSuffix(" (deleted)") || name.hasPrefix("anon_inode:")
         if unnamed { inode = "N" }
         if name.isEmpty { name = "anonymous" }
         return Mapping(

@@ -1,4 +1,6 @@
+import CLinux
 import Glibc
+import Linux
 
 /// Where the things are that the tests use.
 enum Place {
@@ -29,6 +31,16 @@ enum Place {
         let own = String(decoding: buffer.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
         return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/" + name
     }
+
+    /// PIDFD_THREAD, since Linux 6.9.
+    static let hasThreadDescriptors: Bool = {
+        let descriptor = apus_syscall(434, UInt(getpid()), 0o200, 0, 0, 0, 0)
+        if descriptor >= 0 { close(Int32(descriptor)) }
+        return descriptor >= 0
+    }()
+
+    /// Whether the kernel lets a tracer read and set how system calls are dispatched (PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG).
+    static let showsDispatch = (try? HostFacts().kernel).map { $0 >= KernelVersion(6, 4) } ?? false
 
     static let fixtures = project + "/Tests/Fixtures"
 

@@ -151,7 +151,7 @@ private struct ObjectNames {
     mutating func stable(_ link: String) -> String {
         if link.hasPrefix("/dev/pts/") { return "/dev/pts/N" }
         // The name that the kernel gives a file of O_TMPFILE is the number of its inode.
-        if let number = link.firstMatch(of: /\/#\d+ \(deleted\)$/) {
+        if link.hasSuffix(" (deleted)"), let number = link.firstMatch(of: /\/#\d+ \(deleted\)$/) {
             return link[..<number.range.lowerBound] + "/#N (deleted)"
         }
         guard link.hasSuffix("]"), let bracket = link.firstIndex(of: "[") else { return link }

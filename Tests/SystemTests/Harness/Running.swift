@@ -50,7 +50,7 @@ final class Running {
                 ended?.status = Finished.timeIsUp
                 ended?.errors += "\nkilled after \(seconds * Place.patience) s: \(name)\n"
             }
-            usleep(300)
+            usleep(UInt32(300 * Place.patience))
         }
         return ended ?? Finished(status: Finished.timeIsUp, output: "", errors: "", seconds: seconds)
     }
@@ -86,7 +86,8 @@ func eventually(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -
     let limit = now() + seconds * Place.patience
     while try !condition() {
         if now() > limit { return false }
-        usleep(2000)
+        // Who looks all the time takes a slow machine's time from what it waits for.
+        usleep(UInt32(2000 * Place.patience))
     }
     return true
 }

@@ -30,21 +30,58 @@ enum Tool: String, CustomTestStringConvertible {
 }
 
 extension World {
-    /// Dumps the tree of `pid` with one of the tools, after which it has gone. With time enough for an emulated machine.
-    func requireDump(by tool: Tool, _ pid: Int32, to images: String, _ options: [String] = []) throws {
+    /// Dumps the tree of `pid` with one of the tools, after which it has gone.
+    func requireDump(
+        by tool: Tool, _ pid: Int32, to images: String, _ options: [String] = [], within limit: Double = World.limit
+    ) throws {
         _ = unsafe mkdir(path(images), 0o755)
         let arguments = ["dump", "-t", "\(pid)", "-D", path(images), "-v4", "-o", "dump.log", "--timeout", "100"]
-        let dump = try command([tool.path] + arguments + options).run(seconds: 120)
-        if dump.status != 0 { throw Failed("dump by \(tool): status \(dump.status)\n\(errors(images, "dump"))") }
+        let dump = try run([tool.path] + arguments + options, within: limit)
+        try succeeded(dump, "dump by \(tool)", errors(images, "dump"))
         guard eventually(seconds: 5, { !isAlive(pid) }) else { throw Failed("still there after the dump by \(tool)") }
     }
 
     /// Restores with one of the tools, detached.
-    func requireRestore(by tool: Tool, _ images: String, _ options: [String] = []) throws {
-        let restore = try command(Self.restoring(by: tool, path(images)) + ["-d"] + options).run(seconds: 120)
-        if restore.status != 0 {
-            throw Failed("restore by \(tool): status \(restore.status)\n\(errors(images, "restore"))")
-        }
+    func requireRestore(
+        by tool: Tool, _ images: String, _ options: [String] = [], within limit: Double = World.limit
+    ) throws {
+        let restore = try run(Self.restoring(by: tool, path(images)) + ["-d"] + options, within: limit)
+        try succeeded(restore, "restore by \(tool)", errors(images, "restore"))
+    }
+
+    /// In seconds: enough for an emulated machine, and not multiplied for it (`Place.patience`). What has not ended by
+    /// then does not end: it is killed, which is the end of the test and not of the run.
+    static let limit = 150.0
+
+    /// Says of a tool that it had to be killed.
+    static let didNotEnd = "did not end"
+
+    /// Lets the network through to the connections of a tree: each tool removes its own lock only.
+    func unlockNetwork(dumpedBy dumper: Tool, _ images: String) throws {
+        let script =
+            switch dumper {
+            case .apus:
+                "nft delete table inet $(grep -o 'apus-kept-[-0-9a-f]*' '\(path(images))/supplement.json')"
+            case .criu:
+                """
+                for filter in iptables ip6tables; do
+                    $filter-save | sed -n '/^-A.*mark 0xc114/s/^-A/-D/p' | while read -r rule; do $filter $rule; done
+                done
+                """
+            }
+        try succeed("sh", "-c", script)
+    }
+
+    private func run(_ arguments: [String], within limit: Double) throws(Failed) -> Finished {
+        try command(arguments).run(seconds: limit / Place.patience)
+    }
+
+    private func succeeded(_ finished: Finished, _ what: String, _ errors: String) throws(Failed) {
+        if finished.status == 0 { return }
+        let how =
+            finished.status == Finished.timeIsUp
+            ? "\(Self.didNotEnd) within \(Int(finished.seconds)) s" : "status \(finished.status)"
+        throw Failed("\(what): \(how)\n\(errors)")
     }
 
     /// Restores with one of the tools as the job of a new terminal, whose output is appended to `output`.

@@ -32,7 +32,15 @@ final class World {
     func end() {
         holder.closeInput()
         _ = holder.wait(seconds: 10)
+        removeLocks()
         if exists(folder) { _ = try? Command(["rm", "-rf", folder]).run() }
+    }
+
+    /// Dumps with TCP connections that were never restored have left locks of the network; only those of this folder go.
+    private func removeLocks() {
+        for name in names(in: folder) where text("\(folder)/\(name)/supplement.json").contains("apus-kept-") {
+            _ = try? Command([Place.apus, "recover", "-D", "\(folder)/\(name)"]).run()
+        }
     }
 
     /// A name in the folder.

@@ -1,0 +1,101 @@
+internal import Crypto
+public import SystemPackage
+
+/// The SHA-256 of some content (FIPS 180-4): what tells two files apart whatever their names, sizes and times.
+public struct ContentDigest: Sendable, Hashable, CustomStringConvertible {
+    /// Sixty-four digits, lower case, as sha256sum(1) prints them.
+    public let description: String
+
+    /// - Returns: nil where the text is no digest. What becomes a file name by it can therefore be nothing else.
+    public init?(_ text: String) {
+        let bytes = text.utf8
+        guard bytes.count == 64,
+            bytes.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+        else { return nil }
+        description = text
+    }
+
+    fileprivate init(_ digest: SHA256.Digest) { description = Hexadecimal.text(digest) }
+
+    /// Of bytes in memory.
+    public init(of bytes: [UInt8]) { self.init(SHA256.hash(data: bytes)) }
+}
+
+/// A digest that is being made, piece by piece.
+public struct ContentHasher: Sendable {
+    private var hash = SHA256()
+
+    public init() {}
+
+    /// Adds bytes.
+    @unsafe public mutating func update(_ bytes: UnsafeRawBufferPointer) { unsafe hash.update(bufferPointer: bytes) }
+
+    /// Adds bytes.
+    public mutating func update(_ bytes: some Sequence<UInt8>) { hash.update(data: Array(bytes)) }
+
+    /// The digest of all that was added.
+    public func finish() -> ContentDigest { ContentDigest(hash.finalize()) }
+}
+
+/// Bytes as digits, two for each.
+public enum Hexadecimal {
+    /// The digits, lower case.
+    public static func text(_ bytes: some Sequence<UInt8>) -> String {
+        var digits: [UInt8] = []
+        for byte in bytes {
+            for nibble in [byte >> 4, byte & 15] { digits.append(nibble < 10 ? 0x30 + nibble : 0x57 + nibble) }
+        }
+        return String(decoding: digits, as: UTF8.self)
+    }
+
+    /// - Returns: nil where the text is anything but pairs of digits.
+    public static func bytes(_ text: String) -> [UInt8]? {
+        let digits = Array(text.utf8)
+        guard digits.count % 2 == 0 else { return nil }
+        var bytes: [UInt8] = []
+        for start in stride(from: 0, to: digits.count, by: 2) {
+            guard let high = value(digits[start]), let low = value(digits[start + 1]) else { return nil }
+            bytes.append(high << 4 | low)
+        }
+        return bytes
+    }
+
+    private static func value(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case 0x30...0x39: digit - 0x30
+        case 0x61...0x66: digit - 0x57
+        case 0x41...0x46: digit - 0x37
+        default: nil
+        }
+    }
+}
+
+extension ContentDigest {
+    /// Bytes that are read at a time.
+    private static let chunk = 1 << 20
+
+    /// Reads an open file from its start, from the page cache where it is there.
+    ///
+    /// - Parameters:
+    ///   - limit: no more than so many bytes of it.
+    ///   - output: a file that gets a copy, at its position; -1 for none.
+    ///   - goesOn: asked now and then whether to go on.
+    /// - Returns: the digest and how many bytes it is of; nil where it did not go on.
+    /// - Throws: the error of pread(2) or of write(2).
+    public static func read(
+        _ descriptor: Int32, limit: UInt64 = .max, copyingTo output: Int32 = -1, while goesOn: () -> Bool = { true }
+    ) throws(Errno) -> (digest: ContentDigest, size: UInt64)? {
+        var hasher = ContentHasher()
+        var (buffer, size) = ([UInt8](repeating: 0, count: chunk), UInt64(0))
+        while size < limit {
+            guard goesOn() else { return nil }
+            let count = try Posix.read(descriptor, into: &buffer, limit: limit - size, at: size)
+            if count == 0 { break }
+            // SAFETY: the buffer is borrowed for the call, and holds as many bytes as were read.
+            unsafe buffer.withUnsafeBytes { unsafe hasher.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+            if output >= 0 { try Posix.write(output, Array(buffer[..<count])) }
+            size += UInt64(count)
+        }
+        return (hasher.finish(), size)
+    }
+}

@@ -1,0 +1,61 @@
+internal import Diagnostics
+internal import Images
+internal import Linux
+public import Logging
+public import SystemPackage
+
+/// A tree arrives from another host.
+public enum Arrival {
+    /// What the administrator of the destination has asked for.
+    public struct Options: Sendable {
+        /// Where Apus keeps what outlives a run.
+        public var stateDirectory: FilePath
+        /// Where frames come from and go to.
+        public var (input, output): (Int32, Int32) = (0, 1)
+
+        public init(stateDirectory: FilePath) { self.stateDirectory = stateDirectory }
+    }
+
+    /// Serves one connection: takes one tree, or answers one question.
+    ///
+    /// - Returns: the exit status: 0 where the tree runs, or the question was answered.
+    /// - Throws: `protocol`, `connection-lost` and others, where nobody can be told.
+    public static func serve(_ options: Options, logger: Logger) throws -> Int32 {
+        let wire = try takeOver(options)
+        guard let first = try wire.receive(patience: nil) else { return 0 }
+        guard let hello = JSON(parsing: first.body), let uuid = hello["uuid"]?.string, Journal.isName(uuid) else {
+            throw BodyReader.malformed
+        }
+        switch first.kind {
+        case .question:
+            try wire.send(.fate, ["state": .string(Verdicts(options).decide(uuid).rawValue)])
+            return 0
+        case .hello:
+            guard hello["protocol"]?.bits == UInt64(Frame.version) else {
+                throw Problem(
+                    .badProtocol, "the other host speaks another version of the protocol",
+                    remedy: "Install the same version of Apus on both hosts")
+            }
+            return try InwardJourney(options, uuid, wire, logger).run()
+        default: throw BodyReader.malformed
+        }
+    }
+
+    /// The descriptors under other numbers: what the tree has under these must find them free, and what anybody prints must
+    /// not come between the frames.
+    private static func takeOver(_ options: Options) throws(Problem) -> Wire {
+        do throws(Errno) {
+            let input = try Files.duplicate(options.input, from: 3)
+            let output = try Files.duplicate(options.output, from: 3)
+            let nothing = try Files.open("/dev/null", .readWrite)
+            for number in Set([options.input, options.output]) {
+                try Files.duplicate(nothing.raw, as: number, closeOnExec: false)
+            }
+            return Wire(input: input, output: output, peer: "the source")
+        } catch {
+            throw Problem(
+                .connectionLost, "the connection cannot be taken over", cause: .init(error, attempted: "fcntl, dup3"),
+                remedy: "Start `apus receive --stdio` by ssh, or by `apus migrate`")
+        }
+    }
+}

@@ -1,0 +1,173 @@
+internal import Checkpoint
+internal import Diagnostics
+internal import Glibc
+internal import Images
+internal import Linux
+internal import Memory
+internal import Tracing
+
+/// Takes pages and images to the other host, and asks it for the last word.
+final class Courier: PageCarrier {
+    /// No frame has more pieces, and no more bytes of pages but for one piece.
+    static let mostPieces = 512
+    private static let batchSize: UInt64 = 1 << 20
+    /// A part takes 28 bytes: a frame holds more than twice as many.
+    private static let mostPartsOfFrame = 100_000
+
+    private let wire: Wire
+    private let images: ImageShipment
+    private let settlement: Settlement
+    private var buffer = [UInt8](repeating: 0, count: Int(batchSize))
+    private var files: [CarriedFile] = []
+    /// Bytes of pages that have been sent.
+    private(set) var carried: UInt64 = 0
+    /// How many bytes may be sent each second; nil for as many as can be.
+    var bandwidth: UInt64? { didSet { brake = bandwidth.map { Brake(rate: $0, start: SystemClock.monotonic.now) } } }
+    private var brake: Brake?
+    /// Told after each frame.
+    var told: (UInt64) -> Void = { _ in }
+    /// What the destination needs to know for the last part.
+    var final: JSON = [:]
+    /// When the tree came to be ready there, and when it ran there, on the monotonic clock.
+    private(set) var readySince: UInt64?
+    private(set) var releasedSince: UInt64?
+
+    /// - Parameter settlement: hands the tree over, once all is ready there.
+    init(_ wire: Wire, _ images: ImageShipment, _ settlement: Settlement) {
+        self.wire = wire
+        self.images = images
+        self.settlement = settlement
+    }
+
+    func carry(_ runs: [StoredRun], of space: PageSpace, from source: some PageSource) throws(Problem) {
+        var batch: [StoredRun] = []
+        var size: UInt64 = 0
+        for run in runs {
+            var (address, left) = (run.address, run.size)
+            while left > 0 {
+                let count = min(left, Self.batchSize - size)
+                batch.append(StoredRun(address: address, size: count, flags: run.flags))
+                size += count
+                address += count
+                left -= count
+                if size == Self.batchSize || batch.count == Self.mostPieces {
+                    try send(batch, size, space, source)
+                    (batch, size) = ([], 0)
+                }
+            }
+        }
+        if size > 0 { try send(batch, size, space, source) }
+    }
+
+    private func send(
+        _ pieces: [StoredRun], _ size: UInt64, _ space: PageSpace, _ source: some PageSource
+    ) throws(Problem) {
+        try heed()
+        var head: [UInt8] = []
+        space.append(to: &head)
+        head.append(littleEndian: UInt32(pieces.count))
+        for piece in pieces {
+            head.append(littleEndian: piece.address)
+            head.append(littleEndian: piece.size)
+        }
+        let wire = wire
+        try unsafe buffer.withUnsafeMutableBytes { bytes -> Result<Void, Problem> in
+            Result { () throws(Problem) in
+                // The buffer holds a batch.
+                let part = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[..<Int(size)])
+                try unsafe source.read(pieces, into: part)
+                try unsafe wire.send(.pages, head, UnsafeRawBufferPointer(part))
+            }
+        }.get()
+        carried += size
+        told(carried)
+        if let pause = brake?.take(size, at: SystemClock.monotonic.now), pause > 0 {
+            usleep(UInt32(clamping: pause / 1000))
+            try Cancellation.check()
+        }
+    }
+
+    /// Hears whether the other side has given up meanwhile.
+    private func heed() throws(Problem) {
+        while wire.hasInput {
+            guard let frame = try wire.receive() else { throw hungUp }
+            if frame.kind == .alive { continue }
+            throw refusal(frame)
+        }
+    }
+
+    func record(_ file: CarriedFile) { files.append(file) }
+
+    func deliver(_ directory: ImageDirectory) throws {
+        for file in files {
+            for start in stride(from: 0, to: max(file.parts.count, 1), by: Self.mostPartsOfFrame) {
+                var body: [UInt8] = []
+                body.append(littleEndian: UInt32(file.layer))
+                body.append(littleEndian: file.id)
+                for part in file.parts[start...].prefix(Self.mostPartsOfFrame) {
+                    part.space.append(to: &body)
+                    body.append(littleEndian: part.address)
+                    body.append(littleEndian: part.size)
+                }
+                try wire.send(.layout, body)
+            }
+        }
+        try images.send(directory, over: wire)
+        try wire.send(.last, final)
+        try expect(.ready)
+        readySince = SystemClock.monotonic.now
+    }
+
+    func prepareHandOver() throws(Problem) { try settlement.prepare() }
+
+    func handOver() -> Fate {
+        let fate = settlement.handOver()
+        releasedSince = SystemClock.monotonic.now
+        return fate
+    }
+
+    func conclude() { settlement.conclude() }
+
+    /// Waits for an answer.
+    ///
+    /// - Throws: the problems of the other side where it says that it has failed.
+    @discardableResult
+    func expect(_ kind: Frame.Kind) throws -> JSON {
+        while true {
+            guard let frame = try wire.receive() else { throw hungUp }
+            switch frame.kind {
+            case kind: return JSON(parsing: frame.body) ?? [:]
+            case .alive: continue
+            case .failed: throw Problems.of(frame, on: wire.peer)
+            default: throw refusal(frame)
+            }
+        }
+    }
+
+    private var hungUp: Problem {
+        Problem(
+            .connectionLost, "\(wire.peer) has closed the connection",
+            remedy: "See what it has printed; `apus` must be installed there, and must be run as root")
+    }
+
+    private func refusal(_ frame: Frame) -> Problem {
+        guard frame.kind == .failed else {
+            return Problem(
+                .badProtocol, "\(wire.peer) says something that was not expected (\(frame.kind))",
+                remedy: "See that `apus` is of the same version on both hosts")
+        }
+        return Problems.of(frame, on: wire.peer).all[0]
+    }
+}
+
+extension Problems {
+    /// What a frame says that went wrong.
+    static func of(_ frame: Frame, on host: String) -> Problems {
+        let found = (JSON(parsing: frame.body)?.problems("problems") ?? []).map { $0.on(host) }
+        guard let first = found.first else {
+            return Problems(
+                Problem(.badProtocol, "\(host) has failed and does not say why", remedy: "See what it has printed"))
+        }
+        return Problems(first, Array(found.dropFirst()))
+    }
+}

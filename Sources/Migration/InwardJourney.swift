@@ -1,0 +1,142 @@
+internal import Diagnostics
+internal import Images
+internal import Linux
+internal import Logging
+internal import Objects
+internal import Restore
+internal import SystemPackage
+
+/// One migration, seen from the host that the tree comes to.
+final class InwardJourney {
+    private let options: Arrival.Options
+    private let uuid: String
+    private let wire: Wire
+    private let logger: Logger
+    private let scratch: ScratchFolder
+    private let directory: ImageDirectory
+    private let store = PageStore()
+    private var isRehearsed = false
+    /// The root, where it is there already and takes pages.
+    private var early: EarlyRoot?
+    /// What it is to be made of, until it was tried.
+    private var rehearsed: RestoreOptions?
+
+    init(_ options: Arrival.Options, _ uuid: String, _ wire: Wire, _ logger: Logger) throws(Problem) {
+        self.options = options
+        self.uuid = uuid
+        self.wire = wire
+        self.logger = logger
+        scratch = try ScratchFolder("apus-incoming-", uuid)
+        directory = try ImageDirectory(opening: scratch.path)
+    }
+
+    func run() throws -> Int32 {
+        defer {
+            early?.abandon()
+            scratch.remove()
+        }
+        let pulse = Pulse(wire)
+        defer { pulse.end() }
+        do {
+            let host = HostRecord.current()
+            try wire.send(
+                .welcome,
+                [
+                    "protocol": .integer(Int64(Frame.version)), "node": .string(host.node),
+                    "kernel": .string(host.kernel),
+                ])
+            return try serve()
+        } catch {
+            let problems = Problems.all(of: error)
+            try? wire.send(.failed, ["problems": JSON.problems(problems)])
+            // The source says it: here it would be said a second time on the same terminal.
+            for problem in problems { logger.info("\(problem.description)") }
+            return 1
+        }
+    }
+
+    private func serve() throws -> Int32 {
+        while true {
+            // The source may take its time with a tree that is large, or look at its files.
+            guard let frame = try wire.receive(patience: Wire.longPatience) else { throw hungUp }
+            switch frame.kind {
+            case .file:
+                if isRehearsed {
+                    try directory.clear(keepsCopies: true)
+                    isRehearsed = false
+                }
+                try ImageShipment.take(frame.body, into: directory)
+            case .rehearsed: try judge(JSON(parsing: frame.body) ?? [:])
+            case .pages:
+                makeRoot()
+                _ = try store.take(frame.body)
+            case .round: try wire.send(.received)
+            case .layout: try store.takeLayout(frame.body)
+            case .last: return try build(JSON(parsing: frame.body) ?? [:])
+            case .abort: throw Self.aborted
+            case .alive: continue
+            case .hello, .welcome, .verdict, .received, .ready, .release, .released, .failed, .question, .fate:
+                throw BodyReader.malformed
+            }
+        }
+    }
+
+    private var hungUp: Problem {
+        Problem(.connectionLost, "the source has closed the connection", remedy: "Nothing is left here; migrate again")
+    }
+
+    private static let aborted = Problem(
+        .interrupted, "the source has given up", remedy: "Nothing is left here; see what it says")
+
+    /// Says whether the tree could be restored here.
+    private func judge(_ wishes: JSON) throws {
+        isRehearsed = true
+        let options = restoreOptions(wishes)
+        let check = RestoreCheck(options)
+        rehearsed = check.problems.isEmpty ? options : nil
+        try wire.send(
+            .verdict,
+            [
+                "problems": JSON.problems(check.problems), "warnings": .array(check.warnings.map { .string($0) }),
+            ])
+    }
+
+    /// Makes the root before the first pages come, so that they can be put into its memory.
+    private func makeRoot() {
+        guard let options = rehearsed else { return }
+        rehearsed = nil
+        early = EarlyRoot(rehearsed: options)
+        early?.pages = store
+        if let memory = early?.memory { store.fill(memory) }
+        logger.info(early == nil ? "The root is made when all is there" : "The root is there, and is filled")
+    }
+
+    private func restoreOptions(_ wishes: JSON) -> RestoreOptions {
+        func flag(_ name: String) -> Bool { wishes[name]?.isTrue ?? false }
+        var restore = RestoreOptions(imagesDirectory: scratch.path)
+        restore.detached = true
+        restore.fileLocks = flag("file-locks")
+        restore.tcpEstablished = flag("tcp-established")
+        restore.tcpClose = flag("tcp-close")
+        restore.externalUnixSockets = flag("ext-unix-sk")
+        restore.comparesProcessors = flag("compares-processors")
+        restore.continueClocks = flag("continue-clocks")
+        restore.overwriteFiles = flag("overwrite-files")
+        restore.locksNetwork = flag("locks-network")
+        restore.stateDirectory = options.stateDirectory
+        for rule in wishes.texts("file") { _ = restore.fileRules.add(Array(rule.utf8)) }
+        return restore
+    }
+
+    // MARK: The tree
+
+    /// Builds the tree, and lets it run when it is told to.
+    private func build(_ wishes: JSON) throws -> Int32 {
+        var restore = restoreOptions(wishes)
+        restore.pages = store
+        let release = Release(uuid, wire, Journal(of: .arrivals, in: options.stateDirectory), directory)
+        restore.permission = { () throws(Problem) in try release.wait() }
+        restore.committed = { release.done() }
+        return try Restoration.run(restore, early: early, logger: logger)
+    }
+}

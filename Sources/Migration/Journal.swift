@@ -1,0 +1,189 @@
+public import Diagnostics
+internal import Images
+internal import Linux
+public import SystemPackage
+
+/// What a host remembers of trees that were about to leave it or to arrive, so that the question can be settled after a crash.
+///
+/// One file for each migration, `STATE/departures/UUID.json` and `STATE/arrivals/UUID.json`. The source's is written before it tells the destination to
+/// release the tree, and removed when the answer has come. The destination's is written before the tree runs, and stays for a
+/// while: the source may ask.
+public struct Journal: Sendable {
+    private let directory: FilePath
+
+    /// Whether a host is left or reached.
+    public enum Side: String, Sendable { case departures, arrivals }
+
+    /// - Parameter state: where Apus keeps such things, `/var/lib/apus` usually.
+    public init(of side: Side, in state: FilePath) { directory = state.appending(side.rawValue) }
+
+    /// A record.
+    public struct Record: Sendable, Equatable {
+        /// What is known.
+        public enum State: String, Sendable {
+            /// The source has told the destination to release the tree, and has not heard.
+            case asked
+            /// The destination is about to release it.
+            case releasing
+            /// It has.
+            case released
+            /// It never will: the source has asked, and was told so.
+            case aborted
+        }
+
+        public let uuid: String
+        public let state: State
+        /// The root of the tree.
+        public let pid: Int32
+        /// The processes, by pid, with the times of their starts (proc_pid_stat(5)), by which they are recognised.
+        public let processes: [(pid: Int32, start: UInt64)]
+        /// Where it goes, as it was given on the command line; at the destination where it comes from.
+        public let peer: String
+        /// How the other side is reached: the arguments of the program.
+        public let command: [String]
+
+        public static func == (one: Record, other: Record) -> Bool { one.json == other.json }
+
+        public init(
+            uuid: String, state: State, pid: Int32, processes: [(pid: Int32, start: UInt64)], peer: String,
+            command: [String]
+        ) {
+            (self.uuid, self.state, self.pid, self.processes) = (uuid, state, pid, processes)
+            (self.peer, self.command) = (peer, command)
+        }
+
+        var json: JSON {
+            [
+                "uuid": .string(uuid), "state": .string(state.rawValue), "pid": .integer(Int64(pid)),
+                "processes": .array(
+                    processes.map { ["pid": .integer(Int64($0.pid)), "start": .unsigned($0.start)] }),
+                "peer": .string(peer), "command": .array(command.map { .string($0) }),
+            ]
+        }
+
+        init?(_ json: JSON) {
+            guard let uuid = json["uuid"]?.string, let state = json["state"]?.string.flatMap(State.init(rawValue:)),
+                let pid = json["pid"]?.bits.flatMap({ Int32(exactly: $0) }), let peer = json["peer"]?.string
+            else { return nil }
+            let processes = (json["processes"]?.elements ?? []).compactMap { (one) -> (pid: Int32, start: UInt64)? in
+                guard let pid = one["pid"]?.bits.flatMap({ Int32(exactly: $0) }), let start = one["start"]?.bits else {
+                    return nil
+                }
+                return (pid, start)
+            }
+            self.init(
+                uuid: uuid, state: state, pid: pid, processes: processes, peer: peer, command: json.texts("command"))
+        }
+    }
+
+    /// A record that was written, for the one change that must be quick.
+    final class Entry: Sendable {
+        private let file: OwnedDescriptor
+        private let place: UInt64?
+
+        fileprivate init(_ file: consuming OwnedDescriptor, _ text: [UInt8]) {
+            self.file = file
+            let old = Array("\"\(Record.State.releasing.rawValue)\"".utf8)
+            place = text.indices.first { text[$0...].starts(with: old) }.map { UInt64($0) }
+        }
+
+        /// Turns `releasing` into `released`, which is one byte shorter, by one small write.
+        func setReleased() {
+            guard let place else { return }
+            try? Files.write(file.raw, Array("\"\(Record.State.released.rawValue)\" ".utf8), at: place)
+        }
+    }
+
+    /// Writes a record so that it survives a crash of the machine.
+    ///
+    /// - Throws: `state-unwritable`.
+    @discardableResult
+    func write(_ record: Record) throws(Problem) -> Entry {
+        let name = FilePath(record.uuid + ".json")
+        let temporary = FilePath(record.uuid + ".tmp")
+        do throws(Errno) {
+            try makeDirectories()
+            let folder = try Files.open(directory, [.readOnly, .directory])
+            let file = try Files.open(temporary, [.writeOnly, .create, .truncate], mode: 0o600, at: folder.raw)
+            let text = Array((record.json.text() + "\n").utf8)
+            try Files.write(file.raw, text)
+            try Files.sync(file.raw)
+            try Files.rename(directory.appending(temporary.components), to: directory.appending(name.components))
+            try Files.sync(folder.raw)
+            return Entry(file, text)
+        } catch {
+            throw Problem(
+                .stateUnwritable, "what is known of the migration cannot be written down",
+                object: .init(path: directory.string), cause: .init(error, attempted: "open, write, rename"),
+                remedy: "Make room there, or name another directory with --state-dir")
+        }
+    }
+
+    private func makeDirectories() throws(Errno) {
+        for place in [directory.removingLastComponent(), directory] {
+            do throws(Errno) { try Files.makeDirectory(place, mode: 0o700) } catch {
+                if error != .fileExists { throw error }
+            }
+        }
+    }
+
+    /// Keeps others from deciding about a migration, for as long as it lives.
+    final class Lock: Sendable {
+        private let file: OwnedDescriptor
+        fileprivate init(_ file: consuming OwnedDescriptor) { self.file = file }
+    }
+
+    /// Locks a record (flock(2)).
+    ///
+    /// - Parameter waits: until nobody else has it.
+    /// - Returns: nil where somebody else has it, and it was not to be waited for.
+    /// - Throws: `state-unwritable`.
+    func lock(_ uuid: String, waits: Bool = true) throws(Problem) -> Lock? {
+        do throws(Errno) {
+            try makeDirectories()
+            let file = try Files.open(
+                directory.appending(uuid + ".lock"), [.readWrite, .create, .noFollow], mode: 0o600)
+            try Files.lock(file.raw, .exclusive, waits: waits)
+            return Lock(file)
+        } catch .wouldBlock where !waits {
+            return nil
+        } catch {
+            throw Problem(
+                .stateUnwritable, "the record of a migration cannot be locked",
+                object: .init(path: directory.string), cause: .init(error, attempted: "flock"),
+                remedy: "Run Apus as root, or name another directory with --state-dir")
+        }
+    }
+
+    /// Removes a record.
+    public func remove(_ uuid: String) {
+        guard Self.isName(uuid) else { return }
+        try? Files.remove(directory.appending(uuid + ".json"))
+        try? Files.remove(directory.appending(uuid + ".lock"))
+    }
+
+    /// A record; nil where there is none that can be understood.
+    public func record(_ uuid: String) -> Record? {
+        guard Self.isName(uuid), let text = try? Files.contents(of: directory.appending(uuid + ".json")) else {
+            return nil
+        }
+        return JSON(parsing: text).flatMap { Record($0) }
+    }
+
+    /// All records.
+    public func records() -> [Record] {
+        let names = ((try? Files.entries(of: directory)) ?? []).map { String(decoding: $0.name, as: UTF8.self) }
+        return names.filter { $0.hasSuffix(".json") }.sorted().compactMap { record(String($0.dropLast(5))) }
+    }
+
+    /// Whether it can be the name of a migration: it comes from another host, and becomes the name of a file.
+    static func isName(_ text: String) -> Bool {
+        text.utf8.count == 36
+            && text.unicodeScalars.allSatisfy { ("a"..."f").contains($0) || ("0"..."9").contains($0) || $0 == "-" }
+    }
+}
+
+extension Problem.Code {
+    /// Apus cannot write down what it must remember.
+    public static let stateUnwritable: Self = "state-unwritable"
+}

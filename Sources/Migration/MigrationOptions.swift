@@ -1,0 +1,88 @@
+public import Checkpoint
+public import SystemPackage
+
+/// What the user asked of a migration, already validated.
+public struct MigrationOptions: Sendable {
+    /// How the tree is dumped: the root, and what may be carried. Where the images go is not asked.
+    public var dump: DumpOptions
+    /// How the other host is called, for messages.
+    public var host: String
+    /// The program that reaches `apus receive --stdio` there, with its arguments, and speaks with it over its standard input
+    /// and output.
+    public var command: [String]
+    /// `--ship`: files that differ there, or are not there, are taken along.
+    public var ships = true
+    /// `--downtime-limit`: for how long the tree may stand still, in milliseconds. Memory is sent in rounds until that can be
+    /// kept, or cannot be had.
+    public var downtimeLimit: UInt64 = 300
+    /// How often memory is sent while the tree runs, at the most; 0 sends all of it while it stands still.
+    public var mostRounds = 30
+    /// `--max-bandwidth`: how many bytes of memory are sent each second while the tree runs, at the most; nil for as many as
+    /// can be. When the tree stands still, nothing is held back.
+    public var bandwidth: UInt64?
+    /// `--keep-original`: the original stays, stopped, when the tree runs on the other host.
+    public var keeps = false
+    /// `--overwrite-files`: files that the tree writes to are replaced there by the copies that are taken along.
+    public var overwritesFiles = false
+    /// `--file`, as they were given.
+    public var fileRules: [String] = []
+    /// The processor there has to have the instructions of the one here; not with `--cpu-cap none`.
+    public var comparesProcessors = true
+    /// The monotonic clocks of the tree go on where they were.
+    public var continuesClocks = false
+    /// Where Apus keeps what must survive a crash.
+    public var stateDirectory: FilePath
+    /// For how long the question what has become of the tree is asked again and again, in seconds.
+    public var settlingTime = 30
+    /// Told how it goes.
+    public var told: @Sendable (MigrationEvent) -> Void = { _ in }
+
+    public init(dump: DumpOptions, host: String, command: [String], stateDirectory: FilePath) {
+        self.dump = dump
+        self.host = host
+        self.command = command
+        self.stateDirectory = stateDirectory
+    }
+}
+
+/// How a migration goes.
+public enum MigrationEvent: Sendable, Equatable {
+    /// The other host has been reached; how it is called itself, and its kernel.
+    case reached(node: String, kernel: String)
+    /// The other host could take the tree. How long it stood still to be looked at, in nanoseconds.
+    case judged(frozen: UInt64, warnings: [String])
+    /// A round of memory has been sent while the tree ran.
+    case round(MigrationSummary.Round, predictedPause: UInt64)
+    /// So many bytes of memory have been sent in all.
+    case carried(UInt64)
+    /// The tree is being stopped for the last part.
+    case stopping
+    /// The tree runs on the other host.
+    case arrived(MigrationSummary)
+}
+
+/// What a migration came to. Times are in nanoseconds, sizes in bytes.
+public struct MigrationSummary: Sendable, Equatable {
+    /// Memory that was sent while the tree ran.
+    public struct Round: Sendable, Equatable {
+        public var number: Int
+        public var size: UInt64
+        public var time: UInt64
+    }
+
+    public var rounds: [Round] = []
+    /// From the start to the end of the program's work.
+    public var total: UInt64 = 0
+    /// From the moment in which the tree stood still here to the one in which it was known to run there.
+    public var pause: UInt64 = 0
+    /// For how long it stood still before that, to be looked at.
+    public var rehearsal: UInt64 = 0
+    /// Memory that was sent while the tree stood still.
+    public var lastSize: UInt64 = 0
+    /// From the standstill until everything had been sent and the tree was built there.
+    public var untilReady: UInt64 = 0
+    /// All bytes that went over the connection.
+    public var sent: UInt64 = 0
+
+    public init() {}
+}

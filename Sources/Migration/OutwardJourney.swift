@@ -1,0 +1,171 @@
+internal import Checkpoint
+internal import Diagnostics
+internal import Images
+internal import Linux
+internal import Logging
+internal import Objects
+internal import SystemPackage
+
+/// One migration, seen from the host that the tree leaves.
+struct OutwardJourney {
+    private let options: MigrationOptions
+    private let logger: Logger
+    private let began = SystemClock.monotonic.now
+    private let uuid: String
+    private let scratch: ScratchFolder
+    private let shell: RemoteShell
+    private let wire: Wire
+    private let courier: Courier
+    private let images = ImageShipment()
+    private let departure: Departure
+    private var summary = MigrationSummary()
+
+    init(_ options: MigrationOptions, _ logger: Logger) throws {
+        self.options = options
+        self.logger = logger
+        uuid = try RandomName.make()
+        scratch = try ScratchFolder("apus-outgoing-", uuid)
+        shell = try RemoteShell(options.command, host: options.host)
+        wire = shell.wire
+        courier = Courier(wire, images, Settlement(options, uuid, wire, logger))
+        departure = Departure(courier)
+    }
+
+    mutating func run() throws -> MigrationSummary {
+        logger.info("migration \(uuid) to \(options.host)")
+        defer {
+            departure.end()
+            scratch.remove()
+        }
+        do {
+            try greet()
+            try rehearse()
+            try sendAhead()
+            try leave()
+        } catch {
+            // The other side takes down what it has made when it is told, or when the connection ends.
+            try? wire.send(.abort, ["problems": JSON.problems(Problems.all(of: error))])
+            shell.end()
+            throw error
+        }
+        shell.end()
+        summary.total = SystemClock.monotonic.now - began
+        summary.sent = wire.sent
+        options.told(.arrived(summary))
+        return summary
+    }
+
+    private func greet() throws {
+        do throws(Problem) {
+            try wire.send(.hello, ["protocol": .integer(Int64(Frame.version)), "uuid": .string(uuid)])
+        } catch {
+            // Who does not listen may have said why.
+            if error.code == .connectionLost { try courier.expect(.welcome) }
+            throw error
+        }
+        let welcome = try courier.expect(.welcome)
+        guard welcome["protocol"]?.bits == UInt64(Frame.version) else {
+            throw Problem(
+                .badProtocol, "\(options.host) speaks another version of the protocol",
+                remedy: "Install the same version of Apus on both hosts")
+        }
+        options.told(
+            .reached(node: welcome["node"]?.string ?? options.host, kernel: welcome["kernel"]?.string ?? ""))
+    }
+
+    // MARK: Rehearsal
+
+    /// Has the other host judge whether it can take the tree.
+    private mutating func rehearse() throws {
+        var problems = try rehearsal(shipping: options.dump.shipping)
+        if !problems.isEmpty, options.ships, options.dump.shipping == .none {
+            // Perhaps it is a matter of files.
+            problems = try rehearsal(shipping: .auto)
+        }
+        try Problems.throwIfAny(problems.map { $0.on(options.host) })
+    }
+
+    private mutating func rehearsal(shipping: DumpOptions.Shipping) throws -> [Problem] {
+        departure.part = .rehearsal
+        var dump = dumpOptions(shipping)
+        dump.finally = .run
+        dump.actionScripts = []
+        let frozen = Measure()
+        dump.report = { frozen.set(UInt64($0.dump?.frozenTime ?? 0) * 1000) }
+        try Dump.run(dump, departure: departure, logger: logger)
+        summary.rehearsal += frozen.value
+        let directory = try ImageDirectory(opening: scratch.path)
+        try images.send(directory, over: wire)
+        try wire.send(.rehearsed, restoreOptions)
+        let verdict = try courier.expect(.verdict)
+        let problems = verdict.problems("problems")
+        if problems.isEmpty {
+            options.told(.judged(frozen: frozen.value, warnings: verdict.texts("warnings")))
+            shipped = shipping
+        }
+        return problems
+    }
+
+    private var shipped = DumpOptions.Shipping.none
+
+    private func dumpOptions(_ shipping: DumpOptions.Shipping) -> DumpOptions {
+        var dump = options.dump
+        dump.imagesDirectory = scratch.path
+        dump.shipping = shipping
+        return dump
+    }
+
+    /// What the restore is to allow.
+    private var restoreOptions: JSON {
+        [
+            "file-locks": .bool(options.dump.fileLocks), "tcp-established": .bool(options.dump.tcpEstablished),
+            "tcp-close": .bool(options.dump.tcpClose), "ext-unix-sk": .bool(options.dump.externalUnixSockets),
+            "file": .array(options.fileRules.map { .string($0) }),
+            "compares-processors": .bool(options.comparesProcessors),
+            "overwrite-files": .bool(options.overwritesFiles),
+            "continue-clocks": .bool(options.continuesClocks), "locks-network": .bool(options.dump.locksNetwork),
+        ]
+    }
+
+    // MARK: Memory
+
+    /// Sends memory while the tree runs.
+    private mutating func sendAhead() throws {
+        guard options.mostRounds > 0, departure.isWatching else { return }
+        courier.bandwidth = options.bandwidth
+        defer { courier.bandwidth = nil }
+        courier.told = { [told = options.told] in told(.carried($0)) }
+        var pace = Pace(limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal)
+        for number in 1...options.mostRounds {
+            let start = SystemClock.monotonic.now
+            let size = try departure.sendWritten()
+            try wire.send(.round)
+            try courier.expect(.received)
+            let round = MigrationSummary.Round(number: number, size: size, time: SystemClock.monotonic.now - start)
+            summary.rounds.append(round)
+            pace.add(size: size, time: round.time)
+            options.told(.round(round, predictedPause: pace.predictedPause))
+            logger.info("round \(number): \(size) bytes in \(round.time / 1_000_000) ms")
+            if pace.isGoodEnough { break }
+        }
+    }
+
+    // MARK: The last part
+
+    private mutating func leave() throws {
+        options.told(.stopping)
+        departure.part = .last
+        var dump = dumpOptions(shipped)
+        dump.finally = options.keeps ? .stop : .kill
+        let before = courier.carried
+        courier.final = restoreOptions
+        // From here on the tree stands still: a limit ends that.
+        Cancellation.setDeadline(seconds: dump.timeout)
+        try Dump.run(dump, departure: departure, logger: logger)
+        Cancellation.setDeadline(seconds: 0)
+        summary.lastSize = courier.carried - before
+        let since = departure.stoodStillSince ?? began
+        summary.pause = (courier.releasedSince ?? since) - since
+        summary.untilReady = (courier.readySince ?? since) - since
+    }
+}

@@ -1,0 +1,76 @@
+internal import Diagnostics
+internal import Images
+internal import Linux
+internal import Synchronization
+internal import SystemPackage
+internal import Tracing
+
+/// The moment in which a tree that has arrived is let run.
+final class Release: Sendable {
+    private let uuid: String
+    private let wire: Wire
+    private let journal: Journal
+    private let images: ImageDirectory
+    /// Held from the decision until it is written down that the tree runs: who asks meanwhile waits.
+    private let lock = Mutex<Held?>(nil)
+
+    private struct Held {
+        let lock: Journal.Lock?
+        let entry: Journal.Entry
+    }
+
+    init(_ uuid: String, _ wire: Wire, _ journal: Journal, _ images: ImageDirectory) {
+        self.uuid = uuid
+        self.wire = wire
+        self.journal = journal
+        self.images = images
+    }
+
+    /// Says that all is ready, and waits for the last word.
+    ///
+    /// - Throws: where it is not to be.
+    func wait() throws(Problem) {
+        var processes: [(pid: Int32, start: UInt64)] = []
+        for task in try images.messages(.pstree) {
+            let pid = Int32(bitPattern: task.pid)
+            if let stat = try? ProcessDirectory(pid).stat() { processes.append((pid, stat.startTime)) }
+        }
+        try wire.send(.ready)
+        while true {
+            // Scripts of the source may run meanwhile.
+            guard let frame = try wire.receive(patience: Wire.longPatience) else {
+                throw Problem(
+                    .connectionLost, "the source has closed the connection",
+                    remedy: "Nothing is left here; migrate again")
+            }
+            if frame.kind == .alive { continue }
+            guard frame.kind == .release else {
+                throw Problem(.interrupted, "the source has given up", remedy: "Nothing is left here; see what it says")
+            }
+            break
+        }
+        let held = try journal.lock(uuid)
+        if let record = journal.record(uuid) {
+            throw Problem(
+                .interrupted,
+                "the source has asked meanwhile, and was told that this tree will not run (\(record.state.rawValue))",
+                remedy: "Nothing is left here; migrate again")
+        }
+        let record = Journal.Record(
+            uuid: uuid, state: .releasing, pid: processes.first?.pid ?? 0, processes: processes, peer: wire.peer,
+            command: [])
+        let entry = try journal.write(record)
+        lock.withLock { $0 = Held(lock: held, entry: entry) }
+        Steps.take()
+    }
+
+    /// It runs, whatever happens to Apus.
+    func done() {
+        guard let held = lock.withLock({ $0.take() }) else { return }
+        held.entry.setReleased()
+        Steps.take()
+        // What cannot be told is asked for.
+        try? wire.send(.released)
+        Steps.take()
+    }
+}

@@ -1,0 +1,138 @@
+internal import Checkpoint
+internal import Diagnostics
+internal import Glibc
+internal import Images
+internal import Linux
+internal import Logging
+internal import SystemPackage
+internal import Tracing
+
+/// The last word about a tree, seen from the host that it leaves: docs/protocol.md has the reasons.
+final class Settlement {
+    private let options: MigrationOptions
+    private let uuid: String
+    private let wire: Wire
+    private let logger: Logger
+    private let journal: Journal
+    /// Held until it is settled, or is not to be for now.
+    private var lock: Journal.Lock?
+
+    init(_ options: MigrationOptions, _ uuid: String, _ wire: Wire, _ logger: Logger) {
+        self.options = options
+        self.uuid = uuid
+        self.wire = wire
+        self.logger = logger
+        journal = Journal(of: .departures, in: options.stateDirectory)
+    }
+
+    /// Tests do not wait that long.
+    private static let testTime = unsafe getenv("APUS_TEST_SETTLING_TIME").flatMap { unsafe Int(String(cString: $0)) }
+
+    /// Writes down that the tree is about to be handed over.
+    ///
+    /// - Throws: `state-unwritable`; `interrupted` where somebody wants the work to stop, for the last time.
+    func prepare() throws(Problem) {
+        // From here on there is no way back but that of the other host: no signal and no clock decides.
+        Cancellation.setDeadline(seconds: 0)
+        try Cancellation.check()
+        lock = try journal.lock(uuid)
+        try journal.write(record)
+        Steps.take()
+    }
+
+    /// Tells the other host to let the tree run, which stands still here and stays so whatever happens.
+    func handOver() -> Fate {
+        wire.isDetermined = true
+        defer { wire.isDetermined = false }
+        let fate: Fate
+        do throws(Problem) {
+            try wire.send(.release)
+            Steps.take()
+            fate = try answer()
+        } catch {
+            logger.warning("\(error.description)")
+            fate = settle(SystemClock.monotonic.now + UInt64(Self.testTime ?? options.settlingTime) * 1_000_000_000)
+        }
+        if case .unknown = fate { lock = nil }
+        return fate
+    }
+
+    /// Nothing is in doubt any more, neither here nor there.
+    func conclude() {
+        guard lock != nil else { return }
+        Steps.take()
+        journal.remove(uuid)
+        lock = nil
+    }
+
+    private func answer() throws(Problem) -> Fate {
+        while true {
+            guard let frame = try wire.receive() else {
+                throw Problem(.connectionLost, "\(options.host) has closed the connection", remedy: "")
+            }
+            switch frame.kind {
+            case .released: return .arrived
+            case .failed: return .refused(Problems.of(frame, on: options.host))
+            default: continue
+            }
+        }
+    }
+
+    /// Asks again and again over new connections.
+    private func settle(_ limit: UInt64) -> Fate {
+        while true {
+            if let fate = try? Self.ask(uuid, options.command, options.host) { return fate }
+            if SystemClock.monotonic.now > limit { break }
+            usleep(500_000)
+        }
+        return .unknown(
+            Problem(
+                .unsettled,
+                "\(options.host) was told to let the tree run, and has not answered since: it may run there",
+                object: .init(pid: options.dump.pid),
+                remedy:
+                    "The original stands still, stopped. When \(options.host) can be reached again, run: apus recover"))
+    }
+
+    /// What has become of a tree; by asking, it is decided: one that does not run yet never will.
+    static func ask(_ uuid: String, _ command: [String], _ host: String) throws(Problem) -> Fate {
+        let shell = try RemoteShell(command, host: host)
+        defer { shell.end() }
+        shell.wire.isDetermined = true
+        try shell.wire.send(.question, ["protocol": .integer(Int64(Frame.version)), "uuid": .string(uuid)])
+        while let frame = try shell.wire.receive() {
+            guard frame.kind == .fate, let answer = JSON(parsing: frame.body) else {
+                if frame.kind == .alive { continue }
+                break
+            }
+            switch answer["state"]?.string.flatMap(Journal.Record.State.init(rawValue:)) {
+            case .released: return .arrived
+            case .aborted:
+                return .refused(
+                    Problem(
+                        .connectionLost, "the connection to \(host) broke before the tree ran there",
+                        remedy: "Migrate again"))
+            case .asked, .releasing, nil: break
+            }
+        }
+        throw Problem(.noAnswer, "\(host) does not know", remedy: "Run: apus recover")
+    }
+
+    private var record: Journal.Record {
+        var processes: [(pid: Int32, start: UInt64)] = []
+        var pending = [options.dump.pid]
+        while let pid = pending.popLast() {
+            guard let stat = try? ProcessDirectory(pid).stat() else { continue }
+            processes.append((pid, stat.startTime))
+            pending += (try? Procfs.live.children(of: pid)) ?? []
+        }
+        return Journal.Record(
+            uuid: uuid, state: .asked, pid: options.dump.pid, processes: processes, peer: options.host,
+            command: options.command)
+    }
+}
+
+extension Problem.Code {
+    /// It is not known on which host the tree is to run.
+    static let unsettled: Self = "migration-unsettled"
+}

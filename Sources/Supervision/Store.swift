@@ -1,0 +1,138 @@
+public import Diagnostics
+internal import Glibc
+internal import Images
+internal import Linux
+internal import SystemPackage
+
+/// The directory of one program that runs under `apus run`: its checkpoints, its output, and what became of it.
+struct Store {
+    let path: FilePath
+    /// Locked for as long as this run lasts; it dies with the process.
+    private let lock: Int32
+
+    /// Opens the store, and makes it if need be.
+    ///
+    /// - Throws: `store-busy` where another run has it, or what another run had started still lives.
+    init(_ path: FilePath) throws(Problem) {
+        self.path = path
+        do throws(Errno) {
+            do throws(Errno) { try Files.makeDirectory(path, mode: 0o700) } catch .fileExists {}
+            lock = try Files.open(path.appending("lock"), [.readWrite, .create]).release()
+        } catch {
+            throw Problem(
+                .storeUnusable, "the store cannot be used", object: .init(path: path.string),
+                cause: .init(error, attempted: "mkdir, open"), remedy: "Name another directory with --store")
+        }
+        // Who was killed a moment ago may not be gone yet.
+        var patience = 300
+        while flock(lock, LOCK_EX | LOCK_NB) != 0 || isInhabited {
+            patience -= 1
+            if patience == 0 {
+                throw Problem(
+                    .storeBusy, "another apus run is at work with this store", object: .init(path: path.string),
+                    remedy: "Wait for its end, or name another store")
+            }
+            usleep(10_000)
+        }
+    }
+
+    // MARK: Who lives in it
+
+    /// Notes the pid namespace in which the program lives from now on.
+    func settle() {
+        let text = Self.boot + "\n" + Self.namespace(of: "self")
+        try? Files.truncate(lock, to: 0)
+        try? Files.write(lock, Array(text.utf8), at: 0)
+    }
+
+    /// Whether a process of the last run's namespace is still there: its init may be gone before the others are.
+    private var isInhabited: Bool {
+        guard let bytes = try? Files.read(lock, count: 256, at: 0), !bytes.isEmpty else { return false }
+        let noted = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        guard noted.count == 2, noted[0] == Self.boot, noted[1] != Self.namespace(of: "self") else { return false }
+        let entries = (try? Files.entries(of: "/proc")) ?? []
+        return entries.compactMap(\.number).contains { Self.namespace(of: "\($0)") == noted[1] }
+    }
+
+    private static var boot: String {
+        let bytes = (try? Files.contents(of: "/proc/sys/kernel/random/boot_id")) ?? []
+        return String(decoding: bytes.prefix { $0 != 0x0a }, as: UTF8.self)
+    }
+
+    private static func namespace(of process: String) -> String {
+        String(decoding: (try? Files.readLink(FilePath("/proc/\(process)/ns/pid"))) ?? [], as: UTF8.self)
+    }
+
+    // MARK: What it holds
+
+    /// Small texts: the command, the program's end.
+    subscript(_ name: String) -> String? {
+        get {
+            (try? Files.contents(of: path.appending(name))).map { String(decoding: $0, as: UTF8.self) }
+        }
+        nonmutating set {
+            let file = path.appending(name)
+            guard let newValue else {
+                try? Files.remove(file)
+                return
+            }
+            // Whole or not at all.
+            let made = path.appending(name + ".new")
+            guard let opened = try? Files.open(made, [.writeOnly, .create, .truncate]) else { return }
+            guard (try? Files.write(opened.raw, Array(newValue.utf8))) != nil, (try? Files.sync(opened.raw)) != nil
+            else { return }
+            try? Files.rename(made, to: file)
+        }
+    }
+
+    /// The numbers of all checkpoints, whole ones and others, the newest first.
+    var numbers: [Int] {
+        let names = ((try? Files.entries(of: path)) ?? []).map { String(decoding: $0.name, as: UTF8.self) }
+        return names.compactMap { $0.hasPrefix("checkpoint-") ? Int($0.dropFirst(11)) : nil }.sorted(by: >)
+    }
+
+    func checkpoint(_ number: Int) -> FilePath { path.appending("checkpoint-\(number)") }
+
+    /// Whether the dump came to its end.
+    func isWhole(_ number: Int) -> Bool {
+        (try? Files.access(checkpoint(number).appending(Manifest.fileName), mode: 0)) != nil
+    }
+
+    func remove(_ number: Int) {
+        let place = checkpoint(number)
+        // The manifest first: what is left of it is never taken for whole.
+        try? Files.remove(place.appending(Manifest.fileName))
+        Self.remove(place)
+    }
+
+    /// Forgets everything.
+    func clear() {
+        numbers.forEach(remove)
+        for name in ["finished", "command", "output.log", "errors.log"] { self[name] = nil }
+    }
+
+    private static func remove(_ path: FilePath) {
+        for entry in (try? Files.entries(of: path)) ?? [] {
+            let inner = path.appending(FilePath(bytes: entry.name).components)
+            if (try? Files.remove(inner)) == nil { remove(inner) }
+        }
+        try? Files.remove(path, isDirectory: true)
+    }
+}
+
+extension Problem {
+    static func notStarted(_ program: String, _ error: Errno) -> Problem {
+        Problem(
+            .storeUnusable, "the program cannot be started", object: .init(path: program),
+            cause: .init(error, attempted: "posix_spawnp"), remedy: "Give the path of a program behind --")
+    }
+}
+
+extension Problem.Code {
+    /// Another run has the store.
+    public static let storeBusy: Self = "store-busy"
+    /// The store cannot be used, or belongs to another command.
+    public static let storeUnusable: Self = "store-unusable"
+    /// No checkpoint of the store can be restored.
+    public static let storeDamaged: Self = "store-damaged"
+}

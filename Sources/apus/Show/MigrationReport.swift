@@ -1,0 +1,127 @@
+internal import Checkpoint
+internal import Diagnostics
+internal import Linux
+internal import Logging
+internal import Migration
+internal import Synchronization
+
+/// Says how a migration goes: on one line that changes, or as events for programs.
+final class MigrationReport: Sendable {
+    private let session: Session
+    private let asJSON: Bool
+    private let began = SystemClock.monotonic.now
+    private let seen = Mutex(Seen())
+
+    /// What a page about the migration tells.
+    private struct Seen {
+        var moments = MigrationPage.Moments()
+        var node = ""
+        var warnings: [String] = []
+    }
+
+    init(_ session: Session, asJSON: Bool) {
+        self.session = session
+        self.asJSON = asJSON
+    }
+
+    /// A page about the migration, when it is over.
+    func page(_ summary: MigrationSummary, to host: String, of processes: [HeldByProcess]) -> MigrationPage {
+        let seen = self.seen.withLock { $0 }
+        return MigrationPage(
+            host: host, node: seen.node, summary: summary, moments: seen.moments, warnings: seen.warnings,
+            processes: processes)
+    }
+
+    private func note(_ event: MigrationEvent) {
+        let now = SystemClock.monotonic.now - began
+        seen.withLock { seen in
+            switch event {
+            case .reached(let node, let kernel):
+                seen.node = "\(node), kernel \(kernel)"
+                seen.moments.reached = now
+            case .judged(_, let warnings):
+                seen.warnings = warnings
+                seen.moments.judged = now
+            case .round: seen.moments.rounds.append(now)
+            case .stopping: seen.moments.stopping = now
+            case .carried, .arrived: break
+            }
+        }
+    }
+
+    func tell(_ event: MigrationEvent) {
+        note(event)
+        if asJSON {
+            if let json = Self.json(event) { Console.write(json.text(indented: false) + "\n") }
+            return
+        }
+        switch event {
+        case .reached(let node, let kernel): session.logger.info("reached \(node), kernel \(kernel)")
+        case .judged(_, let warnings):
+            for warning in warnings { session.logger.warning("there: \(warning)") }
+        case .round(let round, let pause):
+            session.progress.update(
+                "sending memory, round \(round.number), pause of \(Duration.nanoseconds(Int64(clamping: pause)).milliseconds) ms expected",
+                done: round.size, of: nil, unit: .bytes)
+        case .carried(let size): session.progress.update("sending memory", done: size, of: nil, unit: .bytes)
+        case .stopping: session.progress.update("moving", done: 0, of: nil)
+        case .arrived: session.progress.finish()
+        }
+    }
+
+    private static func json(_ event: MigrationEvent) -> JSON? {
+        switch event {
+        case .reached(let node, let kernel):
+            ["event": "reached", "node": .string(node), "kernel": .string(kernel)]
+        case .judged(let frozen, let warnings):
+            [
+                "event": "judged", "frozen_ns": .unsigned(frozen),
+                "warnings": .array(warnings.map { .string($0) }),
+            ]
+        case .round(let round, let pause):
+            [
+                "event": "round", "number": .integer(Int64(round.number)), "bytes": .unsigned(round.size),
+                "time_ns": .unsigned(round.time), "predicted_pause_ns": .unsigned(pause),
+            ]
+        case .stopping: ["event": "stopping"]
+        // The summary says it, and a line for each frame would be too much.
+        case .carried, .arrived: nil
+        }
+    }
+}
+
+extension Duration {
+    /// Whole ones.
+    fileprivate var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+}
+
+extension MigrationSummary {
+    /// For programs.
+    func json(_ host: String) -> JSON {
+        [
+            "ok": true, "verb": "migrate", "host": .string(host), "total_ns": .unsigned(total),
+            "pause_ns": .unsigned(pause), "rehearsal_ns": .unsigned(rehearsal), "until_ready_ns": .unsigned(untilReady),
+            "sent_bytes": .unsigned(sent), "last_bytes": .unsigned(lastSize),
+            "rounds": .array(
+                rounds.map {
+                    [
+                        "number": .integer(Int64($0.number)), "bytes": .unsigned($0.size),
+                        "time_ns": .unsigned($0.time),
+                    ]
+                }),
+        ]
+    }
+
+    /// For people.
+    func text(_ host: String) -> String {
+        func milliseconds(_ time: UInt64) -> String { "\((time + 500_000) / 1_000_000) ms" }
+        let ahead = rounds.reduce(0) { $0 + $1.size }
+        return """
+            The tree runs on \(host).
+              paused for    \(milliseconds(pause)) (and \(milliseconds(rehearsal)) before that, to be looked at)
+              in all        \(milliseconds(total))
+              sent          \(Quantity.bytes(sent)): \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
+
+            """
+    }
+}

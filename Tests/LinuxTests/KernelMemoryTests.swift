@@ -1,0 +1,78 @@
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import Linux
+
+/// What is read from the kernel's memory is compared with what was put there.
+@Suite("Memory of the kernel", .enabled(if: geteuid() == 0, "needs root"), .timeLimit(.minutes(2)))
+struct KernelMemoryTests {
+    @Test func layoutsAreTold() throws {
+        let types = try KernelTypes.running()
+        #expect(types.offset(of: "next", in: "sk_buff") == 0)
+        #expect(types.offset(of: "sk_receive_queue.qlen", in: "sock") != nil)
+        #expect(types.size(of: "page") == 64)
+        #expect(types.offset(of: "nothing", in: "sock") == nil)
+        #expect(types.size(of: "no such structure") == nil)
+    }
+
+    @Test func noTypesInOtherBytes() {
+        #expect(KernelTypes([]) == nil)
+        #expect(KernelTypes([UInt8](repeating: 7, count: 64)) == nil)
+        // A header whose lengths lie.
+        #expect(
+            KernelTypes([0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]) == nil)
+    }
+
+    @Test func nothingIsReadWhereNothingIs() throws {
+        #expect(throws: Errno.badAddress) {
+            try KernelMemory.use { (kernel) throws(Errno) in try kernel.bytes(8, at: 16) }
+        }
+    }
+
+    @Test func copiesOfADescriptorAreOneFile() throws {
+        let one = try Files.memory(named: "one")
+        let copy = try Files.duplicate(one.raw)
+        let other = try Files.memory(named: "other")
+        let files = try KernelMemory.use { (kernel) throws(Errno) in
+            [try kernel.file(one.raw), try kernel.file(copy.raw), try kernel.file(other.raw)]
+        }
+        #expect(files[0] == files[1] && files[0] != files[2])
+    }
+
+    /// Small ones are in one piece, large ones in pages.
+    @Test(arguments: [1, 5, 4096, 40_000, 150_000]) func messagesInAQueue(_ size: Int) throws {
+        let ends = try Files.socketPair(type: Sockets.stream)
+        let bytes = (0..<size).map { _ in UInt8.random(in: 0...255) }
+        var sent = 0
+        while sent < size { sent += try Sockets.send(ends.first.raw, SocketMessage(Array(bytes[sent...]))) }
+        let found = try KernelMemory.use { (kernel) throws(Errno) in
+            try KernelMessages(kernel).waiting(on: kernel.socket(ends.second.raw)).messages.flatMap(\.payload)
+        }
+        #expect(found == bytes)
+    }
+
+    @Test func aConnectionThatNobodyHasAccepted() throws {
+        let listener = try Sockets.make(Sockets.unix, Sockets.sequencedPackets)
+        let client = try Sockets.make(Sockets.unix, Sockets.sequencedPackets)
+        // A name that the kernel chooses.
+        try Sockets.bind(listener.raw, [1, 0])
+        try Sockets.listen(listener.raw, backlog: 3)
+        try Sockets.connect(client.raw, try Sockets.name(of: listener.raw))
+        var message = SocketMessage(Array("first".utf8))
+        message.descriptors = [client.raw]
+        try Sockets.send(client.raw, message)
+        try Sockets.send(client.raw, SocketMessage(Array("second".utf8)))
+        let (file, found) = try KernelMemory.use { (kernel) throws(Errno) -> (UInt64, KernelMessages.Waiting) in
+            let messages = KernelMessages(kernel)
+            let waiting = try messages.connections(waitingAt: kernel.socket(listener.raw))
+            guard waiting.count == 1, let one = waiting.first else { throw .badMessage }
+            guard try messages.peer(of: kernel.socket(client.raw)) == one else { throw .badMessage }
+            return (try kernel.file(client.raw), try messages.waiting(on: one))
+        }
+        #expect(found.messages.map(\.payload) == [Array("first".utf8), Array("second".utf8)])
+        #expect(found.messages.allSatisfy { $0.credentials == .init(pid: getpid(), uid: geteuid(), gid: getegid()) })
+        #expect(found.files == [[file], []])
+        #expect(found.client?.pid == getpid() && found.client?.uid == geteuid())
+    }
+}

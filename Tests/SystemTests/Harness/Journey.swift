@@ -1,0 +1,127 @@
+import Glibc
+import Testing
+
+/// Two worlds, between which trees move. Both see the same files; Tests/Programs/link.py is what ssh is between hosts.
+final class Journey {
+    let source: World
+    let target: World
+    private var server: Running?
+    /// That of the first world, for the way back.
+    private var serverHere: Running?
+
+    /// - Parameter there: the environment of Apus in the second world.
+    init(there: [String: String] = [:]) throws {
+        source = try World()
+        target = try World()
+        // The pids of what moves are free there; those of Apus itself are others.
+        try target.succeed("sh", "-c", "echo 10000 >/proc/sys/kernel/ns_last_pid")
+        try serve(there)
+    }
+
+    func end() {
+        _ = server?.stop()
+        _ = serverHere?.stop()
+        source.end()
+        target.end()
+    }
+
+    /// Opens the second world for connections, with another environment for Apus in it.
+    func serve(_ there: [String: String]) throws {
+        _ = server?.stop()
+        _ = unsafe unlink(socket)
+        var command = Command(
+            ["python3", Programs.path("link.py"), "serve", socket, Place.subject("world"), "run", "\(target.initial)"])
+        let members = there.map { "\"\($0.key)\": \"\($0.value)\"" }.joined(separator: ", ")
+        command.environment["LINK_THERE"] = "{\(members)}"
+        server = try command.start()
+        guard eventually({ exists(socket) }) else { throw Failed("no link: \(server?.stop().errors ?? "")") }
+    }
+
+    private var socket: String { source.path("link.socket") }
+
+    /// Moves a tree back from the second world to the first.
+    func migrateBack(_ pid: Int32, _ options: [String] = []) throws -> Finished {
+        let socket = source.path("back.socket")
+        if serverHere == nil {
+            try source.succeed("sh", "-c", "echo 20000 >/proc/sys/kernel/ns_last_pid")
+            serverHere = try Command(
+                [
+                    "python3", Programs.path("link.py"), "serve", socket, Place.subject("world"), "run",
+                    "\(source.initial)",
+                ]
+            ).start()
+            guard eventually({ exists(socket) }) else { throw Failed("no link") }
+        }
+        let link = "python3 \(Programs.path("link.py")) connect \(socket) 0 0"
+        return try target.apus(
+            [
+                "migrate", "\(pid)", "here", "-v4", "-o", source.path("back.log"), "--state-dir",
+                source.path("state-there"),
+            ]
+                + ["--ssh-command", link, "--remote-apus", Place.apus] + options, seconds: 60)
+    }
+
+    /// Options for a second world in which Apus says all that it does.
+    var talkative: [String] {
+        get throws {
+            let script = source.path("talkative")
+            try write("#!/bin/sh\nexec \(Place.apus) \"$@\" -v4\n", to: script)
+            try source.succeed("chmod", "755", script)
+            return ["--remote-apus", script]
+        }
+    }
+
+    /// What Apus has printed in the second world.
+    var logThere: String { text(socket + ".log") }
+
+    /// The name of a file that takes the network away while it exists.
+    var outage: String { source.path("outage") }
+
+    /// How many frames went there and back in the last migration.
+    var frames: (out: Int, back: Int) {
+        let numbers = text(source.path("link.frames")).split { !$0.isNumber }.compactMap { Int($0) }
+        return numbers.count == 2 ? (numbers[0], numbers[1]) : (0, 0)
+    }
+
+    /// Moves the tree of `pid` from the first world to the second.
+    ///
+    /// - Parameters:
+    ///   - cut: after how many frames there and back the link is cut; 0 is never.
+    ///   - breaks: the network stays away after the cut.
+    func migrate(
+        _ pid: Int32, _ options: [String] = [], cut: (out: Int, back: Int) = (0, 0), breaks: Bool = false,
+        environment: [String: String] = [:], seconds: Double = 60
+    ) throws -> Finished {
+        let link = ["python3", Programs.path("link.py"), "connect", socket, "\(cut.out)", "\(cut.back)"]
+        var variables = environment
+        variables["LINK_LOG"] = source.path("link.frames")
+        variables["LINK_DOWN"] = outage
+        if breaks { variables["LINK_BREAKS"] = "1" }
+        return try source.apus(
+            ["migrate", "\(pid)", "there", "-v4", "-o", source.path("migrate.log"), "--state-dir", state]
+                + ["--ssh-command", link.joined(separator: " "), "--remote-apus", Place.apus] + options,
+            environment: variables, seconds: seconds)
+    }
+
+    /// Where Apus of the first world keeps its records.
+    var state: String { source.path("state") }
+
+    /// Settles what is in doubt.
+    func recover() throws -> Finished {
+        try source.apus(["recover", "--state-dir", state], environment: ["LINK_DOWN": outage])
+    }
+
+    /// In which of the worlds a process runs: it is there, and not stopped.
+    func runs(_ pid: Int32) -> (here: Bool, there: Bool) { (isRunning(pid, source), isRunning(pid, target)) }
+
+    private func isRunning(_ pid: Int32, _ world: World) -> Bool {
+        world.isAlive(pid) && !text("\(world.proc)/\(pid)/status").contains("State:\tT")
+    }
+}
+
+/// A test with two worlds.
+func withJourney<Result>(there: [String: String] = [:], _ body: (Journey) throws -> Result) throws -> Result {
+    let journey = try Journey(there: there)
+    defer { journey.end() }
+    return try body(journey)
+}

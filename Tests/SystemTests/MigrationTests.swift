@@ -1,0 +1,185 @@
+import Glibc
+import Testing
+
+/// Trees that move from one world to another.
+@Suite(
+    "Migration", .enabled(if: geteuid() == 0, "needs root"), .enabled(if: Programs.has("python3"), "needs python3"))
+struct MigrationTests {
+    /// Kinds of state that the images of a dump carry are tested with dumps; these are about memory, processes, and what
+    /// passes by the images.
+    static let subjects = Subject.ofThoseChosen([
+        Subject(name: "counter"), Subject(name: "memory", arguments: ["FOLDER/mapped"]), Subject(name: "threads"),
+        Subject(name: "ballast", arguments: ["40"]), Subject(name: "family-memory", arguments: ["2", "6"]),
+        Subject(name: "sharedvm"), Subject(name: "tree"), Subject(name: "pipes"),
+        Subject(name: "sysv", renewsChildren: true),
+        Subject(name: "mappings", arguments: ["FOLDER/mapped"]), Subject(name: "stops"), Subject(name: "aio"),
+        Subject(name: "uring"), Subject(name: "registers"), Subject(name: "seccomp"),
+    ])
+
+    @Test(arguments: subjects)
+    func moves(_ subject: Subject) throws {
+        try withJourney { journey in
+            let running = try RunningSubject(subject, in: journey.source)
+            let before = running.snapshot
+            let moved = try journey.migrate(running.pid, subject.options)
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            #expect(!before.tasks.contains(where: journey.source.isAlive), "some are left")
+            let there = RunningSubject(running, in: journey.target)
+            #expect(there.changes(since: before) == [])
+            #expect(there.check() == [])
+            let uuid = try #require(
+                text(journey.source.path("migrate.log")).firstMatch(of: /migration ([0-9a-f-]{36})/)
+            ).1
+            #expect(
+                eventually {
+                    ![journey.source, journey.target].contains { world in
+                        names(in: "/proc/\(world.initial)/root/dev/shm").contains { $0.hasSuffix(uuid) }
+                    }
+                }, "something is left in /dev/shm")
+            #expect(names(in: journey.state + "/departures") == [])
+        }
+    }
+
+    /// Its memory is sent while it writes all over it: nothing that is written may be lost. And back again.
+    @Test(arguments: [0, 1, 30])
+    func aWriter(_ rounds: Int) throws {
+        try withJourney { journey in
+            let fifo = journey.source.path("status")
+            try journey.source.succeed("mkfifo", fifo)
+            let pid = try journey.source.start(
+                ["python3", Programs.path("memory_writer.py"), "48", fifo], output: "out")
+            let out = journey.source.path("out")
+            #expect(eventually { lines(out).contains("ready") })
+            let moved = try journey.migrate(pid, ["--rounds", "\(rounds)"])
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            #expect(!journey.source.isAlive(pid))
+            for count in 1...2 {
+                try write("?\n", to: fifo)
+                #expect(eventually { lines(out).count > count })
+                #expect(lines(out).last?.hasPrefix("OK") == true, "\(lines(out))")
+            }
+            let seen = text(journey.source.path("migrate.log"))
+            #expect(seen.contains("round 1:") == (rounds > 0), "\(seen)")
+        }
+    }
+
+    /// Its mappings change after the rehearsal, and with them what pages that were sent are good for; also where they lie
+    /// in the way of what Apus has made there already.
+    @Test(arguments: [[], ["low"]])
+    func aProgramThatChangesItsMappings(_ arguments: [String]) throws {
+        try withJourney { journey in
+            let subject = Subject(name: "shifting", arguments: arguments)
+            let running = try RunningSubject(subject, in: journey.source)
+            let moved = try journey.migrate(running.pid, subject.options + (try journey.talkative))
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            let there = RunningSubject(running, in: journey.target)
+            #expect(there.check() == [])
+            #expect(journey.logThere.contains("The root is there, and is filled"), "\(journey.logThere)")
+            #expect(
+                journey.logThere.contains("does not suit") == !arguments.isEmpty, "\(arguments): \(journey.logThere)")
+        }
+    }
+
+    /// The memory of descendants is in the root before they are, and each comes to its own: children, and a grandchild.
+    @Test func aFamilyOfWriters() throws {
+        try withJourney { journey in
+            let fifos = ["a", "b", "c"].map { journey.source.path("status-\($0)") }
+            for fifo in fifos { try journey.source.succeed("mkfifo", fifo) }
+            func writer(_ number: Int, _ size: Int) -> String {
+                "python3 \(Programs.path("memory_writer.py")) \(size) \(fifos[number]) >\(journey.source.path("out-\(number)"))"
+            }
+            let script =
+                "\(writer(0, 16)) & sh -c '\(writer(1, 24)); exit 3' & \(writer(2, 8)) & echo ready; wait; exit 4"
+            let pid = try journey.source.start(["sh", "-c", script], output: "out")
+            let outputs = (0...2).map { journey.source.path("out-\($0)") }
+            #expect(eventually { outputs.allSatisfy { lines($0).contains("ready") } })
+            let report = journey.source.path("report.html")
+            let moved = try journey.migrate(pid, try journey.talkative + ["--report", report])
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            let page = text(report)
+            #expect(page.hasPrefix("<!DOCTYPE html>") && page.hasSuffix("</html>\n"))
+            #expect(page.contains("process \(pid) (sh)") && page.contains("round 1") && page.contains("private memory"))
+            #expect(!page.contains("http://") && !page.contains("https://"), "it needs something beside it")
+            for round in 1...2 {
+                for (fifo, output) in zip(fifos, outputs) {
+                    try write("?\n", to: fifo)
+                    #expect(eventually { lines(output).count > round })
+                    #expect(lines(output).last?.hasPrefix("OK") == true, "\(lines(output))")
+                }
+            }
+            let there = journey.logThere.firstMatch(of: /has ([0-9]+) MiB of the memory/)
+            #expect(there.flatMap { Int($0.1) } ?? 0 >= 45, "\(journey.logThere)")
+        }
+    }
+
+    /// The original stays, stopped.
+    @Test func keepsTheOriginal() throws {
+        try withJourney { journey in
+            let running = try RunningSubject(Subject(name: "counter"), in: journey.source)
+            // What cannot be written is told before anything is done.
+            let refused = try journey.migrate(running.pid, ["--report", "/no/such/folder/report.html"])
+            #expect(refused.status == 1 && refused.errors.contains("report-unwritable"), "\(refused)")
+            let moved = try journey.migrate(running.pid, ["--keep-original"])
+            try #require(moved.status == 0, "\(moved)")
+            #expect(journey.runs(running.pid) == (false, true))
+            #expect(journey.source.isAlive(running.pid))
+        }
+    }
+
+    /// What stands in the way there is told before the tree stands still for long, and changes nothing.
+    @Test func whatTheOtherHostRefuses() throws {
+        try withJourney { journey in
+            let running = try RunningSubject(Subject(name: "counter"), in: journey.source)
+            // The pid is taken there.
+            try journey.target.succeed("sh", "-c", "echo \(running.pid - 2) >/proc/sys/kernel/ns_last_pid")
+            let other = try journey.target.start(["sleep", "1000"], output: "sleep")
+            try #require(other == running.pid, "the pid \(running.pid) could not be taken")
+            try journey.target.succeed("sh", "-c", "echo 10000 >/proc/sys/kernel/ns_last_pid")
+            let before = running.snapshot
+            let moved = try journey.migrate(running.pid)
+            #expect(moved.status == 1, "\(moved)")
+            #expect(
+                moved.errors.contains("pid-in-use") && moved.errors.contains("on there:")
+                    && moved.errors.contains("sleep"), "\(moved)")
+            #expect(running.changes(since: before) == [])
+            #expect(running.check() == [])
+            // Apus there has yet to end.
+            #expect(eventually { journey.target.processes == [other] }, "\(journey.target.processes)")
+        }
+    }
+
+    /// A file of the tree that is another there: the copy is taken along.
+    @Test func filesAreTakenAlong() throws {
+        try withJourney { journey in
+            // Each world has another program at the same place.
+            for (world, name) in [(journey.source, "counter"), (journey.target, "pipes")] {
+                try world.succeed("mount", "-t", "tmpfs", "none", "/mnt")
+                try world.succeed("cp", Place.subject(name), "/mnt/program")
+            }
+            let pid = try journey.source.start(["/mnt/program"], output: "out")
+            #expect(eventually { lines(journey.source.path("out")).contains("ready") })
+            let refused = try journey.migrate(pid, ["--ship", "none"])
+            #expect(refused.status == 1 && refused.errors.contains("/mnt/program"), "\(refused)")
+            #expect(journey.runs(pid) == (true, false))
+            let moved = try journey.migrate(pid)
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            #expect(journey.runs(pid) == (false, true))
+        }
+    }
+
+    /// What speaks another language is told from what is not there.
+    @Test(arguments: [
+        ("true", "closed"), ("false", "closed"), ("echo hello world", "hello"),
+        ("no-such-program", "cannot be started"),
+    ])
+    func noSuchHost(_ command: String, _ words: String) throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "counter"), in: world)
+            let before = running.snapshot
+            let moved = try world.apus(
+                ["migrate", "\(running.pid)", "there", "--ssh-command", command, "--state-dir", world.path("state")])
+            #expect(moved.status == 1 && moved.errors.contains(words), "\(moved)")
+            #expect(running.changes(since: before) == [])
+        }
+    }
+}
