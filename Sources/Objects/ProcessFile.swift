@@ -18,8 +18,24 @@ public enum ProcessFile {
         return pid
     }
 
-    /// What is there only later than the process, when Apus opens its files: directories of descriptors and mappings.
-    private static let ofWhatComesLater: Set<String> = ["fd", "fdinfo", "map_files"]
+    /// What a path of `/proc` says about a descriptor, open or closed since (`/proc/PID/fdinfo/N`, and `/proc/PID/fd/N`
+    /// itself, not followed): whose it is and its number; nil for other paths.
+    ///
+    /// Its file is found by that number only while the process has something open under it; once open, it is about
+    /// whatever the process has there at the moment of reading (proc_pid_fdinfo(5)).
+    public static func descriptor(of path: FilePath) -> (pid: Int32, number: Int32)? {
+        guard let pid = process(of: path), let last = inside(path), last.count == 2, ["fd", "fdinfo"].contains(last[0])
+        else { return nil }
+        let name = last[1].hasSuffix(GhostFile.mark) ? last[1].dropLast(GhostFile.mark.count) : last[1][...]
+        guard let number = Int32(name), number >= 0 else { return nil }
+        return (pid, number)
+    }
+
+    /// What a path names within the directory of a process, or of its first thread.
+    private static func inside(_ path: FilePath) -> [String]? {
+        let parts = path.components.dropFirst(2).map(\.string)
+        return parts.first == "task" && parts.count > 1 ? Array(parts.dropFirst(2)) : parts
+    }
 
     /// Why such a file cannot be carried, nil where it can, and for files that are no such.
     ///
@@ -42,19 +58,28 @@ public enum ProcessFile {
         if ofThread && parts[1] != String(pid) {
             return refusal(.unsupported, "it is about a thread that is not the first of its process")
         }
-        let inside = ofThread ? parts.dropFirst(2) : parts[...]
-        if inside.count > 1, let first = inside.first, ofWhatComesLater.contains(first) {
-            return refusal(.unsupported, "it is about something that the process has open or mapped")
+        if let inside = inside(path), inside.count > 1, inside.first == "map_files" {
+            return refusal(.unsupported, "it is about something that the process has mapped")
         }
         return nil
     }
 
     /// The name of a file of a process that has ended; nil for all others.
     public static func lostName(_ path: FilePath, _ status: FileStatus) -> FilePath? {
-        guard process(of: path) != nil, isOfProc(status) else { return nil }
+        guard let pid = process(of: path), isOfProc(status) else { return nil }
+        // Of what the process has closed since there is no file until it opens something under that number. To look for
+        // it would mark it as deleted.
+        if descriptor(of: path) != nil, (try? Files.status(of: ProcessDirectory(pid).path)) != nil { return nil }
         // The kernel marks some of them as deleted and others not.
         if let found = try? Files.status(of: path, followLinks: false), found.inode == status.inode { return nil }
         return GhostFile.lostName(path, status) ?? path
+    }
+
+    /// The path of a file about a descriptor of a process that is there; nil for all others.
+    static func namedByNumber(_ path: FilePath, _ status: FileStatus) -> FilePath? {
+        guard descriptor(of: path) != nil, isOfProc(status), lostName(path, status) == nil else { return nil }
+        let (text, mark) = (path.bytes, GhostFile.mark.utf8)
+        return text.suffix(mark.count).elementsEqual(mark) ? FilePath(bytes: Array(text.dropLast(mark.count))) : path
     }
 
     private static func isOfProc(_ status: FileStatus) -> Bool {
@@ -93,6 +118,10 @@ struct EndedProcessFile: Resource {
     }
 
     func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
+        let held = try ProcessFile.descriptor(of: path).flatMap { descriptor throws(Problem) in
+            try EndedProcessFile.hold(descriptor.number)
+        }
+        defer { if let held { try? Files.close(held) } }
         let process: EndedProcess
         do throws(Errno) { process = try EndedProcess(pid: pid) } catch {
             throw Problem(
@@ -102,6 +131,23 @@ struct EndedProcessFile: Resource {
         }
         defer { process.end() }
         return try file.open(at: site)
+    }
+
+    /// Has the process that is about to be started inherit something under that number.
+    ///
+    /// - Returns: the number, to be closed afterwards; nil where Apus has something there already.
+    private static func hold(_ number: Int32) throws(Problem) -> Int32? {
+        if (try? Files.closesOnExec(number)) != nil { return nil }
+        do throws(Errno) {
+            let nothing = try Files.open("/dev/null", .readOnly)
+            try Files.duplicate(nothing.raw, as: number)
+            return number
+        } catch {
+            throw Problem(
+                .fileUnopenable, "descriptor \(number) cannot be used", object: .init(fd: number),
+                cause: .init(error, attempted: "dup3"),
+                remedy: "Raise the limit of open files above \(number) (ulimit -n) and try again")
+        }
     }
 }
 

@@ -44,6 +44,7 @@ public enum RegularFile: DescriptionKind {
             return problem
         }
         if ProcessFile.lostName(seen.path, seen.status) != nil { return nil }
+        if ProcessFile.namedByNumber(seen.path, seen.status) != nil { return nil }
         if let name = GhostFile.lostName(seen.path, seen.status) {
             // A device is whatever leads to its driver, and not content that could be kept.
             return evaded(
@@ -103,6 +104,8 @@ public enum RegularFile: DescriptionKind {
         } else if let name = ProcessFile.lostName(seen.path, seen.status), let pid = ProcessFile.process(of: name) {
             file.path = name
             descriptions.ghosts.add(process: pid, description: file.id)
+        } else if let name = ProcessFile.namedByNumber(seen.path, seen.status) {
+            file.path = name
         } else {
             try recordLostName(of: seen, as: &file, into: descriptions)
             if file.path == seen.path {

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Diagnostics
+internal import Images
 internal import Linux
 internal import Objects
 internal import SystemPackage
@@ -33,6 +34,29 @@ extension Planner {
                 Int(SYS_pidfd_getfd), .signed(apus), .signed(number), 0, for: "fetch descriptor \(number) from Apus"))
         batch.call(Int(SYS_dup3), fetched, .signed(number), 0)
         batch.call(Int(SYS_close), fetched)
+    }
+}
+
+/// Files of `/proc` about descriptors of tasks: these have none of their own yet when such files are opened, and the
+/// kernel wants to find something under the number (proc_pid_fdinfo(5)).
+extension Planner {
+    /// About which numbers of which tasks something is open, by pid.
+    static func describedNumbers(_ images: CheckpointImages) -> [Int32: Set<Int32>] {
+        images.files.entries.values.reduce(into: [:]) { all, entry in
+            guard entry.hasReg, let (pid, number) = ProcessFile.descriptor(of: entry.reg.path),
+                images.task(pid) != nil
+            else { return }
+            all[pid, default: []].insert(number)
+        }
+    }
+
+    /// Puts something under these numbers; it gives way to what the task has there, or to nothing.
+    func holdDescribedNumbers(of pid: Int32, in batch: inout Batch) {
+        for number in described[pid, default: []].sorted() {
+            batch.call(
+                Int(SYS_dup3), .signed(plan.mailboxDescriptor), .signed(number), 0,
+                for: "have something open under number \(number)")
+        }
     }
 }
 

@@ -140,6 +140,7 @@ extension Planner {
         }
         if process.beginsGroup { batch.call(Int(SYS_setpgid), 0, 0, for: "begin process group \(pid)") }
         for child in process.late { clone(child, of: index, in: &batch) }
+        holdDescribedNumbers(of: pid, in: &batch)
         plan.tasks[index].family = placed(batch)
     }
 

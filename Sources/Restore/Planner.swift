@@ -56,6 +56,8 @@ public struct Planner {
     var policiesByTask: [[MemoryTraits.Placed]]?
     /// The descriptors that tasks cannot inherit, and the pidfd of Apus through which they fetch them.
     var late = LateDescriptors()
+    /// Numbers under which tasks have something open until what `/proc` says about them is open, by pid.
+    let described: [Int32: Set<Int32>]
     /// Descriptions whose readiness a task has asked to be told of.
     var announced: Set<FileTable.Key> = []
     private var numbers: ServiceNumbers
@@ -141,7 +143,9 @@ public struct Planner {
         self.leavesStopped = leavesStopped
         self.room = room
         names = (try? layers.directories.first?.fileNames()) ?? []
-        numbers = ServiceNumbers(images, occupied: host.openDescriptors)
+        described = Planner.describedNumbers(images)
+        numbers = ServiceNumbers(
+            images, occupied: host.openDescriptors, held: described.values.reduce(into: []) { $0.formUnion($1) })
         let vmas =
             images.tasks.compactMap(\.memory).flatMap(\.vmas).filter { !$0.kind.contains(.vsyscall) }
             + Planner.segmentExtents(images)

@@ -18,11 +18,13 @@ struct ServiceNumbers {
     /// The highest number of the tree.
     let highest: Int32
 
-    /// - Parameter occupied: what Apus has open itself.
-    init(_ images: CheckpointImages, occupied: Set<Int32>) {
+    /// - Parameters:
+    ///   - occupied: what Apus has open itself.
+    ///   - held: numbers that mean something in some tasks for a while (``Planner/describedNumbers(_:)``).
+    init(_ images: CheckpointImages, occupied: Set<Int32>, held: Set<Int32>) {
         lowest = max(64, Int32(clamping: occupied.count) + 32)
         let watched = Planner.watchedNumbers(images)
-        used = occupied.union(watched.keys)
+        used = occupied.union(watched.keys).union(held)
         var meanings: [Int32: [(task: Int, key: FileTable.Key)]] = [:]
         var holders: [FileTable.Key: Set<Int>] = [:]
         var numbers: [FileTable.Key: [Int32]] = [:]
@@ -31,7 +33,9 @@ struct ServiceNumbers {
                 let (number, key) = (Int32(bitPattern: entry.fd), FileTable.Key(entry.type, entry.id))
                 meanings[number, default: []].append((index, key))
                 holders[key, default: []].insert(index)
-                if number >= lowest, !occupied.contains(number) { numbers[key, default: []].append(number) }
+                if number >= lowest, !occupied.contains(number), !held.contains(number) {
+                    numbers[key, default: []].append(number)
+                }
             }
         }
         for (key, candidates) in numbers {

@@ -11,6 +11,7 @@
 static int of_child, of_child_too, of_self, of_zombie, of_dead, of_dead_too, of_killed, of_thread = -1, set;
 static int status_of_child, folder_of_child, status_of_dead, folder_of_dead, maps_of_self, link_of_self, task_of_self;
 static int network, hosts, tunable;
+static int told_of_self, told_of_child, told_of_closed, told_of_dead, link_of_number;
 static char name_of_dead[40];
 static pid_t child, zombie, dead;
 static ino_t network_inode;
@@ -132,6 +133,30 @@ static void check_files(void)
 	CHECK(pread(hosts, text, sizeof(text), 0) > 0, "sysfs");
 }
 
+/* What /proc says about descriptors: by whom, and under which number, is asked at each reading. */
+static void check_numbers(void)
+{
+	char text[400] = "", wanted[40];
+	int fd;
+
+	check_name(told_of_self, "/proc/%d/fdinfo/%d", getpid(), of_child);
+	snprintf(wanted, sizeof(wanted), "\nPid:\t%d\n", child);
+	CHECK(pread(told_of_self, text, sizeof(text) - 1, 0) > 0 && strstr(text, wanted), "fdinfo of the pidfd: %s", text);
+	memset(text, 0, sizeof(text));
+	snprintf(wanted, sizeof(wanted), "\nPid:\t%d\n", getpid());
+	CHECK(pread(told_of_child, text, sizeof(text) - 1, 0) > 0 && strstr(text, wanted), "fdinfo of the child's: %s", text);
+	CHECK(pread(told_of_dead, text, sizeof(text) - 1, 0) == -1 && errno == ENOENT, "the dead: %s", strerror(errno));
+	CHECK(pread(told_of_closed, text, sizeof(text) - 1, 0) == -1 && errno == ENOENT, "closed: %s", strerror(errno));
+	NEED((fd = dup2(of_self, 170)) == 170);
+	memset(text, 0, sizeof(text));
+	CHECK(pread(told_of_closed, text, sizeof(text) - 1, 0) > 0 && strstr(text, wanted), "open again: %s", text);
+	NEED(close(fd) == 0);
+	check_name(link_of_number, "/proc/%d/fd/%d", getpid(), tunable);
+	memset(text, 0, sizeof(text));
+	CHECK(readlinkat(link_of_number, "", text, sizeof(text) - 1) > 0 && !strcmp(text, "/proc/sys/kernel/ostype"),
+	      "the link: %s", text);
+}
+
 static void check_child(void)
 {
 	/* What it has from its parent, and that does not close with it. */
@@ -144,7 +169,28 @@ static void check(void)
 {
 	check_pidfds();
 	check_files();
+	check_numbers();
 	ask_child(child, "child");
+}
+
+static int open_path(int flags, const char *format, pid_t pid, int number)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), format, pid, number);
+	NEED((fd = open(path, flags)) >= 0);
+	return fd;
+}
+
+static void open_numbers(void)
+{
+	NEED(dup2(of_self, 170) == 170);
+	told_of_closed = open_path(O_RDONLY, "/proc/%d/fdinfo/%d", getpid(), 170);
+	NEED(close(170) == 0);
+	told_of_self = open_path(O_RDONLY, "/proc/%d/task/../fdinfo/%d", getpid(), of_child);
+	told_of_child = open_path(O_RDONLY, "/proc/%d/fdinfo/%d", child, of_self);
+	link_of_number = open_path(O_PATH | O_NOFOLLOW, "/proc/%d/fd/%d", getpid(), tunable);
 }
 
 static pid_t start(int end)
@@ -169,6 +215,7 @@ static void lose_some(void)
 	NEED((folder_of_dead = open(path, O_RDONLY | O_DIRECTORY)) >= 0);
 	strcat(path, "/status");
 	NEED((status_of_dead = open(path, O_RDONLY)) >= 0);
+	told_of_dead = open_path(O_RDONLY, "/proc/%d/fdinfo/%d", dead, folder_of_dead - 1);
 	NEED(kill(dead, SIGKILL) == 0 && waitpid(dead, NULL, 0) == dead);
 	strcpy(name_of_dead, name(status_of_dead));
 	other = start(3);
@@ -215,6 +262,7 @@ int main(void)
 	NEED((of_child = open_pidfd(child, O_NONBLOCK)) >= 0 && (of_child_too = open_pidfd(child, 0)) >= 0);
 	NEED(fcntl(of_child_too, F_SETFD, 0) == 0 && dup2(of_child, 300) == 300);
 	of_thread = open_pidfd(child, OF_THREAD);
+	open_numbers();
 	zombie = start(7);
 	NEED((of_zombie = open_pidfd(zombie, 0)) >= 0);
 	NEED(waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOWAIT) == 0);

@@ -348,8 +348,12 @@ static void set_up(const char *kind, const char *folder)
 		fd = syscall(SYS_pidfd_open, number, O_EXCL);
 	} else if (!strcmp(kind, "proc-outside")) {
 		fd = open("/proc/1/status", O_RDONLY);
-	} else if (!strcmp(kind, "proc-descriptor")) {
-		fd = open("/proc/self/fdinfo/0", O_RDONLY);
+	} else if (!strcmp(kind, "proc-mapping")) {
+		unsigned long start, end;
+		FILE *maps = fopen("/proc/self/maps", "r");
+		NEED(maps && fscanf(maps, "%lx-%lx", &start, &end) == 2 && fclose(maps) == 0);
+		snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", start, end);
+		fd = open(path, O_PATH | O_NOFOLLOW);
 	} else if (!strcmp(kind, "namespace-open")) {
 		/* Of a process that has ended. */
 		pid_t child;

@@ -80,7 +80,7 @@ struct FailingDumpTests {
         [
             "socket", "socket-outside", "socket-service", "socket-early", "userfaultfd", "linked", "linked-pipe",
             "deleted-root",
-            "lock", "pidfd", "namespace", "namespace-open", "namespace-time", "proc-outside", "proc-descriptor",
+            "lock", "pidfd", "namespace", "namespace-open", "namespace-time", "proc-outside", "proc-mapping",
             "no-vdso", "semaphore-outside", "queue-notified", "traced",
         ] + (Place.hasThreadDescriptors ? ["pidfd-thread"] : [])
 
