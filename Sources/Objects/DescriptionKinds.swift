@@ -27,6 +27,7 @@ public enum DescriptionKinds {
         NetlinkSocket.self,
         RegularFile.self,
         Tunnel.self,
+        RealTimeClock.self,
         Device.self,
     ]
 

@@ -21,11 +21,16 @@ public enum Device: DescriptionKind {
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if externalName(seen, circumstances) != nil { return nil }
         var problem = RefusedKind.problem(of: seen)
-        if let key = externalKey(of: seen) { problem.remedy += ". " + LeftOutside.remedy(dump: key) }
-        problem.remedy +=
-            ". Or name a device that is opened in its place: dump with --external '\(beginning(of: seen))VALUE', restore with"
-            + " --external 'dev[VALUE]:PATH'"
+        problem.remedy = remedy(for: seen, problem.remedy)
         return problem
+    }
+
+    /// What helps, and the ways out that there are for every device.
+    static func remedy(for seen: SeenDescriptor, _ remedy: String) -> String {
+        let given = externalKey(of: seen).map { ". " + LeftOutside.remedy(dump: $0) } ?? ""
+        return remedy + given
+            + ". Or name a device that is opened in its place: dump with --external '\(beginning(of: seen))VALUE', restore with"
+            + " --external 'dev[VALUE]:PATH'"
     }
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)

@@ -48,9 +48,6 @@ struct RefusedKind {
             "a file system in user space (FUSE)",
             "Unmount it before the dump (fusermount -u), and mount it anew afterwards: whoever looks at its files waits for it"
         ) { $0.isDevice(major: 10, minor: 229) },
-        RefusedKind("a real-time clock", "Its alarms cannot be read: close it before the dump") { seen in
-            ["/dev/rtc", "/dev/misc/rtc"].contains { seen.linkBegins(with: $0) } && seen.status.kind == .characterDevice
-        },
         RefusedKind("a virtual machine", "Use the virtual machine monitor's own migration") {
             $0.isDevice(major: 10, minor: 232)
         },

@@ -21,4 +21,19 @@ import Testing
         #expect(ProcessFile.process(of: "/srv/proc/12") == nil)
         #expect(ProcessFile.process(of: "/proc/12 (deleted)/status") == nil)
     }
+
+    @Test func pathsAboutDescriptors() {
+        for (path, pid, number) in [
+            ("/proc/12/fdinfo/3", 12, 3), ("/proc/12/fd/3 (deleted)", 12, 3), ("/proc/12/task/12/fdinfo/170", 12, 170),
+        ] {
+            let found = ProcessFile.descriptor(of: .init(path))
+            #expect(found?.pid == Int32(pid) && found?.number == Int32(number), "\(path)")
+        }
+        for path in [
+            "/proc/12/fdinfo", "/proc/12/fdinfo/x", "/proc/12/fdinfo/-1", "/proc/12/map_files/3", "/proc/fdinfo/3",
+            "/proc/12/fdinfo/3/4", "/proc/12/task/12/comm", "/proc/12/fdinfo/99999999999", "/srv/12/fdinfo/3",
+        ] {
+            #expect(ProcessFile.descriptor(of: .init(path)) == nil, "\(path)")
+        }
+    }
 }
