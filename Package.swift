@@ -27,6 +27,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         // Without its default traits the library does without the whole of Foundation and ICU.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
@@ -80,6 +83,18 @@ let package = Package(
                 logging,
             ],
             swiftSettings: strict),
+        // TLS is here alone: what traces and restores programs is linked with it, and knows nothing of it.
+        .target(
+            name: "Transport",
+            dependencies: [
+                "Linux", "Diagnostics", crypto, system, logging,
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strict),
         .target(
             name: "Supervision",
             dependencies: ["CLinux", "Images", "Linux", "Diagnostics", system, logging], swiftSettings: strict),
@@ -89,7 +104,8 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Bundles", "Checkpoint", "Restore", "Migration", "Objects", "Supervision", "Compatibility", "Images",
+                "Bundles", "Checkpoint", "Restore", "Migration", "Transport", "Objects", "Supervision", "Compatibility",
+                "Images",
                 "Linux",
                 "Diagnostics",
                 arguments, logging, system,
@@ -122,6 +138,11 @@ let package = Package(
                 "Migration", "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Diagnostics", system,
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "TransportTests",
+            dependencies: [
+                "Transport", "Linux", "Diagnostics", crypto, system, .product(name: "NIOCore", package: "swift-nio"),
+            ], swiftSettings: strict),
         .testTarget(
             name: "CompatibilityTests", dependencies: ["Compatibility", "Diagnostics", system], swiftSettings: strict),
         .testTarget(

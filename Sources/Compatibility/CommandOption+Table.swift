@@ -210,7 +210,8 @@ extension CommandOption {
     /// Options that CRIU does not have.
     private static let own: [CommandOption] = [
         .init(
-            "json", for: .init(.dump, .restore, .check, .show, .explain, .gc, .migrate, .recover), origin: .apus,
+            "json", for: .init(.dump, .restore, .check, .show, .explain, .gc, .migrate, .receive, .recover),
+            origin: .apus,
             does: "Print for programs, as JSON"),
         .init(
             "pid-policy", nil, .required("policy"), for: restores, status: .only(["exact", "new-namespace"]),
@@ -290,7 +291,25 @@ extension CommandOption {
             "keep-original", for: .init(.migrate), origin: .apus,
             does: "Keep the original, stopped, when the tree runs on the other host"),
         .init(
+            "to", nil, .required("way"), for: .init(.migrate), status: .only(["ssh", "tls", "unix"]), origin: .apus,
+            does: "How the other host is reached: by ssh, or where `apus receive --listen` listens, tls or unix"),
+        .init(
+            "pair", for: .init(.migrate), origin: .apus,
+            does: "Pair this host with one that trees are to go to: reads the token that it has printed"),
+        .init(
+            "relay", for: .init(.migrate), origin: .apus,
+            does: "Join standard input and output with another host, as ssh does; started by --to"),
+        .init(
             "stdio", for: .init(.receive), origin: .apus, does: "Speak over standard input and output"),
+        .init(
+            "listen", nil, .required("address"), for: .init(.receive), origin: .apus,
+            does: "Take trees of paired hosts over TLS, at ADDRESS or ADDRESS:PORT, or at a Unix socket, /PATH"),
+        .init(
+            "init", for: .init(.receive), origin: .apus,
+            does: "Make the key of this host, and print a token that pairs one other host with it"),
+        .init(
+            "connection", for: .init(.receive), origin: .apus,
+            does: "Serve the connection of TLS that is the standard input; started by --listen"),
         .init("dry-run", for: .init(.restore), origin: .apus, does: "Print the plan and make nothing"),
         .init(
             "tcp-rebind", nil, .required("old=new"), repetition: .collected, for: restores, origin: .apus,

@@ -43,7 +43,7 @@ public enum Verb: String, CaseIterable, Sendable {
         case .exec: "Run a system call in another process"
         case .show: "Say what is in an image directory"
         case .migrate: "Move a running process tree to another host"
-        case .receive: "Take a process tree from another host"
+        case .receive: "Take process trees from other hosts"
         case .run: "Start a program so that it can be moved easily"
         case .gc: "Remove copies of files that no restored process uses any more"
         case .explain: "Say what a process tree holds and whether it could be dumped"

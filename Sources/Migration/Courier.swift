@@ -163,7 +163,10 @@ final class Courier: PageCarrier {
 extension Problems {
     /// What a frame says that went wrong.
     static func of(_ frame: Frame, on host: String) -> Problems {
-        let found = (JSON(parsing: frame.body)?.problems("problems") ?? []).map { $0.on(host) }
+        let body = JSON(parsing: frame.body)
+        // A relay speaks of what is the matter on this side.
+        let isHere = body?["here"] == true
+        let found = (body?.problems("problems") ?? []).map { isHere ? $0 : $0.on(host) }
         guard let first = found.first else {
             return Problems(
                 Problem(.badProtocol, "\(host) has failed and does not say why", remedy: "See what it has printed"))

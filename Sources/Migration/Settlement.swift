@@ -103,6 +103,7 @@ final class Settlement {
         while let frame = try shell.wire.receive() {
             guard frame.kind == .fate, let answer = JSON(parsing: frame.body) else {
                 if frame.kind == .alive { continue }
+                if frame.kind == .failed, let problem = Problems.of(frame, on: host).all.first { throw problem }
                 break
             }
             switch answer["state"]?.string.flatMap(Journal.Record.State.init(rawValue:)) {

@@ -11,6 +11,9 @@ enum Console {
     /// Writes to the standard error.
     static func writeError(_ text: String) { _ = try? FileDescriptor.standardError.writeAll(text.utf8) }
 
+    /// Whether somebody may be typing.
+    static let inputIsTerminal = isatty(STDIN_FILENO) == 1
+
     /// Whether somebody may be looking at the standard error.
     static let errorIsTerminal = isatty(STDERR_FILENO) == 1
 

@@ -6,6 +6,7 @@ internal import Logging
 internal import Migration
 internal import Restore
 internal import SystemPackage
+internal import Transport
 
 /// `apus migrate`: a tree moves to another host.
 struct Migrate: ParsableCommand {
@@ -16,12 +17,16 @@ struct Migrate: ParsableCommand {
             on here until it is built there; whatever fails before that changes nothing.
               apus migrate PID HOST
               apus migrate PID root@HOST --downtime-limit 50
+            Without ssh, to where `apus receive --listen` runs, once the hosts have been paired:
+              apus migrate --pair HOST
+              apus migrate PID HOST --to tls
             """)
 
     @Argument(help: "The root of the process tree.")
     var pid: Int32?
 
-    @Argument(help: "The other host, as ssh takes it.")
+    @Argument(
+        help: "The other host, as ssh takes it; HOST or HOST:PORT with --to tls, the path of a socket with --to unix.")
     var host: String?
 
     @OptionGroup var common: CommonOptions
@@ -30,6 +35,22 @@ struct Migrate: ParsableCommand {
     @OptionGroup var files: FileOptions
     @OptionGroup var processor: ProcessorOptions
     @OptionGroup var state: StateOptions
+
+    @Option(
+        help: .init(
+            "How the other host is reached: by ssh, or where `apus receive --listen` listens there, by tls or unix.",
+            valueName: "way"),
+        completion: .list(["ssh", "tls", "unix"]))
+    var to = "ssh"
+
+    @Flag(
+        help:
+            "Pair this host with HOST, which trees are to go to; reads the token that `apus receive --init` has printed there."
+    )
+    var pair = false
+
+    @Flag(help: "Join standard input and output with HOST, as ssh does; started by --to tls and --to unix.")
+    var relay = false
 
     @Option(
         help: .init(
@@ -76,6 +97,8 @@ struct Migrate: ParsableCommand {
 
 extension Migrate: Action {
     static func perform(in session: Session) throws -> Int32 {
+        if session.invocation.has("pair") { return try pair(session) }
+        if session.invocation.has("relay") { return try relay(session) }
         let asJSON = session.invocation.has("json")
         var options = try options(session)
         let host = options.host
@@ -125,16 +148,8 @@ extension Migrate: Action {
         reader.readObstacleOptions(into: &dump)
         dump.verify = { try Restoration.verify($0, shellJob: false) }
         let state = reader.path("state-dir") ?? RestoreOptions.usualState
-        let program = reader.values("remote-apus").last.map(RawArgument.text) ?? "apus"
-        let remote = [program, "receive", "--stdio", "-v1"]
-        let shell = reader.values("ssh-command").last.map {
-            RawArgument.text($0).split(separator: " ").map(String.init)
-        }
         var options = MigrationOptions(
-            dump: dump, host: host,
-            // Nothing is asked on the terminal that the frames travel by; who has gone is noticed.
-            command: (shell ?? ["ssh", "-T", "-e", "none", "-o", "ServerAliveInterval=5"]) + [host] + remote,
-            stateDirectory: state)
+            dump: dump, host: host, command: command(to: host, state, &reader), stateDirectory: state)
         let ship = reader.values("ship").last.map(RawArgument.text) ?? "auto"
         options.ships = ship != "none"
         if ship == "all" { options.dump.shipping = .all }
@@ -161,5 +176,76 @@ extension Migrate: Action {
         options.fileRules = reader.values("file").map(RawArgument.text)
         try reader.finish()
         return options
+    }
+
+    /// The program that reaches `apus receive --stdio` on the other host.
+    private static func command(to host: String, _ state: FilePath, _ reader: inout OptionReader) -> [String] {
+        if let way = way(reader) {
+            for option in ["ssh-command", "remote-apus"] where reader.occurrences(option) > 0 {
+                reader.report([
+                    Problem(
+                        .invalidValue, "--\(option) is for --to ssh, and nothing is started by ssh here",
+                        remedy: "Leave it out, or leave --to \(way.rawValue) out")
+                ])
+            }
+            return [
+                "/proc/self/exe", "migrate", "--relay", "--to", way.rawValue, "--no-default-config", "--state-dir",
+                state.string, "-v1", "--", host,
+            ]
+        }
+        let program = reader.values("remote-apus").last.map(RawArgument.text) ?? "apus"
+        let shell = reader.values("ssh-command").last.map {
+            RawArgument.text($0).split(separator: " ").map(String.init)
+        }
+        // Nothing is asked on the terminal that the frames travel by; who has gone is noticed.
+        return (shell ?? ["ssh", "-T", "-e", "none", "-o", "ServerAliveInterval=5"]) + [host]
+            + [program, "receive", "--stdio", "-v1"]
+    }
+
+    /// The way without ssh; nil where ssh is to be used.
+    private static func way(_ reader: OptionReader) -> Outbound.Way? {
+        reader.values("to").last.flatMap { Outbound.Way(rawValue: RawArgument.text($0)) }
+    }
+
+    /// The only operand.
+    private static func onlyHost(_ session: Session, _ reader: inout OptionReader) -> String {
+        let operands = session.invocation.operands
+        if operands.count != 1 {
+            reader.report([
+                Problem(.missingOption, "it is not said which host", remedy: "Write: apus migrate --pair HOST")
+            ])
+        }
+        return operands.first.map(RawArgument.text) ?? ""
+    }
+
+    private static func pair(_ session: Session) throws -> Int32 {
+        var reader = OptionReader(session.invocation)
+        let host = onlyHost(session, &reader)
+        let state = reader.path("state-dir") ?? RestoreOptions.usualState
+        try reader.finish()
+        // A token on the command line would be there for everybody to see.
+        if Console.inputIsTerminal {
+            Console.writeError("The token that `apus receive --init` has printed on \(host.printable): ")
+        }
+        let token = try PairingToken(readLine() ?? "")
+        let name = try Outbound(.tls, to: host, state: state).pair(token)
+        Console.write("Paired with \(name). Trees go there with: apus migrate PID \(host.printable) --to tls\n")
+        return 0
+    }
+
+    /// - Returns: a status that tells nobody anything: what is the matter goes to who has started it, as a frame.
+    private static func relay(_ session: Session) throws -> Int32 {
+        var reader = OptionReader(session.invocation)
+        let host = onlyHost(session, &reader)
+        let state = reader.path("state-dir") ?? RestoreOptions.usualState
+        let way = way(reader) ?? .tls
+        try reader.finish()
+        do throws(Problem) {
+            try Outbound(way, to: host, state: state).relay(input: 0, output: 1)
+            return 0
+        } catch {
+            _ = try? FileDescriptor.standardOutput.writeAll(RelayWords.failure(error))
+            return 255
+        }
     }
 }
