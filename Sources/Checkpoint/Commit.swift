@@ -2,6 +2,7 @@ internal import Bundles
 internal import Diagnostics
 internal import Images
 internal import Linux
+internal import Objects
 internal import Stages
 internal import SystemPackage
 internal import Tracing
@@ -38,8 +39,9 @@ struct CompleteImages: ~Copyable {
         // Images that only wait to be packed need not reach the disk.
         let stays = durable && options.bundle?.keepsImages ?? true
         var manifest = try directory.commit(
-            toolVersion: ToolVersion.current, created: now, host: host, needed: needed, digests: digests, durable: stays
-        )
+            toolVersion: ToolVersion.current, created: now, host: host, needed: needed, digests: digests,
+            durable: stays,
+            by: AllProcessors())
         Steps.take()
         var writer: BundleWriter?
         if let target = options.bundle {

@@ -33,7 +33,7 @@ struct Preflight {
         directory = try ImageDirectory(opening: options.imagesDirectory)
         // A dump into it meanwhile would change what is being read.
         try directory.lock(exclusively: false)
-        var images = try CheckpointImages(reading: directory, by: { Workers.map($0, $1) })
+        var images = try CheckpointImages(reading: directory, by: AllProcessors())
         contents = ContentCheck(directory, images.manifest, besides: !options.continueClocks)
         if options.detached { warnings += Self.forgetParentDeath(&images) }
         let strayed = Self.rebind(&images.files, options)

@@ -62,7 +62,7 @@ public enum Restoration {
     /// Whether the images in a directory could be restored by this version on a host like this one: asked by a dump
     /// before it ends the original. Nothing is made, and whether files and pids are there is not asked.
     public static func verify(_ directory: ImageDirectory, shellJob: Bool) throws(Problems) {
-        let images = try CheckpointImages(reading: directory, by: { Workers.map($0, $1) })
+        let images = try CheckpointImages(reading: directory, by: AllProcessors())
         let layers: PageLayers
         var host: RestoreHost
         do throws(Problem) {

@@ -3,11 +3,6 @@ public import ImageMessages
 internal import SystemPackage
 
 extension CheckpointImages {
-    /// Reads many tasks. Nothing ties one to another.
-    public typealias Readers = (
-        _ count: Int, _ read: @Sendable (Int) -> Result<TaskImages, Problem>
-    ) -> [Result<TaskImages, Problem>]
-
     /// The versions of the format that are understood (`InventoryEntry.imgVersion`).
     static let knownVersions: ClosedRange<UInt32> = 1...2
 
@@ -15,11 +10,11 @@ extension CheckpointImages {
     ///
     /// - Parameters:
     ///   - architecture: the processor that the images must be of.
-    ///   - readers: has so many tasks read, by several threads if it likes, and gives what came of each in their order.
+    ///   - workforce: reads the tasks, connections and digests.
     /// - Throws: the problems, each with a code of this module (`image-*`).
     public init(
         reading directory: ImageDirectory, architecture: CoreEntry.March = .ofThisMachine,
-        by readers: Readers = { count, read in (0..<count).map(read) }
+        by workforce: some Workforce = SingleWorker()
     ) throws(Problems) {
         // Without a sound beginning nothing else can be understood.
         let inventory: InventoryEntry
@@ -33,16 +28,16 @@ extension CheckpointImages {
             throw Problems(error)
         }
         self.inventory = inventory
-        var found: [Problem] = manifest.map(directory.differences) ?? []
+        var found: [Problem] = manifest.map { directory.differences(from: $0, by: workforce) } ?? []
         try Problems.throwIfAny(found)
 
-        let read = readers(tree.count) { index in
+        let read = workforce.map(tree.count) { index in
             Result { () throws(Problem) in
                 try TaskImages(reading: tree[index], in: directory, inventory: inventory, architecture: architecture)
             }
         }
         tasks = read.compactMap { result in found.collect { () throws(Problem) in try result.get() } }
-        let shared = found.collect { () throws(Problem) in try Shared(directory) }
+        let shared = found.collect { () throws(Problem) in try Shared(directory, by: workforce) }
         guard let shared, found.isEmpty else {
             try Problems.throwIfAny(found)
             preconditionFailure("nothing was read, and no problem was found")
@@ -134,7 +129,7 @@ extension CheckpointImages {
             }
         }
 
-        init(_ directory: ImageDirectory) throws(Problem) {
+        init(_ directory: ImageDirectory, by workforce: some Workforce) throws(Problem) {
             let names = try directory.fileNames()
             files = try FileTable(reading: directory)
             terminals = Dictionary(
@@ -147,7 +142,7 @@ extension CheckpointImages {
                 try directory.payloads(.bpfMapData).map { ($0.mapID, BpfMapContent(entry: $0, content: $1)) }
             ) { first, _ in first }
             unixSockets = UnixSocketImages(files, try directory.payloads(.socketQueues))
-            streams = try directory.streams(files)
+            streams = try directory.streams(files, by: workforce)
             remaps = try directory.messages(.remaps)
             ghosts = try directory.each(.ghostFile, names)
             memfds = try directory.messages(.memfdInodes)
@@ -167,14 +162,23 @@ extension CheckpointImages {
 
 extension ImageDirectory {
     /// The TCP connections that descriptions lead to; one that has no file is not there.
-    fileprivate func streams(_ files: FileTable) throws(Problem) -> [UInt32: CheckpointImages.StreamContent] {
-        var found: [UInt32: CheckpointImages.StreamContent] = [:]
+    fileprivate func streams(
+        _ files: FileTable, by workforce: some Workforce
+    ) throws(Problem) -> [UInt32: CheckpointImages.StreamContent] {
         let (tcp, closed, listening): (UInt32, UInt32, UInt32) = (6, 7, 10)
-        for entry in files.entries.values where entry.hasIsk && entry.isk.proto == tcp {
-            if entry.isk.state == closed || entry.isk.state == listening { continue }
-            guard let stream = try payloads(.tcpStream, id: UInt64(entry.isk.ino)).first else { continue }
-            found[entry.isk.ino] = .init(entry: stream.entry, queues: stream.payload)
-        }
+        let connected = files.entries.values
+            .filter { $0.hasIsk && $0.isk.proto == tcp && $0.isk.state != closed && $0.isk.state != listening }
+            .map(\.isk.ino)
+        let streams = try workforce.map(
+            connected.count,
+            throwing: {
+                (index) throws(Problem) -> CheckpointImages.StreamContent? in
+                try payloads(.tcpStream, id: UInt64(connected[index])).first.map {
+                    .init(entry: $0.entry, queues: $0.payload)
+                }
+            })
+        var found: [UInt32: CheckpointImages.StreamContent] = [:]
+        for (inode, stream) in zip(connected, streams) { found[inode] = stream }
         return found
     }
 

@@ -103,7 +103,7 @@ public final class ImageFile: Sendable {
     /// - Throws: `image-unreadable`.
     public func digest(while goesOn: () -> Bool = { true }) throws(Problem) -> ContentDigest? {
         do throws(Errno) {
-            return try ContentDigest.read(descriptor, while: goesOn)?.digest
+            return try ContentDigest.read(descriptor, expecting: size, while: goesOn)?.digest
         } catch {
             throw .image(
                 .imageUnreadable, path, "the image cannot be read", cause: .init(error, attempted: "pread"),

@@ -47,16 +47,17 @@ extension ImageDirectory {
     ///   - digests: of large images, as far as they are known already, by their names in the manifest.
     ///   - durable: wait for the disk. Without it, a crash of the machine may leave a manifest with images that are
     ///     shorter than it says, which a restore finds out.
+    ///   - workforce: makes the digests of small images.
     /// - Throws: `image-unwritable`.
     @discardableResult public func commit(
         toolVersion: String, created: Int64, host: HostRecord? = nil, needed: [NeededFile] = [],
-        digests: [String: ContentDigest] = [:], durable: Bool = true
+        digests: [String: ContentDigest] = [:], durable: Bool = true, by workforce: some Workforce = SingleWorker()
     ) throws(Problem) -> Manifest {
         var manifest = Manifest()
         manifest.toolVersion = toolVersion
         manifest.created = created
         manifest.host = host
-        manifest.files = try imageFiles()
+        manifest.files = try imageFiles(by: workforce)
         for index in manifest.files.indices where manifest.files[index].digest == nil {
             manifest.files[index].digest = digests[manifest.files[index].name]
         }
@@ -151,34 +152,37 @@ extension ImageDirectory {
     /// The content of large images is another matter, which takes long: ``contentDifferences(from:while:)``.
     ///
     /// - Returns: one problem for each file that is missing, of another size, or small and of another content.
-    public func differences(from manifest: Manifest) -> [Problem] {
-        manifest.files.compactMap { (entry) -> Problem? in
-            let name = String(entry.name.split(separator: "/", omittingEmptySubsequences: false).last ?? "")
-            guard Self.isImage(name) else {
+    public func differences(from manifest: Manifest, by workforce: some Workforce = SingleWorker()) -> [Problem] {
+        workforce.map(manifest.files.count) { difference(from: manifest.files[$0]) }.compactMap(\.self)
+    }
+
+    /// What is wrong with one file.
+    private func difference(from entry: ManifestFile) -> Problem? {
+        let name = String(entry.name.split(separator: "/", omittingEmptySubsequences: false).last ?? "")
+        guard Self.isImage(name) else {
+            return .image(
+                .imageInvalid, path.appending(Manifest.fileName), "the manifest lists a file that is no image")
+        }
+        do throws(Problem) {
+            guard let place = try place(of: entry.name) else {
+                return .image(.imageMissing, path.appending(entry.name), "the image is missing")
+            }
+            guard place.file == name else {
                 return .image(
                     .imageInvalid, path.appending(Manifest.fileName), "the manifest lists a file that is no image")
             }
-            do throws(Problem) {
-                guard let place = try place(of: entry.name) else {
-                    return .image(.imageMissing, path.appending(entry.name), "the image is missing")
-                }
-                guard place.file == name else {
-                    return .image(
-                        .imageInvalid, path.appending(Manifest.fileName), "the manifest lists a file that is no image")
-                }
-                guard let file = try place.directory.file(named: name) else {
-                    return .image(.imageMissing, path.appending(entry.name), "the image is missing")
-                }
-                if file.size == entry.size {
-                    guard file.size <= Self.smallFile else { return nil }
-                    return try difference(of: file, from: entry, while: { true })
-                }
-                return .image(
-                    file.size < entry.size ? .imageTruncated : .imageChanged, file.path,
-                    "the image has \(file.size) bytes, but had \(entry.size) when it was dumped")
-            } catch {
-                return error
+            guard let file = try place.directory.file(named: name) else {
+                return .image(.imageMissing, path.appending(entry.name), "the image is missing")
             }
+            if file.size == entry.size {
+                guard file.size <= Self.smallFile else { return nil }
+                return try difference(of: file, from: entry, while: { true })
+            }
+            return .image(
+                file.size < entry.size ? .imageTruncated : .imageChanged, file.path,
+                "the image has \(file.size) bytes, but had \(entry.size) when it was dumped")
+        } catch {
+            return error
         }
     }
 
@@ -221,14 +225,17 @@ extension ImageDirectory {
         String(repeating: sharedName + "/", count: layer) + RawImage.pages.layout.fileName(id: UInt64(id))
     }
 
-    private func imageFiles() throws(Problem) -> [ManifestFile] {
-        var files: [ManifestFile] = []
-        for name in try fileNames().filter(Self.isImage) {
-            guard let file = try file(named: name) else { continue }
-            let digest = file.size <= Self.smallFile ? try file.digest(while: { true }) : nil
-            files.append(ManifestFile(name: name, size: file.size, digest: digest))
-        }
-        for var entry in try shared()?.imageFiles() ?? [] {
+    private func imageFiles(by workforce: some Workforce) throws(Problem) -> [ManifestFile] {
+        let names = try fileNames()
+        let found = try workforce.map(
+            names.count,
+            throwing: { (index) throws(Problem) -> ManifestFile? in
+                guard Self.isImage(names[index]), let file = try file(named: names[index]) else { return nil }
+                let digest = file.size <= Self.smallFile ? try file.digest(while: { true }) : nil
+                return ManifestFile(name: names[index], size: file.size, digest: digest)
+            })
+        var files = found.compactMap(\.self)
+        for var entry in try shared()?.imageFiles(by: workforce) ?? [] {
             entry.name = Self.sharedName + "/" + entry.name
             files.append(entry)
         }
