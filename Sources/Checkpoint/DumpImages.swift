@@ -58,6 +58,7 @@ struct DumpImages {
                     + " \(String(range.lowerBound, radix: 16)) is, which differs within it, is not carried")
         }
         var table: [FdinfoEntry] = []
+        descriptions.askAhead(surveyed.descriptors)
         for seen in surveyed.descriptors {
             let key = try descriptions.capture(seen)
             var entry = FdinfoEntry()
@@ -215,10 +216,7 @@ struct DumpImages {
         try directory.write(payloads: descriptions.fifoContents, as: .fifosData)
         try directory.write(payloads: descriptions.bpfMaps, as: .bpfMapData)
         try directory.write(payloads: descriptions.sockets.packets, as: .socketQueues)
-        for stream in descriptions.sockets.streams {
-            try directory.write(
-                payloads: [(stream.entry, stream.queues)], as: .tcpStream, id: UInt64(stream.inode))
-        }
+        try write(descriptions.sockets.streams)
         if let lock = descriptions.connections?.keptName { descriptions.supplement[.network, "lock"] = .string(lock) }
         try directory.write(FileLocks.entries(of: descriptions), as: .fileLocks)
         // It tells `/dev/tty` and the terminal that it leads to apart: the terminals are complete behind it.
@@ -250,6 +248,19 @@ struct DumpImages {
         inventory.dumpCriuRunID = try RandomName.make()
         try directory.write([inventory], as: .inventory)
         try directory.write(descriptions.supplement)
+    }
+
+    /// A server may have thousands of connections, and each is a file.
+    private func write(_ streams: [SocketRecords.Stream]) throws(Problem) {
+        let directory = self.directory
+        let written = Workers.map(streams.count) { index in
+            Result { () throws(Problem) in
+                let stream = streams[index]
+                try directory.write(
+                    payloads: [(stream.entry, stream.queues)], as: .tcpStream, id: UInt64(stream.inode))
+            }
+        }
+        for result in written { try result.get() }
     }
 
     /// A process's place in the tree.

@@ -6,7 +6,7 @@ internal import Tracing
 
 /// What a socket has asked to be told of each datagram (IP_PKTINFO, IP_RECVTTL and others of ip(7), ipv6(7)), and what can
 /// be told again: what nobody asks for nobody sees.
-struct DatagramArrival: Equatable {
+struct DatagramArrival: Equatable, Sendable {
     /// The address that it was sent to: 4 or 16 bytes.
     var destination: [UInt8]?
     /// The time to live, or hop limit.

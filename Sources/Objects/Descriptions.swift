@@ -57,6 +57,8 @@ public final class Descriptions {
     let socketDefaults = SocketDefaults()
     /// The TCP connections of the tree, where there are any to be carried.
     public var connections: HeldConnections?
+    /// What sockets have told ahead of being recorded, by inode.
+    var answers: [UInt64: Result<InetSocketAnswers, Problem>] = [:]
 
     private var lastID: UInt32 = 0
     private var handles: [Int32: ProcessHandle] = [:]
@@ -139,15 +141,17 @@ public final class Descriptions {
 
     /// Takes a descriptor of its own of the same description.
     func open(_ seen: SeenDescriptor) throws(Problem) -> OwnedDescriptor {
-        do throws(Errno) {
-            if handles[seen.pid] == nil { handles[seen.pid] = try ProcessHandle(seen.pid) }
-            return try Processes.descriptor(seen.number, of: handles[seen.pid]?.descriptor.raw ?? -1)
-        } catch {
-            throw Problem(
-                .objectUnreadable, "the descriptor cannot be taken over", object: seen.object,
-                cause: .init(error, attempted: "pidfd_getfd"),
-                remedy: "The kernel must be 5.6 or later, and Apus needs CAP_SYS_PTRACE over the process")
-        }
+        let handle: Int32
+        do throws(Errno) { handle = try self.handle(of: seen.pid) } catch { throw seen.unopenable(error) }
+        return try seen.copy(through: handle)
+    }
+
+    /// A pidfd of a process; it belongs to this object.
+    func handle(of pid: Int32) throws(Errno) -> Int32 {
+        if let known = handles[pid] { return known.descriptor.raw }
+        let handle = try ProcessHandle(pid)
+        handles[pid] = handle
+        return handle.descriptor.raw
     }
 
     /// What the description says of who is to be told by signals.
@@ -160,9 +164,7 @@ public final class Descriptions {
     }
 
     func unreadable(_ seen: SeenDescriptor, _ error: Errno, _ attempted: String) -> Problem {
-        Problem(
-            .objectUnreadable, "its state cannot be read", object: seen.object,
-            cause: .init(error, attempted: attempted), remedy: "Run Apus as root")
+        seen.unreadable(error, attempted)
     }
 
     /// A pidfd, shared by all who need one.

@@ -108,7 +108,7 @@ enum EarlyMessages {
 }
 
 /// A client that has connected, sent something perhaps, and closed its end, all before it was accepted.
-struct EarlyLeaver: Equatable {
+struct EarlyLeaver: Equatable, Sendable {
     /// The place in the queue of those that wait.
     var order: Int
     /// By which number the images have what it sent (`sk-queues.img`).

@@ -29,10 +29,12 @@ public enum InetSocket: DescriptionKind {
     }
 
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
-        if let problem = circumstances.sockets.outside(seen) { return problem }
-        guard seen.socket?.protocolNumber == tcp else { return DatagramSocket.obstacle(to: seen) }
+        guard seen.socket?.protocolNumber == tcp else {
+            return circumstances.sockets.outside(seen) ?? DatagramSocket.obstacle(to: seen)
+        }
         do throws(Errno) {
             let copy = try SocketIdentity.open(seen.number, of: seen.pid)
+            if let problem = circumstances.sockets.outside(seen, through: copy.raw) { return problem }
             if let problem = signatureObstacle(seen, copy.raw, circumstances) { return problem }
             return streamObstacle(to: seen, copy.raw, try TCPState(copy.raw), circumstances)
         } catch {
@@ -90,22 +92,23 @@ public enum InetSocket: DescriptionKind {
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
         -> DescriptionKey
     {
-        let own = try descriptions.open(seen)
-        var socket = try descriptions.inetEntry(seen, through: own.raw)
-        do throws(Errno) {
-            let peer = try peer(of: own.raw, seen, descriptions.circumstances.sockets)
-            try fill(&socket, from: own.raw, peer)
-            try captureConnection(&socket, seen, own.raw, into: descriptions)
-        } catch {
-            throw descriptions.unreadable(seen, error, "getsockopt, getsockname, recv")
+        let answers = try descriptions.answers(of: seen)
+        return try descriptions.withSocket(seen) { (own) throws(Problem) in
+            var (socket, supplement) = (answers.entry, answers.supplement)
+            socket.id = descriptions.nextID()
+            do throws(Errno) {
+                try captureConnection(&socket, seen, own, into: descriptions)
+            } catch {
+                throw descriptions.unreadable(seen, error, "getsockopt, recv")
+            }
+            noteZeroCopy(seen, own, descriptions)
+            try descriptions.noteWaiting(seen, socket, through: own, &supplement)
+            let isDatagram = seen.socket?.type == Sockets.datagram
+            if isDatagram { descriptions.noteUnfinished(own, &supplement) }
+            descriptions.supplement[.socket, socket.id] = supplement.json
+            if isDatagram { descriptions.awaitDatagrams(seen, socket.id, own, supplement) }
+            return descriptions.add(socket)
         }
-        noteZeroCopy(seen, own.raw, descriptions)
-        var supplement = try descriptions.supplement(seen, socket.id, through: own.raw)
-        try descriptions.noteWaiting(seen, socket, through: own.raw, &supplement)
-        if seen.socket?.type == Sockets.datagram { descriptions.noteUnfinished(own.raw, &supplement) }
-        descriptions.supplement[.socket, socket.id] = supplement.json
-        if seen.socket?.type == Sockets.datagram { descriptions.awaitDatagrams(seen, socket.id, own.raw, supplement) }
-        return descriptions.add(socket)
     }
 
     /// The kernel numbers what is sent with MSG_ZEROCOPY, and a new socket begins anew.
@@ -120,7 +123,8 @@ public enum InetSocket: DescriptionKind {
                 + (sent.map { " (it was at \($0))" } ?? ""))
     }
 
-    private static func fill(
+    /// What is asked of it outside of repair mode, but for what `SocketSupplement` asks.
+    static func fill(
         _ socket: inout InetSkEntry, from descriptor: Int32, _ peer: InetAddress?
     ) throws(Errno) {
         let isSix = socket.family == UInt32(bitPattern: Sockets.inet6)
@@ -169,7 +173,9 @@ extension Sockets {
 
 extension SocketTable {
     /// Why a socket that is no Unix socket cannot be carried because of whose it is.
-    func outside(_ seen: SeenDescriptor) -> Problem? {
+    ///
+    /// - Parameter copy: a descriptor of Apus for it, where there is one already.
+    func outside(_ seen: SeenDescriptor, through copy: Int32? = nil) -> Problem? {
         if seen.socket?.networkCookie != networkCookie {
             // One that was made elsewhere, or passed on from there.
             let namespaces = ["self", "\(seen.pid)"].map { try? Files.readLink(FilePath("/proc/\($0)/ns/net")) }
@@ -185,7 +191,7 @@ extension SocketTable {
                 .unsupported, "the socket belongs to another network namespace than Apus", object: seen.object,
                 remedy: "Run Apus in the network namespace of the process: nsenter -t \(seen.pid) -n apus dump ...")
         }
-        guard let holder = outside[seen.status.inode] else { return RefusedSocket.obstacle(to: seen) }
+        guard let holder = outside[seen.status.inode] else { return RefusedSocket.obstacle(to: seen, through: copy) }
         return Problem(
             .leadsOutside,
             "the socket is also open in \(SocketTable.describe(holder)), which is outside of the tree",

@@ -10,16 +10,8 @@ extension Descriptions {
     ///
     /// - Throws: `object-unreadable`.
     func inetEntry(_ seen: SeenDescriptor, through descriptor: Int32) throws(Problem) -> InetSkEntry {
-        guard let identity = seen.socket else { throw unreadable(seen, .badFileDescriptor, "getsockopt") }
-        var socket = InetSkEntry()
+        var socket = try InetSkEntry(seen, through: descriptor)
         socket.id = nextID()
-        socket.ino = UInt32(truncatingIfNeeded: seen.status.inode)
-        socket.family = UInt32(bitPattern: identity.domain)
-        socket.type = UInt32(bitPattern: identity.type)
-        socket.proto = UInt32(bitPattern: identity.protocolNumber)
-        socket.flags = seen.descriptionFlags
-        socket.fown = try owner(of: seen, through: descriptor)
-        socket.nsID = 2
         return socket
     }
 
@@ -34,6 +26,21 @@ extension Descriptions {
 }
 
 extension InetSkEntry {
+    /// What kind of socket it is and how it is open, without an id.
+    init(_ seen: SeenDescriptor, through descriptor: Int32) throws(Problem) {
+        self.init()
+        guard let identity = seen.socket else { throw seen.unreadable(.badFileDescriptor, "getsockopt") }
+        ino = UInt32(truncatingIfNeeded: seen.status.inode)
+        family = UInt32(bitPattern: identity.domain)
+        type = UInt32(bitPattern: identity.type)
+        proto = UInt32(bitPattern: identity.protocolNumber)
+        flags = seen.descriptionFlags
+        do throws(Errno) { fown = try FileOwner.capture(descriptor) } catch {
+            throw seen.unreadable(error, "fcntl(F_GETOWN_EX)")
+        }
+        nsID = 2
+    }
+
     /// Both ends.
     mutating func take(own: InetAddress, peer: InetAddress?) {
         let other = peer ?? InetAddress(isSix: own.isSix)

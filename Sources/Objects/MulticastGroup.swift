@@ -8,7 +8,7 @@ internal import Tracing
 ///
 /// The kernel lists the groups of its devices (`/proc/net/igmp`, `igmp6`), but for no socket; what a socket says of a
 /// certain group can be asked for (MCAST_MSFILTER). So each socket is asked about each group of the host.
-struct MulticastGroup: Hashable {
+struct MulticastGroup: Hashable, Sendable {
     /// The name of the network device.
     var interface: String
     /// 4 or 16 bytes.

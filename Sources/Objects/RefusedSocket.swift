@@ -104,10 +104,15 @@ struct RefusedSocket {
     }
 
     /// Why a socket of a kind that Apus carries refuses it all the same: what no kind can have.
-    static func obstacle(to seen: SeenDescriptor) -> Problem? {
-        guard let copy = try? SocketIdentity.open(seen.number, of: seen.pid) else { return nil }
+    ///
+    /// - Parameter copy: a descriptor of Apus for it; nil for one to be taken.
+    static func obstacle(to seen: SeenDescriptor, through copy: Int32? = nil) -> Problem? {
+        guard let copy else {
+            guard let own = try? SocketIdentity.open(seen.number, of: seen.pid) else { return nil }
+            return obstacle(to: seen, through: own.raw)
+        }
         do {
-            _ = try Sockets.filter(of: copy.raw)
+            _ = try Sockets.filter(of: copy)
             return nil
         } catch {
             // EACCES: a filter that was not given as instructions of the classic kind.

@@ -49,6 +49,28 @@ public struct SeenDescriptor: Sendable {
         .init(pid: pid, process: process, fd: number, path: linkText)
     }
 
+    /// A descriptor of Apus of the same description.
+    ///
+    /// - Parameter handle: a pidfd of the process.
+    func copy(through handle: Int32) throws(Problem) -> OwnedDescriptor {
+        do throws(Errno) { return try Processes.descriptor(number, of: handle) } catch { throw unopenable(error) }
+    }
+
+    /// What is said where the kernel gives Apus no descriptor.
+    func unopenable(_ error: Errno) -> Problem {
+        Problem(
+            .objectUnreadable, "the descriptor cannot be taken over", object: object,
+            cause: .init(error, attempted: "pidfd_getfd"),
+            remedy: "The kernel must be 5.6 or later, and Apus needs CAP_SYS_PTRACE over the process")
+    }
+
+    /// What is said where the kernel does not tell of it.
+    func unreadable(_ error: Errno, _ attempted: String) -> Problem {
+        Problem(
+            .objectUnreadable, "its state cannot be read", object: object,
+            cause: .init(error, attempted: attempted), remedy: "Run Apus as root")
+    }
+
     /// The flags of the description alone, as images hold them: O_CLOEXEC belongs to the descriptor.
     public var descriptionFlags: UInt32 {
         UInt32(bitPattern: info.flags.subtracting(.closeOnExec).rawValue)

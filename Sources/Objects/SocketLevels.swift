@@ -6,14 +6,14 @@ internal import SystemPackage
 /// Options of a socket on other levels than SOL_SOCKET that are not as a new socket has them, and that the messages have
 /// no field for (ip(7), ipv6(7), udp(7), netlink(7)). In the supplement: `levels`, numbers by level and option;
 /// `interfaces`, the name of a network device in the same order.
-struct SocketLevels: Equatable {
+struct SocketLevels: Equatable, Sendable {
     /// A number, by level and option.
     var settings: [Option: Int32] = [:]
     /// A network device by its name: its number is another on each host.
     var interfaces: [Option: String] = [:]
 
     /// Which option of which level.
-    struct Option: Hashable {
+    struct Option: Hashable, Sendable {
         var level: Int32
         var name: Int32
     }
@@ -65,23 +65,32 @@ struct SocketLevels: Equatable {
     init() {}
 
     /// Compares a socket with a new one of its kind.
-    init(of socket: Int32, comparedWith defaults: SocketDefaults, _ identity: SocketIdentity) throws(Errno) {
-        for level in Self.levels(of: identity) {
-            let unfit = identity.type == Sockets.stream ? Self.notOfStreams[level] ?? [] : []
-            for name in Self.numbers[level] ?? [] where !unfit.contains(name) {
-                // What this kernel does not know, or not for such a socket, is not set.
-                guard let usual = try defaults.number(name, level: level, of: identity),
-                    let value = try? Sockets.number(of: socket, name, level: level), value != usual
-                else { continue }
-                settings[Option(level: level, name: name)] = value
+    init(of socket: Int32, comparedWith usual: UsualOptions, _ identity: SocketIdentity) throws(Errno) {
+        for (option, usual) in usual.levels {
+            guard let value = try? Sockets.number(of: socket, option.name, level: option.level), value != usual else {
+                continue
             }
-            for (option, isSwapped) in Self.devices where option.level == level && !unfit.contains(option.name) {
-                guard let value = try? Sockets.number(of: socket, option.name, level: level), value != 0 else {
-                    continue
-                }
-                interfaces[option] = try Sockets.interface(numbered: isSwapped ? value.byteSwapped : value, socket)
-            }
+            settings[option] = value
         }
+        let levels = Self.levels(of: identity)
+        for (option, isSwapped) in Self.devices
+        where levels.contains(option.level) && Self.isFit(option, for: identity) {
+            guard let value = try? Sockets.number(of: socket, option.name, level: option.level), value != 0 else {
+                continue
+            }
+            interfaces[option] = try Sockets.interface(numbered: isSwapped ? value.byteSwapped : value, socket)
+        }
+    }
+
+    /// The options that are numbers and are asked of such a socket.
+    static func numbers(of identity: SocketIdentity) -> [Option] {
+        levels(of: identity).flatMap { level in
+            (numbers[level] ?? []).map { Option(level: level, name: $0) }.filter { isFit($0, for: identity) }
+        }
+    }
+
+    private static func isFit(_ option: Option, for identity: SocketIdentity) -> Bool {
+        identity.type != Sockets.stream || notOfStreams[option.level]?.contains(option.name) != true
     }
 
     private static func levels(of identity: SocketIdentity) -> [Int32] {

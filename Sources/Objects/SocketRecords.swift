@@ -5,10 +5,13 @@ internal import SystemPackage
 
 /// What is recorded of the sockets of a tree beside their descriptions.
 public struct SocketRecords {
+    /// A TCP connection: what was received and not read, then what was sent and not acknowledged, are its queues.
+    public typealias Stream = (inode: UInt32, entry: TcpStreamEntry, queues: [UInt8])
+
     /// What is queued in sockets (`sk-queues.img`).
     public internal(set) var packets: [(entry: SkPacketEntry, payload: [UInt8])] = []
     /// TCP connections (`tcp-stream-*.img`), by inode.
-    public internal(set) var streams: [(inode: UInt32, entry: TcpStreamEntry, queues: [UInt8])] = []
+    public internal(set) var streams: [Stream] = []
     /// The id of the description of each Unix socket, by inode.
     var unix: [UInt32: UInt32] = [:]
     /// What the images have no place for, by id.

@@ -14,18 +14,14 @@ extension SocketSupplement {
     private static let ofFastOpen: Set<Int32> = [23, 30, 34]
     private static let fastOpenKeyOption: Int32 = 33
 
-    mutating func addTCPOptions(of socket: Int32, _ identity: SocketIdentity, _ defaults: SocketDefaults)
-        throws(Errno)
-    {
-        guard [Sockets.inet, Sockets.inet6].contains(identity.domain), identity.protocolNumber == InetSocket.tcp
-        else { return }
+    mutating func addTCPOptions(of socket: Int32, _ usual: UsualOptions) throws(Errno) {
+        guard let usual = usual.ofTCP else { return }
         let isConnected = TCPState.alive.contains(try TCPState(socket).number)
         let meaningless = isConnected ? Self.ofFastOpen.union([Self.largestSegment]) : []
-        for option in Self.tcpNumbers where !meaningless.contains(option) {
-            // What this kernel does not know is not set.
-            guard let usual = try defaults.number(option, level: InetSocket.tcp, of: identity),
-                let value = try? Sockets.number(of: socket, option, level: InetSocket.tcp), value != usual
-            else { continue }
+        for (option, usual) in usual.numbers where !meaningless.contains(option) {
+            guard let value = try? Sockets.number(of: socket, option, level: InetSocket.tcp), value != usual else {
+                continue
+            }
             // Of a connection that has ended it is what was agreed upon, which may be more than can be wished for.
             if option == Self.largestSegment && value > 0x7fff { continue }
             // Of a connection the kernel lets it grow with the buffer, to about half of that. What is far less is a wish.
@@ -36,20 +32,19 @@ extension SocketSupplement {
         if !isConnected {
             // Where it has none of its own it tells the one of the network namespace.
             let key = Self.key(socket)
-            if key != Self.key(try defaults.socket(identity)) { fastOpenKey = key }
+            if key != usual.fastOpenKey { fastOpenKey = key }
         }
         let name = try Self.congestion(socket)
-        let usual = try defaults.congestionControl(of: identity)
-        if name != usual { congestionControl = name }
+        if name != usual.congestionControl { congestionControl = name }
     }
 
     /// TCP_FASTOPEN_KEY: by which cookies are made and known; Linux 4.15.
-    private static func key(_ socket: Int32) -> [UInt8] {
+    static func key(_ socket: Int32) -> [UInt8] {
         let room = 32
         return (try? Sockets.bytes(of: socket, fastOpenKeyOption, level: InetSocket.tcp, atMost: room)) ?? []
     }
 
-    fileprivate static func congestion(_ socket: Int32) throws(Errno) -> String {
+    static func congestion(_ socket: Int32) throws(Errno) -> String {
         let bytes = try Sockets.bytes(
             of: socket, Sockets.TCPOption.congestionControl, level: Sockets.tcpLevel, atMost: 16)
         return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
@@ -64,49 +59,5 @@ extension SocketSupplement {
             try Sockets.set(
                 socket, Sockets.TCPOption.congestionControl, level: Sockets.tcpLevel, to: Array(congestionControl.utf8))
         }
-    }
-}
-
-/// What a new socket of each kind has, asked once.
-final class SocketDefaults {
-    private struct Kind: Hashable {
-        var domain, type, protocolNumber: Int32
-        init(_ identity: SocketIdentity) {
-            (domain, type, protocolNumber) = (identity.domain, identity.type, identity.protocolNumber)
-        }
-    }
-
-    private struct Question: Hashable {
-        var kind: Kind
-        var level, option: Int32
-    }
-
-    private var fresh: [Kind: SharedFile] = [:]
-    private var numbers: [Question: Int32?] = [:]
-    private var congestion: [Kind: String] = [:]
-
-    /// Such a socket, to compare with.
-    func socket(_ identity: SocketIdentity) throws(Errno) -> Int32 {
-        let kind = Kind(identity)
-        if let known = fresh[kind] { return known.descriptor.raw }
-        let made = SharedFile(try PingSocket.fresh(identity))
-        fresh[kind] = made
-        return made.descriptor.raw
-    }
-
-    /// An option that is a number; nil where this kernel or this kind of socket does not know it.
-    func number(_ option: Int32, level: Int32, of identity: SocketIdentity) throws(Errno) -> Int32? {
-        let question = Question(kind: Kind(identity), level: level, option: option)
-        if let known = numbers[question] { return known }
-        let value = try? Sockets.number(of: try socket(identity), option, level: level)
-        numbers[question] = .some(value)
-        return value
-    }
-
-    func congestionControl(of identity: SocketIdentity) throws(Errno) -> String {
-        if let known = congestion[Kind(identity)] { return known }
-        let name = try SocketSupplement.congestion(try socket(identity))
-        congestion[Kind(identity)] = name
-        return name
     }
 }

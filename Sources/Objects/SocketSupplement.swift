@@ -6,7 +6,7 @@ internal import SystemPackage
 /// What the image format has no place for of sockets, in the section `socket` of the supplement, by the id of the
 /// description: options that are not as a new socket has them, the order in which connections wait, the names of
 /// those who sent datagrams, and who made a connection.
-struct SocketSupplement: Equatable {
+struct SocketSupplement: Equatable, Sendable {
     /// Options of level SOL_SOCKET, by number.
     var options: [(option: Int32, value: Int32)] = []
     /// Options of TCP, by number.
@@ -57,27 +57,24 @@ struct SocketSupplement: Equatable {
     /// Options that are numbers, and that images have no field for (asm-generic/socket.h): debugging, timestamps and
     /// their newer forms, the count of what was dropped, the state of the radio, the peek offset, checksums of frames, the
     /// lock on the filter, error queue, busy polling, pacing, zero copy, hashes, and what else may be passed beside the data.
-    private static let numbers: [Int32] = [
+    static let numbers: [Int32] = [
         1, 29, 35, 37, 40, 41, 42, 43, 44, 45, 46, 47, 60, 63, 64, 65, 69, 70, 74, 76, 82, 83,
     ]
 
     init() {}
 
     /// Compares a socket with a new one of its kind.
-    init(of socket: Int32, _ identity: SocketIdentity, _ defaults: SocketDefaults) throws(Errno) {
-        for option in Self.numbers {
-            // What this kernel does not know is not set.
-            guard let usual = try defaults.number(option, level: Sockets.socketLevel, of: identity),
-                let value = try? Sockets.number(of: socket, option), value != usual
-            else { continue }
+    init(of socket: Int32, _ identity: SocketIdentity, _ usual: UsualOptions) throws(Errno) {
+        for (option, usual) in usual.numbers {
+            guard let value = try? Sockets.number(of: socket, option), value != usual else { continue }
             options.append((option, value))
         }
-        levels = try SocketLevels(of: socket, comparedWith: defaults, identity)
+        levels = try SocketLevels(of: socket, comparedWith: usual, identity)
         if [Sockets.inet, Sockets.inet6].contains(identity.domain), identity.type != Sockets.stream {
             groups = try MulticastGroup.memberships(of: socket, isSix: identity.domain == Sockets.inet6)
         }
         if identity.domain == Sockets.unix { peer = try Sockets.peerCredentials(of: socket) }
-        try addTCPOptions(of: socket, identity, defaults)
+        try addTCPOptions(of: socket, usual)
     }
 
     func applyOptions(to socket: Int32) throws(Errno) {
@@ -242,7 +239,7 @@ extension Descriptions {
     ) throws(Problem) -> SocketSupplement {
         guard let identity = seen.socket else { return SocketSupplement() }
         do throws(Errno) {
-            let found = try SocketSupplement(of: descriptor, identity, socketDefaults)
+            let found = try SocketSupplement(of: descriptor, identity, try socketDefaults.usual(for: identity))
             supplement[.socket, id] = found.json
             return found
         } catch {

@@ -84,10 +84,12 @@ public struct SocketTable: Sendable {
         for pid in (try? Procfs.live.processes()) ?? [] where pid != own && !pids.contains(pid) {
             let directory = ProcessDirectory(pid)
             // What has ended meanwhile, or does not let itself be looked at, holds nothing that could be told.
-            for number in (try? directory.descriptors()) ?? [] {
-                guard let link = try? directory.descriptorLink(number), let socket = names[link] else { continue }
-                found[socket] = pid
+            let numbers = (try? directory.descriptors()) ?? []
+            // The client of a server with thousands of connections has as many.
+            let held = Workers.map(numbers.count, worthwhile: 256) { place in
+                (try? directory.descriptorLink(numbers[place])).flatMap { names[$0] }
             }
+            for socket in held { if let socket { found[socket] = pid } }
         }
         return found
     }

@@ -113,6 +113,9 @@ public final class HeldConnections {
     /// The addresses of this host that they lead from: a host that restores them has to have these.
     public var addresses: [String] { InetAddress.hosts(connections.map(\.own.address)) }
 
+    /// The copy of a connection, by its inode; it stays for as long as the tree stands still.
+    func socket(of inode: UInt64) -> Int32? { places[inode].map { sockets[$0].descriptor.raw } }
+
     /// Reads a connection in repair mode, which it leaves again whatever happens.
     func withRepair<R>(_ inode: UInt64, _ body: (Int32) throws(Errno) -> R) throws(Errno) -> R? {
         guard let place = places[inode] else { return nil }

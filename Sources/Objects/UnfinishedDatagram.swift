@@ -5,7 +5,7 @@ internal import SystemPackage
 
 /// A datagram that a program puts together (UDP_CORK and MSG_MORE of udp(7)) and has not sent yet, as the supplement of its
 /// socket has it. No interface shows it; it is read from the kernel's memory (`KernelMemory`).
-struct UnfinishedDatagram: Equatable {
+struct UnfinishedDatagram: Equatable, Sendable {
     /// By which number the images have what there is of it (`sk-queues.img`).
     var data: UInt32
     var receiver: PacketFilter.End

@@ -5,7 +5,7 @@ internal import SystemPackage
 
 /// A TCP connection that the kernel has made and nobody has accepted yet, as the supplement of the listening socket has it.
 /// It has no descriptor: what is to be known of it is read from the kernel's memory (`KernelMemory`).
-struct WaitingStream: Equatable {
+struct WaitingStream: Equatable, Sendable {
     /// As the packets have them.
     var ends: PacketFilter.Connection
     /// The sequence numbers behind what was received and sent; a FIN counts.
