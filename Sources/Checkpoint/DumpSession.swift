@@ -105,7 +105,10 @@ struct DumpSession {
         guard var manifest, options.bundle == nil else { return }
         // --timeout is for what can be rolled back.
         Cancellation.setDeadline(seconds: 0)
+        let committed = manifest
         contents.complete(&manifest.needed) { logger.warning("\($0)") }
+        // The one that stands may say all of it already: it names every file of thousands, and is long then.
+        if manifest == committed && manifest.files.allSatisfy({ $0.digest != nil }) { return }
         do throws(Problem) {
             try directory.seal(manifest, while: { !Cancellation.requested })
         } catch {

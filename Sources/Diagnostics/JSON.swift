@@ -64,6 +64,15 @@ public enum JSON: Sendable, Equatable {
 
     private static func write(quoted text: String, to output: inout String) {
         output += "\""
+        defer { output += "\"" }
+        // Most have nothing that is written otherwise, and a manifest may have thousands.
+        let isPlain = text.utf8.allSatisfy {
+            $0 >= UInt8(ascii: " ") && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") && $0 != 0x7f
+        }
+        if isPlain {
+            output += text
+            return
+        }
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\"": output += "\\\""
@@ -77,7 +86,6 @@ public enum JSON: Sendable, Equatable {
             default: output.unicodeScalars.append(scalar)
             }
         }
-        output += "\""
     }
 }
 

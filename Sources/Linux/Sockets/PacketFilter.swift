@@ -75,11 +75,10 @@ public enum PacketFilter {
                 Message.newSet, create,
                 Attribute.text(1, table) + Attribute.text(2, name) + Attribute.word(3, 0) + Attribute.word(4, type)
                     + Attribute.word(5, size) + Attribute.word(10, id))
-            var rest = elements.sorted { key($0).lexicographicallyPrecedes(key($1)) }[...]
+            var rest = elements.map(key).sorted { $0.lexicographicallyPrecedes($1) }[...]
             while !rest.isEmpty {
-                let list = rest.prefix(elementsAtOnce).flatMap {
-                    Attribute.nested(1, Attribute.nested(1, NetlinkAttributes.bytes(1, key($0))))
-                }
+                var list: [UInt8] = []
+                for key in rest.prefix(elementsAtOnce) { Attribute.add(elementOf: key, to: &list) }
                 batch.add(
                     Message.newElements, create,
                     Attribute.text(1, table) + Attribute.text(2, name) + Attribute.word(4, id)
@@ -288,6 +287,21 @@ public enum PacketFilter {
 
         static func text(_ type: UInt16, _ value: String) -> [UInt8] {
             NetlinkAttributes.bytes(type, Array(value.utf8) + [0])
+        }
+
+        /// An element of a set, in the list of a message: three attributes, each within the one before. There may be ten
+        /// thousand, while a tree stands still: nothing is put together and copied again.
+        ///
+        /// - Parameter key: whole words.
+        static func add(elementOf key: [UInt8], to list: inout [UInt8]) {
+            precondition(key.count % 4 == 0, "an attribute would have to be filled up")
+            let (header, nested): (Int, UInt16) = (4, 0x8000)
+            // NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE.
+            for (depth, type) in [1 | nested, 1 | nested, 1].enumerated() {
+                list.append(integer: UInt16(key.count + header * (3 - depth)))
+                list.append(integer: type)
+            }
+            list += key
         }
 
         /// NFTA_TABLE_USERDATA.
