@@ -285,6 +285,9 @@ extension CommandOption {
             "max-bandwidth", nil, .required("size"), for: .init(.migrate), origin: .apus,
             does: "How much memory is sent each second while the tree runs, as 100M"),
         .init(
+            "move-address", nil, .required("address"), repetition: .collected, for: .init(.migrate), origin: .apus,
+            does: "An address of IP that moves along: ADDRESS[/LENGTH]@DEVICE[:DEVICE-THERE]"),
+        .init(
             "report", nil, .required("file"), for: .init(.migrate), origin: .apus,
             does: "Write a page with charts about the migration, for a browser"),
         .init(

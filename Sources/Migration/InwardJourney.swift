@@ -1,4 +1,5 @@
 internal import Diagnostics
+internal import Glibc
 internal import Images
 internal import Linux
 internal import Logging
@@ -91,13 +92,16 @@ final class InwardJourney {
     /// Says whether the tree could be restored here.
     private func judge(_ wishes: JSON) throws {
         isRehearsed = true
-        let options = restoreOptions(wishes)
+        var options = restoreOptions(wishes)
+        let coming = try ComingAddresses.wished(wishes)
+        options.comingAddresses = Set(coming.map(\.address.bytes))
         let check = RestoreCheck(options)
-        rehearsed = check.problems.isEmpty ? options : nil
+        let problems = ComingAddresses.obstacles(coming) + check.problems
+        rehearsed = problems.isEmpty ? options : nil
         try wire.send(
             .verdict,
             [
-                "problems": JSON.problems(check.problems), "warnings": .array(check.warnings.map { .string($0) }),
+                "problems": JSON.problems(problems), "warnings": .array(check.warnings.map { .string($0) }),
             ])
     }
 
@@ -134,9 +138,18 @@ final class InwardJourney {
     private func build(_ wishes: JSON) throws -> Int32 {
         var restore = restoreOptions(wishes)
         restore.pages = store
-        let release = Release(uuid, wire, Journal(of: .arrivals, in: options.stateDirectory), directory)
+        let coming = try ComingAddresses(ComingAddresses.wished(wishes), logger)
+        // Not where they have come to stay.
+        defer { coming.withdraw() }
+        let release = Release(uuid, wire, Journal(of: .arrivals, in: options.stateDirectory), directory, coming)
         restore.permission = { () throws(Problem) in try release.wait() }
         restore.committed = { release.done() }
-        return try Restoration.run(restore, early: early, logger: logger)
+        let status = try Restoration.run(restore, early: early, logger: logger)
+        if !coming.isEmpty {
+            // An announcement may be lost, as any packet.
+            usleep(100_000)
+            coming.announce()
+        }
+        return status
     }
 }

@@ -41,15 +41,17 @@ public struct Journal: Sendable {
         public let peer: String
         /// How the other side is reached: the arguments of the program.
         public let command: [String]
+        /// Addresses that move with the tree: what the source takes from its devices, what the destination puts on its own.
+        public let addresses: JSON
 
         public static func == (one: Record, other: Record) -> Bool { one.json == other.json }
 
         public init(
             uuid: String, state: State, pid: Int32, processes: [(pid: Int32, start: UInt64)], peer: String,
-            command: [String]
+            command: [String], addresses: JSON = []
         ) {
             (self.uuid, self.state, self.pid, self.processes) = (uuid, state, pid, processes)
-            (self.peer, self.command) = (peer, command)
+            (self.peer, self.command, self.addresses) = (peer, command, addresses)
         }
 
         var json: JSON {
@@ -58,6 +60,7 @@ public struct Journal: Sendable {
                 "processes": .array(
                     processes.map { ["pid": .integer(Int64($0.pid)), "start": .unsigned($0.start)] }),
                 "peer": .string(peer), "command": .array(command.map { .string($0) }),
+                "addresses": addresses,
             ]
         }
 
@@ -72,7 +75,8 @@ public struct Journal: Sendable {
                 return (pid, start)
             }
             self.init(
-                uuid: uuid, state: state, pid: pid, processes: processes, peer: peer, command: json.texts("command"))
+                uuid: uuid, state: state, pid: pid, processes: processes, peer: peer, command: json.texts("command"),
+                addresses: json["addresses"] ?? [])
         }
     }
 

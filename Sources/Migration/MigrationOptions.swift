@@ -24,6 +24,8 @@ public struct MigrationOptions: Sendable {
     public var keeps = false
     /// `--overwrite-files`: files that the tree writes to are replaced there by the copies that are taken along.
     public var overwritesFiles = false
+    /// `--move-address`: addresses of IP that move with the tree.
+    public var addresses: [MovedAddress] = []
     /// `--file`, as they were given.
     public var fileRules: [String] = []
     /// The processor there has to have the instructions of the one here; not with `--cpu-cap none`.
@@ -83,6 +85,8 @@ public struct MigrationSummary: Sendable, Equatable {
     public var untilReady: UInt64 = 0
     /// All bytes that went over the connection.
     public var sent: UInt64 = 0
+    /// Addresses of IP that the other host has now.
+    public var addresses: [String] = []
 
     public init() {}
 }

@@ -17,17 +17,20 @@ struct OutwardJourney {
     private let wire: Wire
     private let courier: Courier
     private let images = ImageShipment()
+    private let addresses: LeavingAddresses
     private let departure: Departure
     private var summary = MigrationSummary()
 
     init(_ options: MigrationOptions, _ logger: Logger) throws {
         self.options = options
         self.logger = logger
+        // Asked before anything is begun.
+        addresses = try LeavingAddresses(options.addresses, logger)
         uuid = try RandomName.make()
         scratch = try ScratchFolder("apus-outgoing-", uuid)
         shell = try RemoteShell(options.command, host: options.host)
         wire = shell.wire
-        courier = Courier(wire, images, Settlement(options, uuid, wire, logger))
+        courier = Courier(wire, images, Settlement(options, uuid, wire, addresses, logger))
         departure = Departure(courier)
     }
 
@@ -39,6 +42,7 @@ struct OutwardJourney {
         }
         do {
             try greet()
+            try addresses.checkConnection()
             try rehearse()
             try sendAhead()
             try leave()
@@ -51,6 +55,7 @@ struct OutwardJourney {
         shell.end()
         summary.total = SystemClock.monotonic.now - began
         summary.sent = wire.sent
+        summary.addresses = addresses.names
         options.told(.arrived(summary))
         return summary
     }
@@ -124,6 +129,7 @@ struct OutwardJourney {
             "compares-processors": .bool(options.comparesProcessors),
             "overwrite-files": .bool(options.overwritesFiles),
             "continue-clocks": .bool(options.continuesClocks), "locks-network": .bool(options.dump.locksNetwork),
+            "addresses": addresses.wishes,
         ]
     }
 

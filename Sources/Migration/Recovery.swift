@@ -1,7 +1,5 @@
 internal import Checkpoint
 public import Diagnostics
-internal import Glibc
-internal import Linux
 public import SystemPackage
 
 /// Settles what became of trees whose migration ended in doubt: `apus recover`.
@@ -23,7 +21,7 @@ public enum Recovery {
         public let pid: Int32
         public let host: String
         public let state: State
-        /// Why it is not settled; nil where it is.
+        /// Why it is not settled, or what of its addresses could not be put back; nil where there is nothing of the kind.
         public let problem: Problem?
     }
 
@@ -45,11 +43,12 @@ public enum Recovery {
             do throws(Problem) {
                 switch try Settlement.ask(record.uuid, record.command, record.peer) {
                 case .arrived:
-                    originals(of: record, signal: SIGKILL)
+                    Originals.end(record)
                     outcomes.append(outcome(.arrived))
                 case .refused:
-                    originals(of: record, signal: SIGCONT)
-                    outcomes.append(outcome(.returned))
+                    let left = LeavingAddresses.comeBack(record.addresses)
+                    Originals.resume(record)
+                    outcomes.append(outcome(.returned, left.first))
                 case .unknown(let problem):
                     outcomes.append(outcome(.unsettled, problem))
                     continue
@@ -60,15 +59,5 @@ public enum Recovery {
             }
         }
         return outcomes
-    }
-
-    /// Sends a signal to the processes of the original, and to no other that has one of their pids now.
-    private static func originals(of record: Journal.Record, signal: Int32) {
-        for process in record.processes {
-            guard let descriptor = try? Processes.open(process.pid),
-                (try? ProcessDirectory(process.pid).stat())?.startTime == process.start
-            else { continue }
-            try? Processes.kill(pidfd: descriptor.raw, signal: signal)
-        }
     }
 }

@@ -11,6 +11,7 @@ final class Release: Sendable {
     private let wire: Wire
     private let journal: Journal
     private let images: ImageDirectory
+    private let addresses: ComingAddresses
     /// Held from the decision until it is written down that the tree runs: who asks meanwhile waits.
     private let lock = Mutex<Held?>(nil)
 
@@ -19,7 +20,11 @@ final class Release: Sendable {
         let entry: Journal.Entry
     }
 
-    init(_ uuid: String, _ wire: Wire, _ journal: Journal, _ images: ImageDirectory) {
+    /// - Parameter addresses: that come with the tree.
+    init(
+        _ uuid: String, _ wire: Wire, _ journal: Journal, _ images: ImageDirectory, _ addresses: ComingAddresses
+    ) {
+        self.addresses = addresses
         self.uuid = uuid
         self.wire = wire
         self.journal = journal
@@ -58,8 +63,13 @@ final class Release: Sendable {
         }
         let record = Journal.Record(
             uuid: uuid, state: .releasing, pid: processes.first?.pid ?? 0, processes: processes, peer: wire.peer,
-            command: [])
+            command: [], addresses: addresses.record)
         let entry = try journal.write(record)
+        Steps.take()
+        do throws(Problem) { try addresses.settle() } catch {
+            try journal.write(.init(uuid: uuid, state: .aborted, pid: 0, processes: [], peer: "", command: []))
+            throw error
+        }
         lock.withLock { $0 = Held(lock: held, entry: entry) }
         Steps.take()
     }
@@ -69,6 +79,7 @@ final class Release: Sendable {
         guard let held = lock.withLock({ $0.take() }) else { return }
         held.entry.setReleased()
         Steps.take()
+        addresses.show()
         // What cannot be told is asked for.
         try? wire.send(.released)
         Steps.take()

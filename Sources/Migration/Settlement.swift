@@ -12,15 +12,20 @@ final class Settlement {
     private let options: MigrationOptions
     private let uuid: String
     private let wire: Wire
+    /// Those that move with the tree.
+    private let addresses: LeavingAddresses
     private let logger: Logger
     private let journal: Journal
     /// Held until it is settled, or is not to be for now.
     private var lock: Journal.Lock?
 
-    init(_ options: MigrationOptions, _ uuid: String, _ wire: Wire, _ logger: Logger) {
+    init(
+        _ options: MigrationOptions, _ uuid: String, _ wire: Wire, _ addresses: LeavingAddresses, _ logger: Logger
+    ) {
         self.options = options
         self.uuid = uuid
         self.wire = wire
+        self.addresses = addresses
         self.logger = logger
         journal = Journal(of: .departures, in: options.stateDirectory)
     }
@@ -36,14 +41,27 @@ final class Settlement {
         Cancellation.setDeadline(seconds: 0)
         try Cancellation.check()
         lock = try journal.lock(uuid)
-        try journal.write(record)
+        try journal.write(record(try addresses.remember()))
         Steps.take()
     }
 
-    /// Tells the other host to let the tree run, which stands still here and stays so whatever happens.
+    /// Tells the other host to let the tree run, which stands still here and stays so whatever happens. Addresses that move are
+    /// taken away before; where the tree does not run there they come back.
     func handOver() -> Fate {
         wire.isDetermined = true
         defer { wire.isDetermined = false }
+        do throws(Problem) { try addresses.leave() } catch { return .refused(error) }
+        Steps.take()
+        let fate = tell()
+        Steps.take()
+        guard case .refused(let reason) = fate else { return fate }
+        let left = addresses.comeBack()
+        Steps.take()
+        guard let first = left.first else { return fate }
+        return .refused(Problems(first, Array(left.dropFirst()) + Problems.all(of: reason)))
+    }
+
+    private func tell() -> Fate {
         let fate: Fate
         do throws(Problem) {
             try wire.send(.release)
@@ -119,7 +137,7 @@ final class Settlement {
         throw Problem(.noAnswer, "\(host) does not know", remedy: "Run: apus recover")
     }
 
-    private var record: Journal.Record {
+    private func record(_ addresses: JSON) -> Journal.Record {
         var processes: [(pid: Int32, start: UInt64)] = []
         var pending = [options.dump.pid]
         while let pid = pending.popLast() {
@@ -129,7 +147,7 @@ final class Settlement {
         }
         return Journal.Record(
             uuid: uuid, state: .asked, pid: options.dump.pid, processes: processes, peer: options.host,
-            command: options.command)
+            command: options.command, addresses: addresses)
     }
 }
 

@@ -26,6 +26,8 @@ struct Verdicts {
                 return stat.startTime == process.start && stat.state != .zombie
             }
             if !alive {
+                // The source is to put them back on its own devices.
+                ComingAddresses.withdraw(record.addresses)
                 try journal.write(
                     .init(uuid: uuid, state: .aborted, pid: 0, processes: [], peer: "", command: []))
                 return .aborted

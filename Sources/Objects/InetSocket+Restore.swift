@@ -75,7 +75,7 @@ public struct InetSocketEnd: Resource {
         if let problem = waitingObstacle(at: site) { return [problem] }
         guard own.port != 0 else { return [] }
         do throws(Errno) {
-            _ = try bound()
+            _ = try bound(tryingAt: site)
             return []
         } catch {
             let isTaken = error == .addressInUse
@@ -87,7 +87,8 @@ public struct InetSocketEnd: Resource {
                     cause: .init(error, attempted: "bind(\(own))"),
                     remedy: isTaken
                         ? "End the program that has it (ss -lnp shows which), then restore again"
-                        : "Give this host the address, for example with `ip address add`")
+                        : "Give this host the address, for example with `ip address add`, or have it moved"
+                            + " (apus migrate --move-address)")
             ]
         }
     }
@@ -143,7 +144,9 @@ public struct InetSocketEnd: Resource {
     }
 
     /// A socket with the address, and with what was queued in it if it is not a trial.
-    private func bound(filledAt site: RestoreSite? = nil) throws(Errno) -> OwnedDescriptor {
+    private func bound(
+        filledAt site: RestoreSite? = nil, tryingAt trial: RestoreSite? = nil
+    ) throws(Errno) -> OwnedDescriptor {
         let socket = try Sockets.make(
             Int32(bitPattern: entry.family), Int32(bitPattern: entry.type), Int32(bitPattern: entry.proto))
         if let site, let queued { try site.deliver(queued, to: socket.raw, description) }
@@ -152,6 +155,7 @@ public struct InetSocketEnd: Resource {
         if isTCP || entry.opts.reuseaddr { try Sockets.set(socket.raw, .reuseAddress, to: 1) }
         if entry.opts.soReuseport { try Sockets.set(socket.raw, .reusePort, to: 1) }
         try prepare(socket.raw)
+        try trial?.countOnComing(own, for: socket.raw)
         try Sockets.bind(socket.raw, try scoped(own, socket.raw).encoded)
         return socket
     }

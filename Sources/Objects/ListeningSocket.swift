@@ -64,6 +64,7 @@ extension InetSocketEnd {
                 let socket = try Sockets.make(
                     stream.own.isSix ? Sockets.inet6 : Sockets.inet, Sockets.stream, InetSocket.tcp)
                 try Sockets.setRepair(socket.raw, .on)
+                try site.countOnComing(stream.own, for: socket.raw)
                 try Sockets.bind(socket.raw, stream.own.encoded)
             } catch {
                 return Problem(

@@ -83,6 +83,7 @@ public struct RawSocketEnd: Resource {
             }
             try SocketOptions.apply(entry.opts, to: socket.raw)
             let hasAddress = own.bytes.contains { $0 != 0 }
+            try site.countOnComing(own, for: socket.raw)
             if hasAddress || (!isRaw && own.port != 0) { try Sockets.bind(socket.raw, own.encoded) }
             if peer.bytes.contains(where: { $0 != 0 }) { try Sockets.connect(socket.raw, peer.encoded) }
             if isRaw { try applyRaw(to: socket.raw) }

@@ -94,6 +94,8 @@ public final class RestoreSite {
     /// What becomes of TCP connections.
     public var connectionPolicy = ConnectionPolicy.refused
     public let connections = ConnectionsAtRestore()
+    /// Addresses of IP that this host does not have yet, and will have before a tree is made: a check counts on them.
+    public var comingAddresses: Set<[UInt8]> = []
     /// Names that were made in the file system, and that go again if the restore fails.
     var madeFiles: [FilePath] = []
 

@@ -64,6 +64,7 @@ extension InetSocketEnd {
             let socket = try Sockets.make(Int32(bitPattern: entry.family), Sockets.stream, InetSocket.tcp)
             try Sockets.setRepair(socket.raw, .on)
             try prepare(socket.raw)
+            try site.countOnComing(own, for: socket.raw)
             try Sockets.bind(socket.raw, try scoped(own, socket.raw).encoded)
             return []
         } catch {
@@ -80,7 +81,8 @@ extension InetSocketEnd {
                     .fileUnopenable, "this host has not the address \(own) of the TCP connection to \(peer)",
                     cause: .init(error, attempted: "bind(\(own))"),
                     remedy: "Give this host the address, for example with `ip address add`: a connection lives at its"
-                        + " address alone. Or give --tcp-close, which closes the connections")
+                        + " address alone. `apus migrate --move-address` moves it. Or give --tcp-close, which closes"
+                        + " the connections")
             ]
         }
     }

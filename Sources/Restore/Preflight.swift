@@ -62,6 +62,7 @@ struct Preflight {
         site.exactTerminals = options.exactTerminals
         site.devices = options.devices
         site.seesOutside = seesOutside
+        site.comingAddresses = options.comingAddresses
         site.connectionPolicy = options.tcpClose ? .closed : options.tcpEstablished ? .carried : .refused
         askTheClocks(options)
         // Descriptors that the tree inherits stand above all of its own.

@@ -47,6 +47,8 @@ public struct RestoreOptions: Sendable {
     public var tcpClose = false
     /// The network is kept away from connections meanwhile; not with `--network-lock skip`.
     public var locksNetwork = true
+    /// Addresses of IP, of 4 or 16 bytes, that this host will have before the tree is made: for a check alone.
+    public var comingAddresses: Set<[UInt8]> = []
     /// `--ext-unix-sk`: unix sockets whose peer lies outside may be restored.
     public var externalUnixSockets = false
     /// `--lsm-profile`: what the tasks run as, in place of what they ran as.

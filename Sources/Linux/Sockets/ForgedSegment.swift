@@ -59,7 +59,7 @@ public struct ForgedSegment: Sendable, Equatable {
     }
 
     /// RFC 1071: as if a zero followed an odd number of bytes.
-    private static func checksum(_ bytes: [UInt8]) -> UInt16 {
+    static func checksum(_ bytes: [UInt8]) -> UInt16 {
         var sum: UInt32 = 0
         for index in stride(from: 0, to: bytes.count - 1, by: 2) {
             sum += UInt32(bytes[index]) << 8 | UInt32(bytes[index + 1])

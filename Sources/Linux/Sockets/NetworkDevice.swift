@@ -175,7 +175,7 @@ public struct NetworkDevice: Sendable, Equatable {
 }
 
 /// An address of a device in rtnetlink(7): struct ifaddrmsg and attributes.
-private enum InterfaceAddress {
+enum InterfaceAddress {
     static let headSize = 8
     /// IFA_FLAGS; IFA_F_NODAD, and IFA_F_TENTATIVE, IFA_F_DADFAILED, which only the kernel sets.
     private static let (flags, known, untried): (UInt16, UInt32, UInt32) = (8, 0x2, 0x40 | 0x8)

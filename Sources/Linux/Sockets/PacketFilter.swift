@@ -28,7 +28,7 @@ public enum PacketFilter {
 
     // MARK: Numbers of the kernel
 
-    private enum Message {
+    enum Message {
         static let (newTable, getTable, deleteTable, newChain, newRule): (UInt16, UInt16, UInt16, UInt16, UInt16) =
             (0, 1, 2, 3, 6)
         static let (newSet, newElements): (UInt16, UInt16) = (9, 12)
@@ -36,11 +36,11 @@ public enum PacketFilter {
     }
 
     private static let subsystem: UInt16 = 10
-    private static let inet: UInt8 = 1
-    private static let (request, acknowledge, create, append, dump): (UInt16, UInt16, UInt16, UInt16, UInt16) =
+    static let inet: UInt8 = 1
+    static let (request, acknowledge, create, append, dump): (UInt16, UInt16, UInt16, UInt16, UInt16) =
         (0x1, 0x4, 0x400, 0x800, 0x300)
     /// NFT_TABLE_F_OWNER: the table goes with the socket that made it; Linux 5.12.
-    private static let owned: UInt32 = 2
+    static let owned: UInt32 = 2
     /// How many elements go into one message: an attribute has at most 64 KiB.
     private static let elementsAtOnce = 1000
 
@@ -224,11 +224,15 @@ public enum PacketFilter {
     }
 
     /// Messages that take effect together.
-    private struct Batch {
+    struct Batch {
+        /// NFPROTO_*.
+        private let family: UInt8
         private var messages: [(type: UInt16, flags: UInt16, body: [UInt8])] = []
 
+        init(family: UInt8 = PacketFilter.inet) { self.family = family }
+
         mutating func add(_ type: UInt16, _ flags: UInt16, _ attributes: [UInt8]) {
-            messages.append((type, flags, [inet, 0, 0, 0] + attributes))
+            messages.append((type, flags, [family, 0, 0, 0] + attributes))
         }
 
         mutating func rule(_ table: String, _ chain: String, _ expressions: [UInt8]) {
@@ -272,7 +276,7 @@ public enum PacketFilter {
     }
 
     /// Attributes with numbers in network order.
-    private enum Attribute {
+    enum Attribute {
         static func nested(_ type: UInt16, _ value: [UInt8]) -> [UInt8] {
             NetlinkAttributes.bytes(type | 0x8000, value)
         }
@@ -315,8 +319,8 @@ public enum PacketFilter {
     }
 
     /// Expressions of rules. Registers are of 32 bits, the first has the number 8.
-    private enum Expression {
-        private static let (drop, accept): (UInt32, UInt32) = (0, 1)
+    enum Expression {
+        static let (drop, accept): (UInt32, UInt32) = (0, 1)
         private static let first: UInt32 = 8
 
         private static func make(_ name: String, _ data: [UInt8]) -> [UInt8] {
@@ -324,20 +328,25 @@ public enum PacketFilter {
         }
 
         /// Loads a property of the packet into the first register.
-        private static func meta(_ key: UInt32) -> [UInt8] {
+        static func meta(_ key: UInt32) -> [UInt8] {
             make("meta", Attribute.word(2, key) + Attribute.word(1, first))
         }
 
         /// Goes on only if the first register begins with these bytes.
-        private static func equal(_ value: [UInt8]) -> [UInt8] {
+        static func equal(_ value: [UInt8]) -> [UInt8] { compare(0, value) }
+
+        /// Goes on only if the first register does not begin with these bytes.
+        static func different(_ value: [UInt8]) -> [UInt8] { compare(1, value) }
+
+        private static func compare(_ operation: UInt32, _ value: [UInt8]) -> [UInt8] {
             make(
                 "cmp",
-                Attribute.word(1, first) + Attribute.word(2, 0) + Attribute.nested(3, NetlinkAttributes.bytes(1, value))
-            )
+                Attribute.word(1, first) + Attribute.word(2, operation)
+                    + Attribute.nested(3, NetlinkAttributes.bytes(1, value)))
         }
 
         /// - Parameter base: 1 the network header, 2 that of TCP.
-        private static func payload(_ base: UInt32, _ offset: UInt32, _ length: UInt32, into register: UInt32)
+        static func payload(_ base: UInt32, _ offset: UInt32, _ length: UInt32, into register: UInt32 = first)
             -> [UInt8]
         {
             make(
@@ -346,7 +355,7 @@ public enum PacketFilter {
                     + Attribute.word(4, length))
         }
 
-        private static func verdict(_ code: UInt32) -> [UInt8] {
+        static func verdict(_ code: UInt32) -> [UInt8] {
             make(
                 "immediate",
                 Attribute.word(1, 0) + Attribute.nested(2, Attribute.nested(2, Attribute.word(1, code))))

@@ -9,15 +9,17 @@ public enum RouteNetlink {
         case newLink = 16
         case getLink = 18
         case newAddress = 20
+        case deleteAddress = 21
         case getAddress = 22
         case newRoute = 24
         case getRoute = 26
     }
 
-    /// NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_EXCL, NLM_F_CREATE.
+    /// NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_EXCL, NLM_F_CREATE, NLM_F_REPLACE.
     private static let (request, acknowledge, dump, exclusive, create): (UInt16, UInt16, UInt16, UInt16, UInt16) = (
         0x1, 0x4, 0x300, 0x200, 0x400
     )
+    private static let replace: UInt16 = 0x100
     private static let route: Int32 = 0  // NETLINK_ROUTE
 
     /// All that there is of a kind: what stands behind the header of each message.
@@ -42,9 +44,12 @@ public enum RouteNetlink {
 
     /// Gives an order, and waits until it is carried out.
     ///
-    /// - Parameter makes: something that must not be there yet.
-    static func order(_ kind: Kind, _ body: [UInt8], makes: Bool) throws(Errno) {
-        let socket = try send(kind, request | acknowledge | (makes ? create | exclusive : 0), body)
+    /// - Parameters:
+    ///   - makes: something that must not be there yet.
+    ///   - replaces: what may be there already.
+    static func order(_ kind: Kind, _ body: [UInt8], makes: Bool, replaces: Bool = false) throws(Errno) {
+        let how = makes ? create | exclusive : replaces ? create | replace : 0
+        let socket = try send(kind, request | acknowledge | how, body)
         let answer = try Files.readSome(socket.raw, atMost: 64 << 10)
         // Struct nlmsgerr behind the header: a negative error number, 0 for an acknowledgement.
         let error = Int32(bitPattern: answer[...].integer(at: 16, of: UInt32.self))

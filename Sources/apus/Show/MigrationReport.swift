@@ -102,6 +102,7 @@ extension MigrationSummary {
             "ok": true, "verb": "migrate", "host": .string(host), "total_ns": .unsigned(total),
             "pause_ns": .unsigned(pause), "rehearsal_ns": .unsigned(rehearsal), "until_ready_ns": .unsigned(untilReady),
             "sent_bytes": .unsigned(sent), "last_bytes": .unsigned(lastSize),
+            "addresses": .array(addresses.map { .string($0) }),
             "rounds": .array(
                 rounds.map {
                     [
@@ -116,12 +117,13 @@ extension MigrationSummary {
     func text(_ host: String) -> String {
         func milliseconds(_ time: UInt64) -> String { "\((time + 500_000) / 1_000_000) ms" }
         let ahead = rounds.reduce(0) { $0 + $1.size }
+        let moved = addresses.isEmpty ? "" : "  moved along   \(addresses.joined(separator: ", "))\n"
         return """
             The tree runs on \(host).
               paused for    \(milliseconds(pause)) (and \(milliseconds(rehearsal)) before that, to be looked at)
               in all        \(milliseconds(total))
               sent          \(Quantity.bytes(sent)): \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
-
+            \(moved)
             """
     }
 }

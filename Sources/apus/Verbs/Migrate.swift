@@ -78,6 +78,11 @@ struct Migrate: ParsableCommand {
     var maxBandwidth: String?
 
     @Option(
+        help: .init(
+            "An address of IP that moves along: ADDRESS[/LENGTH]@DEVICE[:DEVICE-THERE].", valueName: "address"))
+    var moveAddress: [String] = []
+
+    @Option(
         help: .init("Write a page with charts about the migration, for a browser.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var report: String?
@@ -169,6 +174,7 @@ extension Migrate: Action {
                 ])
             }
         }
+        options.addresses = Self.addresses(&reader)
         options.overwritesFiles = reader.flag("overwrite-files")
         options.keeps = reader.flag("keep-original")
         options.continuesClocks = reader.flag("continue-clocks")
@@ -246,6 +252,20 @@ extension Migrate: Action {
         } catch {
             _ = try? FileDescriptor.standardOutput.writeAll(RelayWords.failure(error))
             return 255
+        }
+    }
+
+    private static func addresses(_ reader: inout OptionReader) -> [MovedAddress] {
+        reader.values("move-address").map(RawArgument.text).compactMap { text in
+            if let address = MovedAddress(text) { return address }
+            reader.report([
+                Problem(
+                    .invalidValue, "--move-address \(text.printable) does not name an address that can move",
+                    remedy: "Write ADDRESS@DEVICE, as in --move-address 192.0.2.7@eth0, and ADDRESS@DEVICE:DEVICE-THERE"
+                        + " where it is to have another device; an address of loopback, of a group or of a link (fe80::)"
+                        + " stays")
+            ])
+            return nil
         }
     }
 }
