@@ -25,13 +25,14 @@ public final class Departure {
 
     /// Sends what has been written to since the last time, while the tree runs.
     ///
+    /// - Parameter told: before anything is sent, how many bytes there are.
     /// - Returns: how many bytes that was.
     /// - Throws: what the carrier throws.
-    public func sendWritten() throws(Problem) -> UInt64 {
-        var size: UInt64 = 0
-        for (owner, tracker, runs) in tracking.collect() {
-            let total = runs.reduce(UInt64(0)) { $0 + $1.size }
-            size += total
+    public func sendWritten(told: (UInt64) -> Void = { _ in }) throws(Problem) -> UInt64 {
+        let written = tracking.collect()
+        let size = written.reduce(UInt64(0)) { $1.runs.reduce($0) { $0 + $1.size } }
+        told(size)
+        for (owner, tracker, runs) in written {
             if runs.isEmpty { continue }
             let pages = RunningPages(tracker.pid)
             do throws(Problem) {

@@ -53,14 +53,30 @@ public enum MigrationEvent: Sendable, Equatable {
     case reached(node: String, kernel: String)
     /// The other host could take the tree. How long it stood still to be looked at, in nanoseconds.
     case judged(frozen: UInt64, warnings: [String])
-    /// A round of memory has been sent while the tree ran.
-    case round(MigrationSummary.Round, predictedPause: UInt64)
-    /// So many bytes of memory have been sent in all.
-    case carried(UInt64)
+    /// A round of memory has been sent while the tree ran. When it will run on the other host, from then on, in nanoseconds.
+    case round(MigrationSummary.Round, predictedPause: UInt64, left: UInt64)
+    /// Memory is being sent.
+    case carried(CarriedSoFar)
     /// The tree is being stopped for the last part.
     case stopping
     /// The tree runs on the other host.
     case arrived(MigrationSummary)
+}
+
+/// How far the sending of memory has come while the tree runs. Sizes are in bytes.
+public struct CarriedSoFar: Sendable, Equatable {
+    /// The number of the round that goes on.
+    public let round: Int
+    /// How much of it has been sent, and of how much.
+    public let done, size: UInt64
+    /// How much has been sent in all.
+    public let all: UInt64
+    /// When the tree will run on the other host, as foreseen, in nanoseconds from now; nil where nothing is known yet.
+    public let left: UInt64?
+
+    init(round: Int, done: UInt64, of size: UInt64, all: UInt64, left: UInt64?) {
+        (self.round, self.done, self.size, self.all, self.left) = (round, done, size, all, left)
+    }
 }
 
 /// What a migration came to. Times are in nanoseconds, sizes in bytes.

@@ -140,19 +140,31 @@ struct OutwardJourney {
         guard options.mostRounds > 0, departure.isWatching else { return }
         courier.bandwidth = options.bandwidth
         defer { courier.bandwidth = nil }
-        courier.told = { [told = options.told] in told(.carried($0)) }
+        let forecast = Forecast(
+            limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal, mostRounds: options.mostRounds)
+        courier.told = { [told = options.told] carried in
+            let (number, size) = forecast.round
+            let left = forecast.left(carried: carried, at: SystemClock.monotonic.now)
+            told(.carried(.init(round: number, done: forecast.sent(carried), of: size, all: carried, left: left)))
+        }
+        defer { courier.told = { _ in } }
         var pace = Pace(limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal)
         for number in 1...options.mostRounds {
             let start = SystemClock.monotonic.now
-            let size = try departure.sendWritten()
+            let size = try departure.sendWritten { forecast.begin(size: $0, carried: courier.carried, at: start) }
             try wire.send(.round)
             try courier.expect(.received)
+            forecast.end(at: SystemClock.monotonic.now)
             let round = MigrationSummary.Round(number: number, size: size, time: SystemClock.monotonic.now - start)
             summary.rounds.append(round)
             pace.add(size: size, time: round.time)
-            options.told(.round(round, predictedPause: pace.predictedPause))
+            // Where it was the last one, the pause is what is left.
+            let isLast = pace.isGoodEnough || number == options.mostRounds
+            let left = isLast ? nil : forecast.left(carried: courier.carried, at: SystemClock.monotonic.now)
+            options.told(
+                .round(round, predictedPause: pace.predictedPause, left: max(left ?? 0, pace.predictedPause)))
             logger.info("round \(number): \(size) bytes in \(round.time / 1_000_000) ms")
-            if pace.isGoodEnough { break }
+            if isLast { break }
         }
     }
 

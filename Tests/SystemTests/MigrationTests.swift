@@ -112,6 +112,30 @@ struct MigrationTests {
         }
     }
 
+    /// Programs are told how far it has come, and when it will be over.
+    @Test func eventsForPrograms() throws {
+        try withJourney { journey in
+            let running = try RunningSubject(Subject(name: "ballast", arguments: ["40"]), in: journey.source)
+            let moved = try journey.migrate(running.pid, ["--json", "--max-bandwidth", "20M"])
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            let events = moved.output.split(separator: "\n").filter { $0.contains("\"event\":\"sending\"") }
+            #expect(events.contains { $0.contains("\"eta_ns\":null") }, "\(moved.output)")
+            #expect(
+                events.contains { $0.contains(/"of_bytes":[1-9][0-9]{7},.*"eta_ns":[1-9]/) }, "\(moved.output)")
+            #expect(moved.output.contains(/"event":"round","number":1,.*"eta_ns":[1-9]/), "\(moved.output)")
+        }
+    }
+
+    /// Several trees are refused in words, before anybody is called.
+    @Test func severalTrees() throws {
+        try withWorld { world in
+            let refused = try world.apus(["migrate", "2,3", "there", "--ssh-command", "false"])
+            #expect(
+                refused.status == 1 && refused.errors.contains("several trees (2, 3)")
+                    && !refused.errors.contains("missing-option"), "\(refused)")
+        }
+    }
+
     /// The original stays, stopped.
     @Test func keepsTheOriginal() throws {
         try withJourney { journey in

@@ -17,6 +17,8 @@ final class MigrationReport: Sendable {
         var moments = MigrationPage.Moments()
         var node = ""
         var warnings: [String] = []
+        /// When programs are told the next time how much has been sent.
+        var nextSaying: UInt64 = 0
     }
 
     init(_ session: Session, asJSON: Bool) {
@@ -52,6 +54,7 @@ final class MigrationReport: Sendable {
     func tell(_ event: MigrationEvent) {
         note(event)
         if asJSON {
+            if case .carried = event, !isTimeToSay() { return }
             if let json = Self.json(event) { Console.write(json.text(indented: false) + "\n") }
             return
         }
@@ -59,13 +62,26 @@ final class MigrationReport: Sendable {
         case .reached(let node, let kernel): session.logger.info("reached \(node), kernel \(kernel)")
         case .judged(_, let warnings):
             for warning in warnings { session.logger.warning("there: \(warning)") }
-        case .round(let round, let pause):
+        case .round(let round, let pause, _):
             session.progress.update(
                 "sending memory, round \(round.number), pause of \(Duration.nanoseconds(Int64(clamping: pause)).milliseconds) ms expected",
                 done: round.size, of: nil, unit: .bytes)
-        case .carried(let size): session.progress.update("sending memory", done: size, of: nil, unit: .bytes)
+        case .carried(let carried):
+            let left = carried.left.map { ", \(Quantity.left($0)) left" } ?? ""
+            session.progress.update(
+                "sending memory, round \(carried.round)\(left)", done: carried.done, of: carried.size, unit: .bytes)
         case .stopping: session.progress.update("moving", done: 0, of: nil)
         case .arrived: session.progress.finish()
+        }
+    }
+
+    /// Programs are told each half of a second: a line for each frame would be too much.
+    private func isTimeToSay() -> Bool {
+        let now = SystemClock.monotonic.now
+        return seen.withLock { seen in
+            guard now >= seen.nextSaying else { return false }
+            seen.nextSaying = now + 500_000_000
+            return true
         }
     }
 
@@ -78,14 +94,21 @@ final class MigrationReport: Sendable {
                 "event": "judged", "frozen_ns": .unsigned(frozen),
                 "warnings": .array(warnings.map { .string($0) }),
             ]
-        case .round(let round, let pause):
+        case .round(let round, let pause, let left):
             [
                 "event": "round", "number": .integer(Int64(round.number)), "bytes": .unsigned(round.size),
                 "time_ns": .unsigned(round.time), "predicted_pause_ns": .unsigned(pause),
+                "eta_ns": .unsigned(left),
+            ]
+        case .carried(let carried):
+            [
+                "event": "sending", "round": .integer(Int64(carried.round)), "bytes": .unsigned(carried.done),
+                "of_bytes": .unsigned(carried.size), "sent_bytes": .unsigned(carried.all),
+                "eta_ns": carried.left.map { .unsigned($0) } ?? .null,
             ]
         case .stopping: ["event": "stopping"]
-        // The summary says it, and a line for each frame would be too much.
-        case .carried, .arrived: nil
+        // The summary says it.
+        case .arrived: nil
         }
     }
 }

@@ -15,6 +15,14 @@ enum Quantity {
         return "\(tenths / 10).\(tenths % 10) \(units[unit])"
     }
 
+    /// A span of time that is foreseen, in nanoseconds, no more exactly than it can be: `1 s`, `2 min 10 s`, `3 h 5 min`.
+    static func left(_ time: UInt64) -> String {
+        let seconds = max(1, (time + 500_000_000) / 1_000_000_000)
+        if seconds < 60 { return "\(seconds) s" }
+        if seconds < 3600 { return "\(seconds / 60) min \(seconds % 60 / 10 * 10) s" }
+        return "\(seconds / 3600) h \(seconds / 60 % 60) min"
+    }
+
     /// `1 mapping`, `2 mappings`.
     static func count(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 

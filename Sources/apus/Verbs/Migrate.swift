@@ -131,7 +131,15 @@ extension Migrate: Action {
         var reader = OptionReader(session.invocation)
         let operands = session.invocation.operands
         let pid = operands.first.flatMap { Int32(RawArgument.text($0)) }.flatMap { $0 > 0 ? $0 : nil }
-        if operands.count != 2 || pid == nil {
+        let pids = (operands.first.map(RawArgument.text) ?? "").split(separator: ",", omittingEmptySubsequences: false)
+        if pids.count > 1, pids.allSatisfy({ Int32($0) ?? 0 > 0 }) {
+            reader.report([
+                Problem(
+                    .invalidValue, "several trees (\(pids.joined(separator: ", "))) do not move together yet",
+                    remedy: "Migrate them one after another; what shares pipes or memory has to be one tree, below one"
+                        + " parent")
+            ])
+        } else if operands.count != 2 || pid == nil {
             reader.report([
                 Problem(
                     .missingOption, "a migration needs the pid of a tree and the name of a host",
