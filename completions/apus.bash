@@ -601,9 +601,9 @@ _apus_run() {
 
 _apus_migrate() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices --keep-original --overwrite-files --continue-clocks -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices --pair --relay --keep-original --overwrite-files --continue-clocks -h --help)
     repeating_options=(--external --file --move-address)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit --file-validation --cpu-cap --state-dir --ssh-command --remote-apus --ship --downtime-limit --rounds --max-bandwidth --report --timeout)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit --file-validation --cpu-cap --state-dir --to --ssh-command --remote-apus --ship --downtime-limit --rounds --max-bandwidth --report --timeout)
     __apus_offer_flags_options 2
 
     # Offer option value completions
@@ -655,6 +655,10 @@ _apus_migrate() {
         __apus_add_completions -d
         return
         ;;
+    '--to')
+        __apus_add_completions -W 'ssh'$'\n''tls'$'\n''unix'
+        return
+        ;;
     '--ssh-command')
         return
         ;;
@@ -689,9 +693,9 @@ _apus_migrate() {
 
 _apus_receive() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --stdio -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --stdio --init --connection -h --help)
     repeating_options=()
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir --listen)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -717,6 +721,9 @@ _apus_receive() {
         ;;
     '--state-dir')
         __apus_add_completions -d
+        return
+        ;;
+    '--listen')
         return
         ;;
     esac
