@@ -31,8 +31,9 @@ struct UsualOptions: Sendable {
         levels = SocketLevels.numbers(of: identity).compactMap { option in
             number(option.name, level: option.level).map { (option, $0) }
         }
-        let isInternet = [Sockets.inet, Sockets.inet6].contains(identity.domain)
-        guard isInternet, identity.protocolNumber == InetSocket.tcp else {
+        // A raw socket may be of the protocol, too.
+        let isStream = [Sockets.inet, Sockets.inet6].contains(identity.domain) && identity.type == Sockets.stream
+        guard isStream, identity.protocolNumber == InetSocket.tcp else {
             ofTCP = nil
             return
         }

@@ -11,7 +11,7 @@
 #define ICMP_FILTER 1
 #endif
 
-static int plain, six, connected, hears, talker, talker_six, lite = -1, member, member_six, shared[2], filtered, raw, raw_six, packet, fan[2], netlink;
+static int plain, six, connected, hears, talker, talker_six, lite = -1, member, member_six, shared[2], filtered, raw, raw_six, raw_tcp, packet, fan[2], netlink;
 
 static struct sockaddr_in own, talker_name, told_name, connected_name;
 static struct sockaddr_in6 own_six, talker_six_name;
@@ -173,6 +173,7 @@ static void check(void)
 		CHECK(getsockopt(raw_six, IPPROTO_ICMPV6, ICMP6_FILTER, &icmp6, &n) == 0 && ICMP6_FILTER_WILLPASS(ICMP6_ECHO_REPLY, &icmp6) && ICMP6_FILTER_WILLBLOCK(ICMP6_ECHO_REQUEST, &icmp6), "filter of ICMPv6");
 		n = sizeof(peer);
 		CHECK(getsockname(raw_six, (void *)&peer, &n) == 0 && !memcmp(&peer.sin6_addr, &in6addr_loopback, 16), "address of the raw socket");
+		CHECK(option(raw_tcp, SOL_SOCKET, SO_TYPE) == SOCK_RAW && option(raw_tcp, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP, "raw socket of TCP");
 	}
 	check_packet();
 	queue();
@@ -202,6 +203,7 @@ static void set_up_raw(void)
 {
 	struct sockaddr_in6 name = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
 	struct icmp6_filter icmp6;
+	struct sockaddr_in nobody = { .sin_family = AF_INET };
 	uint32_t icmp = ~(1u << ICMP_ECHOREPLY);
 
 	raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
@@ -212,6 +214,10 @@ static void set_up_raw(void)
 	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &icmp6);
 	NEED(setsockopt(raw_six, IPPROTO_ICMPV6, ICMP6_FILTER, &icmp6, sizeof(icmp6)) == 0);
 	NEED(bind(raw_six, (void *)&name, sizeof(name)) == 0);
+	/* Nobody sends anything to that address. */
+	nobody.sin_addr.s_addr = htonl(0x7f4d0606);
+	raw_tcp = socket(AF_INET, SOCK_RAW, IPPROTO_TCP);
+	NEED(raw_tcp >= 0 && bind(raw_tcp, (void *)&nobody, sizeof(nobody)) == 0);
 }
 
 static void set_up_packet(void)
