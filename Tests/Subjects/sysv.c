@@ -47,11 +47,14 @@ static int is_there(int id, int index, long type, size_t size, int seed)
 	return count == (ssize_t)size && message.type == type && filled(message.text, size, (uint32_t)seed);
 }
 
+static volatile int has_begun;
+
 static void *wait_for_message(void *unused)
 {
 	struct message message = { .type = 1 };
 
 	(void)unused;
+	has_begun = 1;
 	for (;;)
 		if (msgrcv(waited, &message, sizeof(message.text), 5, 0) >= 0 &&
 		    sigqueue(getppid(), ANSWER, (union sigval){ .sival_int = 0 }))
@@ -65,6 +68,9 @@ static void as_child(void)
 
 	/* Of a process with several threads, which share what is undone. */
 	NEED(pthread_create(&thread, NULL, wait_for_message, NULL) == 0);
+	/* Until then the C library keeps all signals from it. */
+	while (!has_begun)
+		usleep(1000);
 	operate(set, 2, -30, SEM_UNDO);
 	operate(set, 3, 5, SEM_UNDO);
 	operate(set, 3, 2, 0);
