@@ -52,8 +52,8 @@ static void *other(void *argument)
 {
 	int number = (int)(intptr_t)argument, seen = 0;
 
-	ids[number] = gettid();
 	prctl(PR_SET_NAME, number == 1 ? "one" : "two");
+	ids[number] = gettid();
 	for (;;) {
 		while (turn == seen)
 			usleep(2000);
@@ -71,7 +71,7 @@ static void *speaker(void *argument)
 	(void)argument;
 	ids[0] = gettid();
 	prctl(PR_SET_NAME, "speaker");
-	while (state_of_leader() != 'Z')
+	while (state_of_leader() != 'Z' || !ids[1] || !ids[2])
 		usleep(1000);
 	NEED(pipe(channel) == 0);
 	NEED(timer_create(CLOCK_MONOTONIC, &none, &timer) == 0);

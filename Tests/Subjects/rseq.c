@@ -150,6 +150,9 @@ int main(void)
 		looks = limit / 20 / began + 1;
 	for (int i = 0; i < COUNT; i++)
 		NEED(pthread_create(&workers[i].handle, NULL, body, &workers[i]) == 0);
+	for (int i = 0; i < COUNT; i++)
+		while (!workers[i].commits)
+			usleep(1000);
 	NEED(pthread_create(&handle, NULL, body_without, NULL) == 0);
 	while (without_area != 1)
 		usleep(1000);

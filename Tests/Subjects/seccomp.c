@@ -109,6 +109,8 @@ static void start_strands(void)
 		pthread_attr_init(&attributes);
 		NEED(pthread_attr_setstack(&attributes, strands[i].stack, sizeof(strands[i].stack)) == 0);
 		NEED(pthread_create(&strands[i].handle, &attributes, strand_body, &strands[i]) == 0);
+		while (!strands[i].id)
+			usleep(1000);
 	}
 }
 

@@ -407,7 +407,10 @@ static void suitable(const char *kind)
 	use(r, 20);
 	if (!strcmp(kind, "numbers")) {
 		NEED(register_number(r, 0) == 1);
+		asked = 1;
 		NEED(pthread_create(&thread, NULL, with_numbers, NULL) == 0);
+		while (answered != asked)
+			usleep(1000);
 		subject_rounds(check_numbers);
 	} else if (!strcmp(kind, "several")) {
 		set_up(rings + 1);
