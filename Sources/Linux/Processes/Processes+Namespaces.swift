@@ -25,6 +25,7 @@ extension Processes {
     public static func fork() throws(Errno) -> Int32 {
         let pid = apus_fork()
         guard pid >= 0 else { throw Errno(rawValue: apus_errno()) }
+        if pid == 0 { Workers.workAlone() }
         return pid
     }
 

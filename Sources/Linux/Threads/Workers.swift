@@ -14,6 +14,15 @@ public enum Workers {
         return max(1, min(limit, mask.reduce(0) { $0 + $1.nonzeroBitCount }))
     }()
 
+    /// Set in a copy of a process (fork(2)), which has to do everything alone.
+    ///
+    /// Swift's locks name their holder to the kernel by its thread id (FUTEX_LOCK_PI, futex(2)), which each thread looks up once:
+    /// in a copy the first thread goes on with that of the original, and whoever waits for it there waits for ever.
+    private static let isCopy = Atomic(false)
+
+    /// To be called in a copy of a process, before anything else.
+    static func workAlone() { isCopy.store(true, ordering: .relaxed) }
+
     /// What the body says of each number from 0 to below `count`, in their order. The calling thread takes part.
     ///
     /// - Parameters:
@@ -22,7 +31,7 @@ public enum Workers {
     public static func map<Part: Sendable>(
         _ count: Int, worthwhile least: Int = worthwhile, _ body: @Sendable (Int) -> Part
     ) -> [Part] {
-        let helpers = count < least ? 0 : Workers.count - 1
+        let helpers = count < least || isCopy.load(ordering: .relaxed) ? 0 : Workers.count - 1
         if helpers == 0 { return (0..<count).map(body) }
         let chunk = max(1, count / (Workers.count * 8))
         let next = Atomic(0)
