@@ -21,11 +21,12 @@ struct ContinuedClockTests {
             for round in 1...3 {
                 _ = try moved(running)
                 try world.requireDump(running.pid, to: "images-\(round)")
-                usleep(3_000_000)
+                // Far more than a dump and a restore take on a busy machine, which count.
+                usleep(6_000_000)
                 try world.requireRestore("images-\(round)", options)
                 let (monotonic, boot) = try moved(running)
-                #expect((0..<2500).contains(monotonic), "round \(round)")
-                #expect((0..<2500).contains(boot), "round \(round)")
+                #expect((0..<5500).contains(monotonic), "round \(round)")
+                #expect((0..<5500).contains(boot), "round \(round)")
                 options = []
             }
         }
