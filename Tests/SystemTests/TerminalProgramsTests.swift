@@ -169,6 +169,9 @@ struct TerminalProgramsTests {
             let shell = try world.start(["sh", "-c", "exec 9<>/dev/ptmx; sleep 1000; true"], output: "out")
             try #require(eventually { world.processes.count == 2 })
             let pid = try #require(world.processes.first { $0 != shell })
+            // It is the shell's copy for a moment.
+            try #require(
+                eventually { (try? world.command(["cat", "/proc/\(pid)/comm"]).run().output) == "sleep\n" })
             let dump = try world.dump(pid, to: "images")
             #expect(dump.status == 1 && dump.errors.contains("/dev/pts/0 is also open outside"), "\(dump)")
             #expect(dump.errors.contains("process \(shell)"), "\(dump)")
@@ -237,6 +240,8 @@ struct TerminalProgramsTests {
                     try tmux.expect("ping\nping", in: { try screen(window) })
                     // The terminal's own signals reach its foreground.
                     try tmux.run(["send-keys", "-t", "s:\(window)", "C-c"])
+                    // With the signal the kernel throws away what was typed before the prompt.
+                    try tmux.expect("^C\n$", in: { try screen(window) })
                     try tmux.run(["send-keys", "-t", "s:\(window)", "echo ended $?", "Enter"])
                     try tmux.expect("ended 130", in: { try screen(window) })
                 }
