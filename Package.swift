@@ -79,7 +79,7 @@ let package = Package(
         .target(
             name: "Migration",
             dependencies: [
-                "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system,
+                "Bundles", "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system,
                 logging,
             ],
             swiftSettings: strict),
@@ -135,7 +135,8 @@ let package = Package(
         .testTarget(
             name: "MigrationTests",
             dependencies: [
-                "Migration", "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Diagnostics", system,
+                "Bundles", "Migration", "Checkpoint", "Restore", "Images", "Linux", "Memory", "Tracing", "Diagnostics",
+                system,
             ],
             swiftSettings: strict),
         .testTarget(

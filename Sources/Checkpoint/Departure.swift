@@ -18,6 +18,8 @@ public final class Departure {
     public var part = Part.rehearsal
     /// When the tree came to a standstill for the last dump, in nanoseconds of the monotonic clock.
     public internal(set) var stoodStillSince: UInt64?
+    /// Called before the tree is stopped for the last dump, when it has been looked at.
+    public var beforeStandstill: () -> Void = {}
     let carrier: any PageCarrier
     let tracking = WriteTracking()
 

@@ -60,6 +60,7 @@ struct DumpSession {
         host.processor.level = ProcessorLevel.kept(by: running.first.processes)
         let contents = try FileContents(of: running.first.processes, options, into: directory)
         clock.mark("files", logger)
+        if departure?.part == .last { departure?.beforeStandstill() }
         let still = try StillTree(options, deadline, running.known, before: running.first, departure?.tracking)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)

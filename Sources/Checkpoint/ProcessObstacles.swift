@@ -65,10 +65,11 @@ enum ProcessObstacles {
                 + " CAP_SYS_RESOURCE")
     }
 
-    /// Another program that traces it, which ptrace(2) allows to one alone: asked while Apus does not trace it itself.
+    /// Another program that traces it, which ptrace(2) allows to one alone. Apus itself may hold a tree that it slows.
     static func tracer(of process: SurveyedProcess) -> Problem? {
         let tracer = process.status.tracer
-        guard tracer != 0 else { return nil }
+        // It is a thread that traces.
+        guard tracer != 0, (try? Files.status(of: FilePath("/proc/self/task/\(tracer)"))) == nil else { return nil }
         let name = (try? ProcessDirectory(tracer).name()).map { " (\(String(decoding: $0, as: UTF8.self)))" } ?? ""
         return Problem(
             .alreadyTraced, "process \(tracer)\(name) traces it already", object: process.object,

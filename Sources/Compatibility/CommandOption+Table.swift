@@ -223,8 +223,9 @@ extension CommandOption {
             "bundle", nil, .required("file"), for: .init(.dump, .restore, .check), origin: .apus,
             does: "The images as one file, or - for the standard output or input"),
         .init(
-            "compress", nil, .required("how"), for: .init(.dump), origin: .apus,
-            does: "How a bundle is compressed: none, lz4, zstd or zstd:LEVEL"),
+            "compress", nil, .required("how"), for: .init(.dump, .migrate), origin: .apus,
+            does: "How a bundle, or what a migration sends, is compressed: none, lz4, zstd or zstd:LEVEL; of migrations also auto"
+        ),
         .init(
             "overwrite", for: .init(.dump), origin: .apus,
             does: "Replace a bundle that is there, once the new one is whole"),
@@ -290,6 +291,9 @@ extension CommandOption {
         .init(
             "report", nil, .required("file"), for: .init(.migrate), origin: .apus,
             does: "Write a page with charts about the migration, for a browser"),
+        .init(
+            "throttle", for: .init(.migrate), origin: .apus,
+            does: "Slow the tree down where it writes faster than its memory can be sent"),
         .init(
             "keep-original", for: .init(.migrate), origin: .apus,
             does: "Keep the original, stopped, when the tree runs on the other host"),

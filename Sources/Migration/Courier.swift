@@ -8,19 +8,20 @@ internal import Tracing
 
 /// Takes pages and images to the other host, and asks it for the last word.
 final class Courier: PageCarrier {
-    /// No frame has more pieces, and no more bytes of pages but for one piece.
-    static let mostPieces = 512
-    private static let batchSize: UInt64 = 1 << 20
     /// A part takes 28 bytes: a frame holds more than twice as many.
     private static let mostPartsOfFrame = 100_000
 
     private let wire: Wire
+    /// What is sent in large frames.
+    let parcels: Parcels
     private let images: ImageShipment
     private let settlement: Settlement
-    private var buffer = [UInt8](repeating: 0, count: Int(batchSize))
+    private var buffer: [UInt8] = []
     private var files: [CarriedFile] = []
     /// Bytes of pages that have been sent.
     private(set) var carried: UInt64 = 0
+    /// And those of them that are zeros.
+    private var zeros: UInt64 = 0
     /// How many bytes may be sent each second; nil for as many as can be.
     var bandwidth: UInt64? { didSet { brake = bandwidth.map { Brake(rate: $0, start: SystemClock.monotonic.now) } } }
     private var brake: Brake?
@@ -33,8 +34,9 @@ final class Courier: PageCarrier {
     private(set) var releasedSince: UInt64?
 
     /// - Parameter settlement: hands the tree over, once all is ready there.
-    init(_ wire: Wire, _ images: ImageShipment, _ settlement: Settlement) {
+    init(_ wire: Wire, _ images: ImageShipment, _ settlement: Settlement, compression: SendCompression) {
         self.wire = wire
+        parcels = Parcels(wire, compression)
         self.images = images
         self.settlement = settlement
     }
@@ -45,46 +47,41 @@ final class Courier: PageCarrier {
         for run in runs {
             var (address, left) = (run.address, run.size)
             while left > 0 {
-                let count = min(left, Self.batchSize - size)
+                let count = min(left, PageBatch.largest - size)
                 batch.append(StoredRun(address: address, size: count, flags: run.flags))
                 size += count
                 address += count
                 left -= count
-                if size == Self.batchSize || batch.count == Self.mostPieces {
-                    try send(batch, size, space, source)
+                if size == PageBatch.largest || batch.count == PageBatch.mostPieces {
+                    try send(batch, space, source)
                     (batch, size) = ([], 0)
                 }
             }
         }
-        if size > 0 { try send(batch, size, space, source) }
+        if size > 0 { try send(batch, space, source) }
     }
 
-    private func send(
-        _ pieces: [StoredRun], _ size: UInt64, _ space: PageSpace, _ source: some PageSource
-    ) throws(Problem) {
+    private func send(_ pieces: [StoredRun], _ space: PageSpace, _ source: some PageSource) throws(Problem) {
         try heed()
-        var head: [UInt8] = []
-        space.append(to: &head)
-        head.append(littleEndian: UInt32(pieces.count))
-        for piece in pieces {
-            head.append(littleEndian: piece.address)
-            head.append(littleEndian: piece.size)
-        }
-        let wire = wire
-        try unsafe buffer.withUnsafeMutableBytes { bytes -> Result<Void, Problem> in
-            Result { () throws(Problem) in
-                // The buffer holds a batch.
-                let part = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[..<Int(size)])
-                try unsafe source.read(pieces, into: part)
-                try unsafe wire.send(.pages, head, UnsafeRawBufferPointer(part))
-            }
-        }.get()
-        carried += size
+        var batch = try PageBatch(pieces, of: space, from: source, using: buffer)
+        buffer = []
+        let size = try parcels.send(&batch)
+        carried += batch.size
+        zeros += batch.zeros
+        buffer = batch.takeBuffer()
         told(carried)
-        if let pause = brake?.take(size, at: SystemClock.monotonic.now), pause > 0 {
+        if let pause = brake?.take(UInt64(size), at: SystemClock.monotonic.now), pause > 0 {
             usleep(UInt32(clamping: pause / 1000))
+            parcels.hold(pause)
             try Cancellation.check()
         }
+    }
+
+    /// Tells what has been sent of memory, and how.
+    func count(into summary: inout MigrationSummary) {
+        summary.memory = carried
+        summary.zeros = zeros
+        summary.ways = parcels.tally.summary
     }
 
     /// Hears whether the other side has given up meanwhile.
@@ -112,7 +109,7 @@ final class Courier: PageCarrier {
                 try wire.send(.layout, body)
             }
         }
-        try images.send(directory, over: wire)
+        try images.send(directory, in: parcels)
         try wire.send(.last, final)
         try expect(.ready)
         readySince = SystemClock.monotonic.now

@@ -40,13 +40,17 @@ struct Frame {
         case question = 17
         /// To the source: that. JSON.
         case fate = 18
+        /// To the destination: pages, some of which are zeros and have no bytes.
+        case sparse = 30
+        /// To the destination: another frame, compressed.
+        case packed = 31
     }
 
     let kind: Kind
     let body: [UInt8]
 
     /// The version of the protocol. Another one is refused.
-    static let version = 1
+    static let version = 2
     /// In bytes: "AP", the kind, a zero, and the length of the body, least significant byte first.
     static let headerSize = 8
     /// No body is longer, in bytes: a longer one is not read.

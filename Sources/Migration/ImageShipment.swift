@@ -17,29 +17,29 @@ final class ImageShipment {
     /// Sends all files.
     ///
     /// - Throws: `image-unreadable`; what the connection throws.
-    func send(_ directory: ImageDirectory, over wire: Wire) throws(Problem) {
-        try send(directory, prefix: "", over: wire, depth: 0)
+    func send(_ directory: ImageDirectory, in parcels: Parcels) throws(Problem) {
+        try send(directory, prefix: "", in: parcels, depth: 0)
     }
 
-    private func send(_ directory: ImageDirectory, prefix: String, over wire: Wire, depth: Int) throws(Problem) {
+    private func send(_ directory: ImageDirectory, prefix: String, in parcels: Parcels, depth: Int) throws(Problem) {
         for name in try directory.fileNames() where name != "parent" {
             let path = prefix + name
             if name == ImageDirectory.sharedName {
                 if depth < Self.deepest, let shared = try directory.shared() {
-                    try send(shared, prefix: path + "/", over: wire, depth: depth + 1)
+                    try send(shared, prefix: path + "/", in: parcels, depth: depth + 1)
                 }
             } else if name == ImageDirectory.copiesName {
                 guard let copies = try directory.copies() else { continue }
                 for copy in try copies.fileNames() where sentCopies.insert(copy).inserted {
-                    try send(copy, of: copies, as: path + "/" + copy, over: wire)
+                    try send(copy, of: copies, as: path + "/" + copy, in: parcels)
                 }
             } else if name.hasSuffix(".img") || name.hasSuffix(".json") {
-                try send(name, of: directory, as: path, over: wire)
+                try send(name, of: directory, as: path, in: parcels)
             }
         }
     }
 
-    private func send(_ name: String, of directory: ImageDirectory, as path: String, over wire: Wire) throws(Problem) {
+    private func send(_ name: String, of directory: ImageDirectory, as path: String, in parcels: Parcels) throws(Problem) {
         func asked<R: ~Copyable>(_ body: () throws(Errno) -> R) throws(Problem) -> R {
             do throws(Errno) { return try body() } catch {
                 throw Problem(
@@ -67,7 +67,7 @@ final class ImageShipment {
                 head += Array(path.utf8)
                 head.append(littleEndian: size)
                 head.append(littleEndian: position)
-                try wire.send(.file, [head, bytes])
+                try parcels.send(file: head + bytes)
                 position += UInt64(bytes.count)
                 if bytes.isEmpty { break }
             } while position < range.upperBound

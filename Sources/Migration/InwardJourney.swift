@@ -1,3 +1,4 @@
+internal import Bundles
 internal import Diagnostics
 internal import Glibc
 internal import Images
@@ -16,6 +17,7 @@ final class InwardJourney {
     private let scratch: ScratchFolder
     private let directory: ImageDirectory
     private let store = PageStore()
+    private let unpacker = BlockUnpacker()
     private var isRehearsed = false
     /// The root, where it is there already and takes pages.
     private var early: EarlyRoot?
@@ -59,7 +61,8 @@ final class InwardJourney {
     private func serve() throws -> Int32 {
         while true {
             // The source may take its time with a tree that is large, or look at its files.
-            guard let frame = try wire.receive(patience: Wire.longPatience) else { throw hungUp }
+            guard var frame = try wire.receive(patience: Wire.longPatience) else { throw hungUp }
+            if frame.kind == .packed { frame = try PackedFrame.open(frame.body, unpacker) }
             switch frame.kind {
             case .file:
                 if isRehearsed {
@@ -68,15 +71,15 @@ final class InwardJourney {
                 }
                 try ImageShipment.take(frame.body, into: directory)
             case .rehearsed: try judge(JSON(parsing: frame.body) ?? [:])
-            case .pages:
+            case .pages, .sparse:
                 makeRoot()
-                _ = try store.take(frame.body)
+                _ = try store.take(frame.body, isSparse: frame.kind == .sparse)
             case .round: try wire.send(.received)
             case .layout: try store.takeLayout(frame.body)
             case .last: return try build(JSON(parsing: frame.body) ?? [:])
             case .abort: throw Self.aborted
             case .alive: continue
-            case .hello, .welcome, .verdict, .received, .ready, .release, .released, .failed, .question, .fate:
+            case .hello, .welcome, .verdict, .received, .ready, .release, .released, .failed, .question, .fate, .packed:
                 throw BodyReader.malformed
             }
         }

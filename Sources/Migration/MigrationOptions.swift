@@ -17,9 +17,13 @@ public struct MigrationOptions: Sendable {
     public var downtimeLimit: UInt64 = 300
     /// How often memory is sent while the tree runs, at the most; 0 sends all of it while it stands still.
     public var mostRounds = 30
-    /// `--max-bandwidth`: how many bytes of memory are sent each second while the tree runs, at the most; nil for as many as
+    /// `--max-bandwidth`: how many bytes are sent for memory each second while the tree runs, at the most; nil for as many as
     /// can be. When the tree stands still, nothing is held back.
     public var bandwidth: UInt64?
+    /// `--compress`: how memory and files are compressed on their way.
+    public var compression = SendCompression.auto
+    /// `--throttle`: a tree that writes faster than can be sent is slowed while its memory is sent.
+    public var throttles = false
     /// `--keep-original`: the original stays, stopped, when the tree runs on the other host.
     public var keeps = false
     /// `--overwrite-files`: files that the tree writes to are replaced there by the copies that are taken along.
@@ -55,6 +59,8 @@ public enum MigrationEvent: Sendable, Equatable {
     case judged(frozen: UInt64, warnings: [String])
     /// A round of memory has been sent while the tree ran. When it will run on the other host, from then on, in nanoseconds.
     case round(MigrationSummary.Round, predictedPause: UInt64, left: UInt64)
+    /// The tree is being slowed: it stands still for that share of the time.
+    case slowed(share: Double)
     /// Memory is being sent.
     case carried(CarriedSoFar)
     /// The tree is being stopped for the last part.
@@ -88,6 +94,15 @@ public struct MigrationSummary: Sendable, Equatable {
         public var time: UInt64
     }
 
+    /// What went through one way of compression.
+    public struct Way: Sendable, Equatable {
+        /// As `--compress` has it.
+        public var name: String
+        /// Bytes before, and on the wire.
+        public var content: UInt64
+        public var carried: UInt64
+    }
+
     public var rounds: [Round] = []
     /// From the start to the end of the program's work.
     public var total: UInt64 = 0
@@ -101,6 +116,12 @@ public struct MigrationSummary: Sendable, Equatable {
     public var untilReady: UInt64 = 0
     /// All bytes that went over the connection.
     public var sent: UInt64 = 0
+    /// Memory that was sent in all, and how much of it was pages of zeros, which take no bytes.
+    public var memory: UInt64 = 0, zeros: UInt64 = 0
+    /// For how long the tree was made to stand still, in slices, so that it writes less; and for what share of the time at the most.
+    public var slowed: UInt64 = 0, slowedShare = 0.0
+    /// How the other pages were compressed, by the name of the way.
+    public var ways: [Way] = []
     /// Addresses of IP that the other host has now.
     public var addresses: [String] = []
 

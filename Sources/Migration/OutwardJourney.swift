@@ -19,6 +19,7 @@ struct OutwardJourney {
     private let images = ImageShipment()
     private let addresses: LeavingAddresses
     private let departure: Departure
+    private let slowdown: Slowdown?
     private var summary = MigrationSummary()
 
     init(_ options: MigrationOptions, _ logger: Logger) throws {
@@ -30,13 +31,18 @@ struct OutwardJourney {
         scratch = try ScratchFolder("apus-outgoing-", uuid)
         shell = try RemoteShell(options.command, host: options.host)
         wire = shell.wire
-        courier = Courier(wire, images, Settlement(options, uuid, wire, addresses, logger))
+        courier = Courier(
+            wire, images, Settlement(options, uuid, wire, addresses, logger), compression: options.compression)
         departure = Departure(courier)
+        slowdown = options.throttles ? Slowdown(of: options.dump.pid, logger) : nil
+        // Until the last moment: what it writes then is sent while it stands still.
+        departure.beforeStandstill = { [slowdown] in slowdown?.end() }
     }
 
     mutating func run() throws -> MigrationSummary {
         logger.info("migration \(uuid) to \(options.host)")
         defer {
+            slowdown?.end()
             departure.end()
             scratch.remove()
         }
@@ -55,6 +61,8 @@ struct OutwardJourney {
         shell.end()
         summary.total = SystemClock.monotonic.now - began
         summary.sent = wire.sent
+        courier.count(into: &summary)
+        (summary.slowed, summary.slowedShare) = (slowdown?.stood ?? 0, slowdown?.share ?? 0)
         summary.addresses = addresses.names
         options.told(.arrived(summary))
         return summary
@@ -100,7 +108,7 @@ struct OutwardJourney {
         try Dump.run(dump, departure: departure, logger: logger)
         summary.rehearsal += frozen.value
         let directory = try ImageDirectory(opening: scratch.path)
-        try images.send(directory, over: wire)
+        try images.send(directory, in: courier.parcels)
         try wire.send(.rehearsed, restoreOptions)
         let verdict = try courier.expect(.verdict)
         let problems = verdict.problems("problems")
@@ -159,7 +167,12 @@ struct OutwardJourney {
             summary.rounds.append(round)
             pace.add(size: size, time: round.time)
             // Where it was the last one, the pause is what is left.
-            let isLast = pace.isGoodEnough || number == options.mostRounds
+            var isLast = pace.isGoodEnough || number == options.mostRounds
+            if let slowdown, pace.isDiverging, number < options.mostRounds, slowdown.raise() {
+                isLast = false
+                options.told(.slowed(share: slowdown.share))
+                logger.info("the tree is slowed: it stands still for \(Int(slowdown.share * 100)) % of the time")
+            }
             let left = isLast ? nil : forecast.left(carried: courier.carried, at: SystemClock.monotonic.now)
             options.told(
                 .round(round, predictedPause: pace.predictedPause, left: max(left ?? 0, pace.predictedPause)))

@@ -35,6 +35,12 @@ struct Pace {
         return fixed + UInt64(expected / rate * 1e9)
     }
 
+    /// Whether the tree writes faster than can be sent: the pause would be too long, and does not become shorter any more.
+    var isDiverging: Bool {
+        guard let last = sizes.last, sizes.count > 1, last >= Self.small else { return false }
+        return predictedPause > limit && Double(last) >= 0.8 * Double(sizes[sizes.count - 2])
+    }
+
     /// Whether nothing is to be gained by another round.
     var isGoodEnough: Bool {
         guard let last = sizes.last else { return false }

@@ -15,6 +15,7 @@ final class PageStore: PageLocator, EarlyPages {
     /// In bytes. What is read into huge pages stands together.
     private static let chunkSize: UInt64 = 2 << 20
     private static let pagesOfChunk = Int(chunkSize / Pagemap.pageSize)
+    private static let pageBytes = Int(Pagemap.pageSize)
 
     private struct Chunk {
         /// In the file; nil where none of its pages is there.
@@ -92,6 +93,45 @@ final class PageStore: PageLocator, EarlyPages {
             chunks[index] = chunk
             try result.get()
         }
+
+        /// Makes pages of one chunk zeros. Those that have not come before are zeros already, as the kernel gives them: they take no
+        /// memory.
+        ///
+        /// - Parameter early: the memory that they belong into; nil for the file.
+        mutating func clear(_ range: Range<UInt64>, in early: EarlyMemory?) throws(Errno) {
+            let (index, within) = (range.lowerBound / chunkSize, range.lowerBound % chunkSize)
+            let first = Int(within / Pagemap.pageSize)
+            let pages = first..<first + Int((range.upperBound - range.lowerBound) / Pagemap.pageSize)
+            var chunk = chunks[index] ?? Chunk()
+            defer { chunks[index] = chunk }
+            if let early {
+                for run in chunk.inPlace.runs where run.overlaps(pages) {
+                    let zeros = ArraySlice([UInt8](repeating: 0, count: run.clamped(to: pages).count * pageBytes))
+                    let address = index * chunkSize + UInt64(max(run.lowerBound, first)) * Pagemap.pageSize
+                    try unsafe zeros.withUnsafeBytes { slice in
+                        Result { () throws(Errno) in try unsafe early.write(slice, at: address) }
+                    }.get()
+                }
+                chunk.inPlace.insert(pages)
+                chunk.present.remove(pages)
+                return
+            }
+            if chunk.place == nil {
+                (chunk.place, end) = (end, end + chunkSize)
+                // Nothing may be written behind it, and it has to be there to be read.
+                try Files.truncate(file.descriptor.raw, to: end)
+            }
+            if let place = chunk.place {
+                for run in chunk.present.runs where run.overlaps(pages) {
+                    let part = run.clamped(to: pages)
+                    let start = place + UInt64(part.lowerBound) * Pagemap.pageSize
+                    try Files.punchHole(
+                        file.descriptor.raw, start..<start + UInt64(part.count) * Pagemap.pageSize)
+                }
+            }
+            chunk.present.insert(pages)
+            chunk.inPlace.remove(pages)
+        }
     }
 
     private final class SharedDescriptor: Sendable {
@@ -120,41 +160,27 @@ final class PageStore: PageLocator, EarlyPages {
 
     /// Takes the body of a frame with pages.
     ///
-    /// - Returns: how many bytes of pages it had.
+    /// - Parameter isSparse: some of them may be zeros.
+    /// - Returns: how many bytes of pages it had, with those that are zeros.
     /// - Throws: `protocol` for a body that is none; where there is no memory for them.
-    func take(_ body: [UInt8]) throws(Problem) -> UInt64 {
-        var reader = BodyReader(body)
-        let (space, count) = (try reader.space(), Int(try reader.word32()))
-        guard count <= Courier.mostPieces else { throw BodyReader.malformed }
-        var pieces: [(address: UInt64, size: UInt64)] = []
-        for _ in 0..<count {
-            let (address, size) = (try reader.word64(), try reader.word64())
-            guard address % Pagemap.pageSize == 0, size % Pagemap.pageSize == 0, size > 0,
-                size <= UInt64(body.count), address <= UInt64.max - size
-            else { throw BodyReader.malformed }
-            pieces.append((address, size))
-        }
-        let total = pieces.reduce(UInt64(0)) { $0 + $1.size }
-        guard total == UInt64(reader.rest) else { throw BodyReader.malformed }
-        let start = body.count - reader.rest
+    func take(_ body: [UInt8], isSparse: Bool = false) throws(Problem) -> UInt64 {
+        let frame = try PageFrame(body, isSparse: isSparse)
         let result = state.withLock { state in
-            Result { () throws(Problem) in try Self.write(pieces, of: space, body, from: start, &state) }
+            Result { () throws(Problem) in try Self.write(frame, body, &state) }
         }
         try result.get()
-        return total
+        return frame.size
     }
 
-    private static func write(
-        _ pieces: [(address: UInt64, size: UInt64)], of space: PageSpace, _ body: [UInt8], from start: Int,
-        _ state: inout State
-    ) throws(Problem) {
+    private static func write(_ frame: PageFrame, _ body: [UInt8], _ state: inout State) throws(Problem) {
+        let space = frame.space
         var own: Space
         if let known = state.spaces.removeValue(forKey: space) { own = known } else { own = try newSpace(&state) }
         defer { state.spaces[space] = own }
         let early = state.early
-        var position = start
+        var position = frame.start
         do throws(Errno) {
-            for piece in pieces {
+            for piece in frame.pieces {
                 var (address, left) = (piece.address, piece.size)
                 while left > 0 {
                     let within = address % chunkSize
@@ -162,6 +188,10 @@ final class PageStore: PageLocator, EarlyPages {
                     let range = address..<address + size
                     let parts = space.pid.flatMap { early?.cut(range, of: $0) } ?? [(part: range, isInside: false)]
                     for (part, isInside) in parts {
+                        if piece.isZeros {
+                            try own.clear(part, in: isInside ? early : nil)
+                            continue
+                        }
                         let bytes = position..<position + Int(part.upperBound - part.lowerBound)
                         try own.put(body[bytes], at: part.lowerBound, into: isInside ? early : nil)
                         position = bytes.upperBound

@@ -41,6 +41,10 @@ final class Wire: Sendable {
 
     private let determined = Atomic<Bool>(false)
 
+    /// For how long the other side took nothing of what was to be sent, in nanoseconds.
+    var waited: UInt64 { waiting.load(ordering: .relaxed) }
+    private let waiting = Atomic<UInt64>(0)
+
     /// Ends the connection; nothing can be sent or received any more.
     func close() {
         guard let nothing = try? Files.open("/dev/null", .readWrite) else { return }
@@ -104,7 +108,9 @@ final class Wire: Sendable {
                 done += try unsafe Files.writeSome(output.raw, from: rest)
                 limit = SystemClock.monotonic.now + Self.patience
             } catch .wouldBlock {
+                let start = SystemClock.monotonic.now
                 try waitFor(output.raw, .writable, until: limit, Self.patience)
+                waiting.add(SystemClock.monotonic.now - start, ordering: .relaxed)
             } catch {
                 throw lost(error, "write")
             }

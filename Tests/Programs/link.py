@@ -5,9 +5,10 @@ link.py connect SOCKET OUT IN HOST WHAT... runs WHAT there, joined to the standa
 
 Frames (docs/protocol.md) are passed on in both directions. After OUT frames to the other side, or IN frames from it, the link is cut, as
 by a network that dies: nothing more is passed on, and both sides find it closed. 0 is never. LINK_LOG names a file for the
-numbers of frames. While LINK_DOWN names a file that exists, nothing can be reached.
+numbers of frames. While LINK_DOWN names a file that exists, nothing can be reached. LINK_RATE is how many bytes go to the other side each
+second, at the most.
 """
-import json, os, socket, subprocess, sys, threading
+import json, os, socket, subprocess, sys, threading, time
 
 
 def exactly(read, count):
@@ -43,6 +44,7 @@ def connect(path, limits, command):
     text = json.dumps(command).encode()
     link.sendall(len(text).to_bytes(4, "little") + text)
     counts = [0, 0]
+    rate = int(os.environ.get("LINK_RATE", "0"))
 
     def end():
         with open(os.environ.get("LINK_LOG", "/dev/null"), "w") as file:
@@ -67,6 +69,8 @@ def connect(path, limits, command):
                             open(os.environ["LINK_DOWN"], "w").close()
                         end()
                 write(header + body)
+                if rate and which == 0:
+                    time.sleep((8 + size) / rate)
         except OSError:
             pass
         if which == 0:

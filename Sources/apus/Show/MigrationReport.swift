@@ -46,7 +46,7 @@ final class MigrationReport: Sendable {
                 seen.moments.judged = now
             case .round: seen.moments.rounds.append(now)
             case .stopping: seen.moments.stopping = now
-            case .carried, .arrived: break
+            case .carried, .slowed, .arrived: break
             }
         }
     }
@@ -70,6 +70,8 @@ final class MigrationReport: Sendable {
             let left = carried.left.map { ", \(Quantity.left($0)) left" } ?? ""
             session.progress.update(
                 "sending memory, round \(carried.round)\(left)", done: carried.done, of: carried.size, unit: .bytes)
+        case .slowed(let share):
+            session.progress.update("slowing the tree by \(Int(share * 100)) %", done: 0, of: nil)
         case .stopping: session.progress.update("moving", done: 0, of: nil)
         case .arrived: session.progress.finish()
         }
@@ -106,6 +108,7 @@ final class MigrationReport: Sendable {
                 "of_bytes": .unsigned(carried.size), "sent_bytes": .unsigned(carried.all),
                 "eta_ns": carried.left.map { .unsigned($0) } ?? .null,
             ]
+        case .slowed(let share): ["event": "slowed", "percent": .integer(Int64(share * 100))]
         case .stopping: ["event": "stopping"]
         // The summary says it.
         case .arrived: nil
@@ -125,6 +128,8 @@ extension MigrationSummary {
             "ok": true, "verb": "migrate", "host": .string(host), "total_ns": .unsigned(total),
             "pause_ns": .unsigned(pause), "rehearsal_ns": .unsigned(rehearsal), "until_ready_ns": .unsigned(untilReady),
             "sent_bytes": .unsigned(sent), "last_bytes": .unsigned(lastSize),
+            "memory_bytes": .unsigned(memory), "zero_bytes": .unsigned(zeros), "compression": compressionJSON,
+            "slowed_ns": .unsigned(slowed), "slowed_percent": .integer(Int64(slowedShare * 100)),
             "addresses": .array(addresses.map { .string($0) }),
             "rounds": .array(
                 rounds.map {
@@ -145,8 +150,9 @@ extension MigrationSummary {
             The tree runs on \(host).
               paused for    \(milliseconds(pause)) (and \(milliseconds(rehearsal)) before that, to be looked at)
               in all        \(milliseconds(total))
-              sent          \(Quantity.bytes(sent)): \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
-            \(moved)
+              sent          \(Quantity.bytes(sent)) for \(Quantity.bytes(memory)) of memory: \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
+              compressed    \(compressionWords)
+            \(slowedWords)\(moved)
             """
     }
 }

@@ -79,6 +79,13 @@ struct Migrate: ParsableCommand {
 
     @Option(
         help: .init(
+            "How what is sent is compressed: auto as it is there soonest, none, lz4, zstd, or zstd:LEVEL from 1 to 19.",
+            valueName: "how"),
+        completion: .list(["auto", "none", "lz4", "zstd"]))
+    var compress = "auto"
+
+    @Option(
+        help: .init(
             "An address of IP that moves along: ADDRESS[/LENGTH]@DEVICE[:DEVICE-THERE].", valueName: "address"))
     var moveAddress: [String] = []
 
@@ -86,6 +93,9 @@ struct Migrate: ParsableCommand {
         help: .init("Write a page with charts about the migration, for a browser.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var report: String?
+
+    @Flag(help: "Slow the tree down where it writes faster than its memory can be sent.")
+    var throttle = false
 
     @Flag(help: "Keep the original, stopped, when the tree runs on the other host.")
     var keepOriginal = false
@@ -182,8 +192,19 @@ extension Migrate: Action {
                 ])
             }
         }
+        if let how = reader.values("compress").last.map(RawArgument.text) {
+            if let compression = SendCompression(how) {
+                options.compression = compression
+            } else {
+                reader.report([
+                    Problem.invalid(
+                        "--compress", how, expected: "auto, none, lz4, zstd, or zstd:LEVEL from 1 to 19")
+                ])
+            }
+        }
         options.addresses = Self.addresses(&reader)
         options.overwritesFiles = reader.flag("overwrite-files")
+        options.throttles = reader.flag("throttle")
         options.keeps = reader.flag("keep-original")
         options.continuesClocks = reader.flag("continue-clocks")
         options.comparesProcessors = reader.values("cpu-cap").last != Array("none".utf8)

@@ -1,0 +1,36 @@
+internal import Diagnostics
+internal import Migration
+
+/// How what was sent was compressed.
+extension MigrationSummary {
+    /// For people.
+    var compressionWords: String {
+        let packed = ways.filter { $0.name != "none" }
+        var parts = packed.map { way in
+            let percent = (way.carried * 100 + way.content / 2) / max(way.content, 1)
+            return "\(Quantity.bytes(way.content)) by \(way.name) to \(percent) %"
+        }
+        if let plain = ways.first(where: { $0.name == "none" }) {
+            parts.append(parts.isEmpty ? "nothing" : "\(Quantity.bytes(plain.content)) not at all")
+        }
+        if zeros > 0 { parts.append("\(Quantity.bytes(zeros)) were zeros") }
+        return parts.isEmpty ? "nothing" : parts.joined(separator: ", ")
+    }
+
+    /// For programs.
+    var compressionJSON: JSON {
+        .array(
+            ways.map {
+                ["name": .string($0.name), "bytes": .unsigned($0.content), "sent_bytes": .unsigned($0.carried)]
+            })
+    }
+}
+
+/// How the tree was slowed.
+extension MigrationSummary {
+    /// A line for people; nothing where it was not.
+    var slowedWords: String {
+        if slowed == 0 { return "" }
+        return "  slowed        by up to \(Int(slowedShare * 100)) %: it stood still for \((slowed + 500_000) / 1_000_000) ms in slices\n"
+    }
+}
