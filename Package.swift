@@ -79,7 +79,8 @@ let package = Package(
         .target(
             name: "Migration",
             dependencies: [
-                "Bundles", "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system,
+                "Bundles", "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics",
+                system,
                 logging,
             ],
             swiftSettings: strict),

@@ -224,7 +224,8 @@ extension CommandOption {
             does: "The images as one file, or - for the standard output or input"),
         .init(
             "compress", nil, .required("how"), for: .init(.dump, .migrate), origin: .apus,
-            does: "How a bundle, or what a migration sends, is compressed: none, lz4, zstd or zstd:LEVEL; of migrations also auto"
+            does:
+                "How a bundle, or what a migration sends, is compressed: none, lz4, zstd or zstd:LEVEL; of migrations also auto"
         ),
         .init(
             "overwrite", for: .init(.dump), origin: .apus,
@@ -284,13 +285,16 @@ extension CommandOption {
             does: "How often memory is sent while the tree runs; 0 stops the tree first (30)"),
         .init(
             "max-bandwidth", nil, .required("size"), for: .init(.migrate), origin: .apus,
-            does: "How much memory is sent each second while the tree runs, as 100M"),
+            does: "How much is sent for memory each second while the tree runs, as 100M"),
         .init(
             "move-address", nil, .required("address"), repetition: .collected, for: .init(.migrate), origin: .apus,
             does: "An address of IP that moves along: ADDRESS[/LENGTH]@DEVICE[:DEVICE-THERE]"),
         .init(
             "report", nil, .required("file"), for: .init(.migrate), origin: .apus,
             does: "Write a page with charts about the migration, for a browser"),
+        .init(
+            "channels", nil, .required("count"), for: .init(.migrate), origin: .apus,
+            does: "Over how many connections memory is sent (1)"),
         .init(
             "throttle", for: .init(.migrate), origin: .apus,
             does: "Slow the tree down where it writes faster than its memory can be sent"),

@@ -30,6 +30,7 @@ public enum Arrival {
         case .question:
             try wire.send(.fate, ["state": .string(Verdicts(options).decide(uuid).rawValue)])
             return 0
+        case .join: return try ChannelGuest.serve(wire, uuid, hello)
         case .hello:
             guard hello["protocol"]?.bits == UInt64(Frame.version) else {
                 throw Problem(

@@ -14,12 +14,16 @@ final class Courier: PageCarrier {
     private let wire: Wire
     /// What is sent in large frames.
     let parcels: Parcels
+    /// Where pages go over several connections.
+    private var channels: Channels?
     private let images: ImageShipment
     private let settlement: Settlement
     private var buffer: [UInt8] = []
     private var files: [CarriedFile] = []
     /// Bytes of pages that have been sent.
     private(set) var carried: UInt64 = 0
+    /// What went over several connections when the brake was told the last time.
+    private var noted: UInt64 = 0
     /// And those of them that are zeros.
     private var zeros: UInt64 = 0
     /// How many bytes may be sent each second; nil for as many as can be.
@@ -42,6 +46,15 @@ final class Courier: PageCarrier {
     }
 
     func carry(_ runs: [StoredRun], of space: PageSpace, from source: some PageSource) throws(Problem) {
+        if let channels {
+            return try channels.carry(runs, of: space, from: source) { size throws(Problem) in
+                try heed()
+                carried += size
+                let sent = channels.carried
+                try hasSent(sent - noted)
+                noted = sent
+            }
+        }
         var batch: [StoredRun] = []
         var size: UInt64 = 0
         for run in runs {
@@ -69,23 +82,60 @@ final class Courier: PageCarrier {
         carried += batch.size
         zeros += batch.zeros
         buffer = batch.takeBuffer()
-        told(carried)
-        if let pause = brake?.take(UInt64(size), at: SystemClock.monotonic.now), pause > 0 {
-            usleep(UInt32(clamping: pause / 1000))
-            parcels.hold(pause)
-            try Cancellation.check()
-        }
+        try hasSent(UInt64(size))
     }
+
+    /// - Parameter size: bytes on the wire.
+    private func hasSent(_ size: UInt64) throws(Problem) {
+        told(carried)
+        guard let pause = brake?.take(size, at: SystemClock.monotonic.now), pause > 0 else { return }
+        usleep(UInt32(clamping: pause / 1000))
+        parcels.hold(pause)
+        channels?.hold(pause)
+        try Cancellation.check()
+    }
+
+    // MARK: Several connections
+
+    /// Opens the connections that pages go over, where there are to be several.
+    ///
+    /// - Throws: what a connection throws; what the other host has against them.
+    func open(_ options: MigrationOptions, _ uuid: String) throws {
+        if options.channels < 2 { return }
+        channels = try Channels(
+            options.channels, wire, options.command, uuid, options.compression, host: options.host,
+            answer: { try expect(.received) })
+    }
+
+    /// Everything that was sent has been received when this returns.
+    func finishRound() throws {
+        try channels?.synchronize()
+        try wire.send(.round)
+        try expect(.received)
+    }
+
+    /// All bytes that went over the other connections.
+    var bytesBeside: UInt64 { channels?.bytesBeside ?? 0 }
+
+    /// Ends the other connections.
+    func close() { channels?.end() }
 
     /// Tells what has been sent of memory, and how.
     func count(into summary: inout MigrationSummary) {
+        var (tally, zeros) = (parcels.tally, zeros)
+        if let sent = channels?.sent {
+            tally.add(sent.tally)
+            zeros += sent.zeros
+        }
         summary.memory = carried
         summary.zeros = zeros
-        summary.ways = parcels.tally.summary
+        summary.ways = tally.summary
+        summary.channels = channels?.count ?? 1
     }
 
     /// Hears whether the other side has given up meanwhile.
     private func heed() throws(Problem) {
+        try channels?.check()
         while wire.hasInput {
             guard let frame = try wire.receive() else { throw hungUp }
             if frame.kind == .alive { continue }
@@ -96,6 +146,7 @@ final class Courier: PageCarrier {
     func record(_ file: CarriedFile) { files.append(file) }
 
     func deliver(_ directory: ImageDirectory) throws {
+        try channels?.synchronize(isLast: true)
         for file in files {
             for start in stride(from: 0, to: max(file.parts.count, 1), by: Self.mostPartsOfFrame) {
                 var body: [UInt8] = []
@@ -115,7 +166,10 @@ final class Courier: PageCarrier {
         readySince = SystemClock.monotonic.now
     }
 
-    func prepareHandOver() throws(Problem) { try settlement.prepare() }
+    func prepareHandOver() throws(Problem) {
+        try channels?.check()
+        try settlement.prepare()
+    }
 
     func handOver() -> Fate {
         let fate = settlement.handOver()

@@ -44,6 +44,12 @@ struct Frame {
         case sparse = 30
         /// To the destination: another frame, compressed.
         case packed = 31
+        /// To the destination: other connections are about to come. JSON.
+        case channels = 32
+        /// To the destination: the first frame of another connection of a migration. JSON.
+        case join = 33
+        /// To the destination: no more pages come over this connection. Empty.
+        case finished = 34
     }
 
     let kind: Kind

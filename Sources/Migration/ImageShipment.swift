@@ -39,7 +39,9 @@ final class ImageShipment {
         }
     }
 
-    private func send(_ name: String, of directory: ImageDirectory, as path: String, in parcels: Parcels) throws(Problem) {
+    private func send(_ name: String, of directory: ImageDirectory, as path: String, in parcels: Parcels)
+        throws(Problem)
+    {
         func asked<R: ~Copyable>(_ body: () throws(Errno) -> R) throws(Problem) -> R {
             do throws(Errno) { return try body() } catch {
                 throw Problem(

@@ -21,6 +21,8 @@ final class InwardJourney {
     private var isRehearsed = false
     /// The root, where it is there already and takes pages.
     private var early: EarlyRoot?
+    /// Where the other connections come in.
+    private var door: ChannelDoor?
     /// What it is to be made of, until it was tried.
     private var rehearsed: RestoreOptions?
 
@@ -29,12 +31,13 @@ final class InwardJourney {
         self.uuid = uuid
         self.wire = wire
         self.logger = logger
-        scratch = try ScratchFolder("apus-incoming-", uuid)
+        scratch = try ScratchFolder(ScratchFolder.incoming, uuid)
         directory = try ImageDirectory(opening: scratch.path)
     }
 
     func run() throws -> Int32 {
         defer {
+            door?.abandon()
             early?.abandon()
             scratch.remove()
         }
@@ -74,12 +77,19 @@ final class InwardJourney {
             case .pages, .sparse:
                 makeRoot()
                 _ = try store.take(frame.body, isSparse: frame.kind == .sparse)
-            case .round: try wire.send(.received)
+            case .round:
+                try checkChannels()
+                try wire.send(.received)
+            case .channels: try openDoor(JSON(parsing: frame.body) ?? [:])
             case .layout: try store.takeLayout(frame.body)
-            case .last: return try build(JSON(parsing: frame.body) ?? [:])
+            case .last:
+                try door?.close()
+                return try build(JSON(parsing: frame.body) ?? [:])
             case .abort: throw Self.aborted
             case .alive: continue
-            case .hello, .welcome, .verdict, .received, .ready, .release, .released, .failed, .question, .fate, .packed:
+            case .hello, .welcome, .verdict, .received, .ready, .release, .released, .failed, .question, .fate, .packed,
+                .join,
+                .finished:
                 throw BodyReader.malformed
             }
         }
@@ -117,6 +127,16 @@ final class InwardJourney {
         if let memory = early?.memory { store.fill(memory) }
         logger.info(early == nil ? "The root is made when all is there" : "The root is there, and is filled")
     }
+
+    /// Other connections come, for pages.
+    private func openDoor(_ wishes: JSON) throws(Problem) {
+        guard door == nil else { throw BodyReader.malformed }
+        makeRoot()
+        door = try ChannelDoor(wishes, in: scratch.folder, store, logger)
+        try wire.send(.received)
+    }
+
+    private func checkChannels() throws(Problem) { if let problem = door?.failure { throw problem } }
 
     private func restoreOptions(_ wishes: JSON) -> RestoreOptions {
         func flag(_ name: String) -> Bool { wishes[name]?.isTrue ?? false }

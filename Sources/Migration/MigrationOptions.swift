@@ -22,6 +22,8 @@ public struct MigrationOptions: Sendable {
     public var bandwidth: UInt64?
     /// `--compress`: how memory and files are compressed on their way.
     public var compression = SendCompression.auto
+    /// `--channels`: over how many connections memory is sent.
+    public var channels = 1
     /// `--throttle`: a tree that writes faster than can be sent is slowed while its memory is sent.
     public var throttles = false
     /// `--keep-original`: the original stays, stopped, when the tree runs on the other host.
@@ -114,7 +116,9 @@ public struct MigrationSummary: Sendable, Equatable {
     public var lastSize: UInt64 = 0
     /// From the standstill until everything had been sent and the tree was built there.
     public var untilReady: UInt64 = 0
-    /// All bytes that went over the connection.
+    /// Over how many connections memory was sent.
+    public var channels = 1
+    /// All bytes that went over the connections.
     public var sent: UInt64 = 0
     /// Memory that was sent in all, and how much of it was pages of zeros, which take no bytes.
     public var memory: UInt64 = 0, zeros: UInt64 = 0

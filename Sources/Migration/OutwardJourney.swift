@@ -10,7 +10,8 @@ internal import SystemPackage
 struct OutwardJourney {
     private let options: MigrationOptions
     private let logger: Logger
-    private let began = SystemClock.monotonic.now
+    private var began = SystemClock.monotonic.now
+    private var pulse: Pulse?
     private let uuid: String
     private let scratch: ScratchFolder
     private let shell: RemoteShell
@@ -40,32 +41,68 @@ struct OutwardJourney {
     }
 
     mutating func run() throws -> MigrationSummary {
+        try prepare()
+        return try depart()
+    }
+
+    /// Has the other host judge whether it can take the tree, which runs on.
+    mutating func prepare() throws {
         logger.info("migration \(uuid) to \(options.host)")
-        defer {
-            slowdown?.end()
-            departure.end()
-            scratch.remove()
-        }
         do {
             try greet()
             try addresses.checkConnection()
             try rehearse()
+        } catch {
+            giveUp(error)
+            throw error
+        }
+    }
+
+    /// Shows the other host that this one is alive, until the tree departs.
+    mutating func wait() { pulse = Pulse(wire) }
+
+    /// Sends the tree, which was judged.
+    mutating func depart() throws -> MigrationSummary {
+        if let pulse {
+            pulse.end()
+            // What was before its turn came is not its own time.
+            began = SystemClock.monotonic.now
+        }
+        pulse = nil
+        do {
+            try courier.open(options, uuid)
             try sendAhead()
             try leave()
         } catch {
-            // The other side takes down what it has made when it is told, or when the connection ends.
-            try? wire.send(.abort, ["problems": JSON.problems(Problems.all(of: error))])
-            shell.end()
+            giveUp(error)
             throw error
         }
         shell.end()
+        end()
         summary.total = SystemClock.monotonic.now - began
-        summary.sent = wire.sent
+        summary.sent = wire.sent + courier.bytesBeside
         courier.count(into: &summary)
         (summary.slowed, summary.slowedShare) = (slowdown?.stood ?? 0, slowdown?.share ?? 0)
         summary.addresses = addresses.names
         options.told(.arrived(summary))
         return summary
+    }
+
+    /// The tree runs on here, or stands still: the other host is to leave nothing.
+    mutating func giveUp(_ error: any Error) {
+        pulse?.end()
+        pulse = nil
+        // The other side takes down what it has made when it is told, or when the connection ends.
+        try? wire.send(.abort, ["problems": JSON.problems(Problems.all(of: error))])
+        shell.end()
+        end()
+    }
+
+    private func end() {
+        courier.close()
+        slowdown?.end()
+        departure.end()
+        scratch.remove()
     }
 
     private func greet() throws {
@@ -160,8 +197,7 @@ struct OutwardJourney {
         for number in 1...options.mostRounds {
             let start = SystemClock.monotonic.now
             let size = try departure.sendWritten { forecast.begin(size: $0, carried: courier.carried, at: start) }
-            try wire.send(.round)
-            try courier.expect(.received)
+            try courier.finishRound()
             forecast.end(at: SystemClock.monotonic.now)
             let round = MigrationSummary.Round(number: number, size: size, time: SystemClock.monotonic.now - start)
             summary.rounds.append(round)

@@ -5,7 +5,11 @@ internal import SystemPackage
 
 /// A directory for the images of a tree that is on its way, in memory: nothing in it is worth keeping.
 final class ScratchFolder: Sendable {
-    private let folder: FilePath
+    let folder: FilePath
+    /// Where it may lie.
+    static let places: [FilePath] = ["/dev/shm", "/run", "/tmp"]
+    /// The first part of the name of one for a tree that comes.
+    static let incoming = "apus-incoming-"
     /// For the images, whose own lock is another.
     var path: FilePath { folder.appending("images") }
     /// Says that somebody is at work in it (flock(2)).
@@ -18,7 +22,7 @@ final class ScratchFolder: Sendable {
     ///   - name: the second part, which no other has.
     /// - Throws: `image-unwritable`.
     convenience init(
-        _ kind: String, _ name: String, in places: [FilePath] = ["/dev/shm", "/run", "/tmp"]
+        _ kind: String, _ name: String, in places: [FilePath] = ScratchFolder.places
     ) throws(Problem) {
         var failure: Errno = .noSuchFileOrDirectory
         for place in places {

@@ -45,6 +45,9 @@ final class Wire: Sendable {
     var waited: UInt64 { waiting.load(ordering: .relaxed) }
     private let waiting = Atomic<UInt64>(0)
 
+    /// Of its two ends, to be handed over to another process.
+    var descriptors: [Int32] { [input.raw, output.raw] }
+
     /// Ends the connection; nothing can be sent or received any more.
     func close() {
         guard let nothing = try? Files.open("/dev/null", .readWrite) else { return }

@@ -58,7 +58,8 @@ import Tracing
         #expect(
             read.pieces == [
                 .init(address: 0, size: Self.page), .init(address: Self.page, size: 2 * Self.page, isZeros: true),
-                .init(address: 3 * Self.page, size: Self.page), .init(address: 4 * Self.page, size: Self.page, isZeros: true),
+                .init(address: 3 * Self.page, size: Self.page),
+                .init(address: 4 * Self.page, size: Self.page, isZeros: true),
                 .init(address: 5 * Self.page, size: 2 * Self.page),
                 .init(address: 7 * Self.page, size: Self.page, isZeros: true),
             ])
@@ -126,7 +127,9 @@ import Tracing
         func seen() throws -> [UInt8] {
             try store.locate(.init(address: base, pages: 4, layer: 0, pagesID: 1, fileOffset: 0)).flatMap { one in
                 let file = try #require(store.file(one.pagesID))
-                return try (0..<one.pages).map { try #require(try Files.read(file, count: 1, at: one.fileOffset + $0 * Self.page).first) }
+                return try (0..<one.pages).map {
+                    try #require(try Files.read(file, count: 1, at: one.fileOffset + $0 * Self.page).first)
+                }
             }
         }
         var layout: [UInt8] = [0, 0, 0, 0, 1, 0, 0, 0]
@@ -187,7 +190,9 @@ import Tracing
     @Test(arguments: ways)
     func `sizes that lie are refused`(_ way: Compression) throws {
         let body = try packed(inner, way)
-        for size in [0, 1, inner.body.count - 1, inner.body.count + 1, Frame.longestBody, Frame.longestBody + 1, 1 << 31] {
+        for size in [
+            0, 1, inner.body.count - 1, inner.body.count + 1, Frame.longestBody, Frame.longestBody + 1, 1 << 31,
+        ] {
             var other = body
             for byte in 0..<4 { other[8 + byte] = UInt8(truncatingIfNeeded: size >> (8 * byte)) }
             #expect(throws: Problem.self, "\(size)") { try PackedFrame.open(other, BlockUnpacker()) }

@@ -126,16 +126,6 @@ struct MigrationTests {
         }
     }
 
-    /// Several trees are refused in words, before anybody is called.
-    @Test func severalTrees() throws {
-        try withWorld { world in
-            let refused = try world.apus(["migrate", "2,3", "there", "--ssh-command", "false"])
-            #expect(
-                refused.status == 1 && refused.errors.contains("several trees (2, 3)")
-                    && !refused.errors.contains("missing-option"), "\(refused)")
-        }
-    }
-
     /// The original stays, stopped.
     @Test func keepsTheOriginal() throws {
         try withJourney { journey in

@@ -58,7 +58,8 @@ struct ThrottledMigrationTests {
         #expect(
             eventually {
                 let status = text("\(journey.source.proc)/\(pid)/status")
-                return status.contains("TracerPid:\t0") && !status.contains("State:\tt") && !status.contains("State:\tT")
+                return status.contains("TracerPid:\t0") && !status.contains("State:\tt")
+                    && !status.contains("State:\tT")
             }, "\(place)")
         #expect(eventually { !journey.target.processes.contains(where: journey.target.isAlive) }, "\(place)")
         try expectWhole(journey, place)

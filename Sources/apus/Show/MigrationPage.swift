@@ -69,9 +69,17 @@ struct MigrationPage {
             ),
             ("In all", milliseconds(summary.total)),
             ("Sent", "\(Quantity.bytes(summary.sent)), \(Quantity.bytes(ahead)) of them memory while the tree ran"),
-            ("Memory", "\(Quantity.bytes(summary.memory)) in all, \(Quantity.bytes(summary.lastSize)) while it stood still"),
+            (
+                "Memory",
+                "\(Quantity.bytes(summary.memory)) in all, \(Quantity.bytes(summary.lastSize)) while it stood still"
+            ),
             ("Compressed", summary.compressionWords),
-            ("Slowed", summary.slowed == 0 ? "not at all" : "by up to \(Int(summary.slowedShare * 100)) %, for \(milliseconds(summary.slowed)) in slices"),
+            (
+                "Slowed",
+                summary.slowed == 0
+                    ? "not at all"
+                    : "by up to \(Int(summary.slowedShare * 100)) %, for \(milliseconds(summary.slowed)) in slices"
+            ),
             (
                 "Tree",
                 Quantity.count(processes.count, "process", "processes") + ", "

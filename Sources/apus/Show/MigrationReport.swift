@@ -9,6 +9,8 @@ internal import Synchronization
 final class MigrationReport: Sendable {
     private let session: Session
     private let asJSON: Bool
+    /// The tree that it is about, where there are several.
+    private let pid: Int32?
     private let began = SystemClock.monotonic.now
     private let seen = Mutex(Seen())
 
@@ -21,9 +23,10 @@ final class MigrationReport: Sendable {
         var nextSaying: UInt64 = 0
     }
 
-    init(_ session: Session, asJSON: Bool) {
+    init(_ session: Session, asJSON: Bool, pid: Int32? = nil) {
         self.session = session
         self.asJSON = asJSON
+        self.pid = pid
     }
 
     /// A page about the migration, when it is over.
@@ -55,7 +58,10 @@ final class MigrationReport: Sendable {
         note(event)
         if asJSON {
             if case .carried = event, !isTimeToSay() { return }
-            if let json = Self.json(event) { Console.write(json.text(indented: false) + "\n") }
+            if case .object(var members) = Self.json(event) {
+                if let pid { members.append(.init("pid", .integer(Int64(pid)))) }
+                Console.write(JSON.object(members).text(indented: false) + "\n")
+            }
             return
         }
         switch event {
@@ -129,7 +135,8 @@ extension MigrationSummary {
             "pause_ns": .unsigned(pause), "rehearsal_ns": .unsigned(rehearsal), "until_ready_ns": .unsigned(untilReady),
             "sent_bytes": .unsigned(sent), "last_bytes": .unsigned(lastSize),
             "memory_bytes": .unsigned(memory), "zero_bytes": .unsigned(zeros), "compression": compressionJSON,
-            "slowed_ns": .unsigned(slowed), "slowed_percent": .integer(Int64(slowedShare * 100)),
+            "channels": .integer(Int64(channels)), "slowed_ns": .unsigned(slowed),
+            "slowed_percent": .integer(Int64(slowedShare * 100)),
             "addresses": .array(addresses.map { .string($0) }),
             "rounds": .array(
                 rounds.map {
@@ -150,7 +157,7 @@ extension MigrationSummary {
             The tree runs on \(host).
               paused for    \(milliseconds(pause)) (and \(milliseconds(rehearsal)) before that, to be looked at)
               in all        \(milliseconds(total))
-              sent          \(Quantity.bytes(sent)) for \(Quantity.bytes(memory)) of memory: \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
+              sent          \(Quantity.bytes(sent)) for \(Quantity.bytes(memory)) of memory\(channelWords): \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
               compressed    \(compressionWords)
             \(slowedWords)\(moved)
             """

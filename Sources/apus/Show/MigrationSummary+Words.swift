@@ -26,11 +26,15 @@ extension MigrationSummary {
     }
 }
 
-/// How the tree was slowed.
+/// How the tree was slowed, and what its memory went over.
 extension MigrationSummary {
+    /// Where there was more than one connection.
+    var channelWords: String { channels > 1 ? ", over \(channels) connections" : "" }
+
     /// A line for people; nothing where it was not.
     var slowedWords: String {
         if slowed == 0 { return "" }
-        return "  slowed        by up to \(Int(slowedShare * 100)) %: it stood still for \((slowed + 500_000) / 1_000_000) ms in slices\n"
+        return
+            "  slowed        by up to \(Int(slowedShare * 100)) %: it stood still for \((slowed + 500_000) / 1_000_000) ms in slices\n"
     }
 }

@@ -17,13 +17,14 @@ struct Migrate: ParsableCommand {
             on here until it is built there; whatever fails before that changes nothing.
               apus migrate PID HOST
               apus migrate PID root@HOST --downtime-limit 50
+              apus migrate PID,PID,PID HOST
             Without ssh, to where `apus receive --listen` runs, once the hosts have been paired:
               apus migrate --pair HOST
               apus migrate PID HOST --to tls
             """)
 
-    @Argument(help: "The root of the process tree.")
-    var pid: Int32?
+    @Argument(help: "The root of the process tree, or of several: PID,PID.")
+    var pid: String?
 
     @Argument(
         help: "The other host, as ssh takes it; HOST or HOST:PORT with --to tls, the path of a socket with --to unix.")
@@ -74,7 +75,7 @@ struct Migrate: ParsableCommand {
     var rounds = 30
 
     @Option(
-        help: .init("How much memory is sent each second while the tree runs, as 100M.", valueName: "size"))
+        help: .init("How much is sent for memory each second while the tree runs, as 100M.", valueName: "size"))
     var maxBandwidth: String?
 
     @Option(
@@ -93,6 +94,9 @@ struct Migrate: ParsableCommand {
         help: .init("Write a page with charts about the migration, for a browser.", valueName: "file"),
         completion: .file(extensions: ["html"]))
     var report: String?
+
+    @Option(help: .init("Over how many connections memory is sent, from 1 to 16.", valueName: "count"))
+    var channels = 1
 
     @Flag(help: "Slow the tree down where it writes faster than its memory can be sent.")
     var throttle = false
@@ -117,6 +121,8 @@ extension Migrate: Action {
         let asJSON = session.invocation.has("json")
         var options = try options(session)
         let host = options.host
+        let pids = session.invocation.operands.first.flatMap { Self.pids(RawArgument.text($0)) } ?? []
+        if pids.count > 1 { return try perform(pids, options, in: session) }
         var reader = OptionReader(session.invocation)
         let page = try ReportFile(reader.path("report"))
         // The tree is looked at for it while it is here.
@@ -140,20 +146,13 @@ extension Migrate: Action {
     private static func options(_ session: Session) throws(Problems) -> MigrationOptions {
         var reader = OptionReader(session.invocation)
         let operands = session.invocation.operands
-        let pid = operands.first.flatMap { Int32(RawArgument.text($0)) }.flatMap { $0 > 0 ? $0 : nil }
-        let pids = (operands.first.map(RawArgument.text) ?? "").split(separator: ",", omittingEmptySubsequences: false)
-        if pids.count > 1, pids.allSatisfy({ Int32($0) ?? 0 > 0 }) {
-            reader.report([
-                Problem(
-                    .invalidValue, "several trees (\(pids.joined(separator: ", "))) do not move together yet",
-                    remedy: "Migrate them one after another; what shares pipes or memory has to be one tree, below one"
-                        + " parent")
-            ])
-        } else if operands.count != 2 || pid == nil {
+        let pids = operands.first.flatMap { Self.pids(RawArgument.text($0)) } ?? []
+        if pids.count > 1 { Self.refuseForSeveral(pids, &reader) }
+        if operands.count != 2 || pids.isEmpty {
             reader.report([
                 Problem(
                     .missingOption, "a migration needs the pid of a tree and the name of a host",
-                    remedy: "Write: apus migrate PID [USER@]HOST")
+                    remedy: "Write: apus migrate PID [USER@]HOST, or PID,PID for several trees")
             ])
         }
         let host = operands.count > 1 ? RawArgument.text(operands[1]) : ""
@@ -164,7 +163,7 @@ extension Migrate: Action {
                     remedy: "Give the host as ssh takes it")
             ])
         }
-        var dump = DumpOptions(pid: pid ?? 1, imagesDirectory: ".")
+        var dump = DumpOptions(pid: pids.first ?? 1, imagesDirectory: ".")
         dump.timeout =
             reader.number("timeout", in: 0...Int(Int32.max), expected: "a number of seconds, or 0 for no limit") ?? 30
         dump.fileRules = reader.fileRules()
@@ -204,6 +203,8 @@ extension Migrate: Action {
         }
         options.addresses = Self.addresses(&reader)
         options.overwritesFiles = reader.flag("overwrite-files")
+        options.channels =
+            reader.number("channels", in: 1...16, expected: "a number of connections from 1 to 16") ?? 1
         options.throttles = reader.flag("throttle")
         options.keeps = reader.flag("keep-original")
         options.continuesClocks = reader.flag("continue-clocks")

@@ -92,13 +92,21 @@ final class Journey {
         _ pid: Int32, _ options: [String] = [], cut: (out: Int, back: Int) = (0, 0), breaks: Bool = false,
         environment: [String: String] = [:], seconds: Double = 60
     ) throws -> Finished {
+        try migrate("\(pid)", options, cut: cut, breaks: breaks, environment: environment, seconds: seconds)
+    }
+
+    /// Moves trees, as they are named on the command line.
+    func migrate(
+        _ pids: String, _ options: [String] = [], cut: (out: Int, back: Int) = (0, 0), breaks: Bool = false,
+        environment: [String: String] = [:], seconds: Double = 60
+    ) throws -> Finished {
         let link = ["python3", Programs.path("link.py"), "connect", socket, "\(cut.out)", "\(cut.back)"]
         var variables = environment
         variables["LINK_LOG"] = source.path("link.frames")
         variables["LINK_DOWN"] = outage
         if breaks { variables["LINK_BREAKS"] = "1" }
         return try source.apus(
-            ["migrate", "\(pid)", "there", "-v4", "-o", source.path("migrate.log"), "--state-dir", state]
+            ["migrate", pids, "there", "-v4", "-o", source.path("migrate.log"), "--state-dir", state]
                 + ["--ssh-command", link.joined(separator: " "), "--remote-apus", Place.apus] + options,
             environment: variables, seconds: seconds)
     }
@@ -109,6 +117,11 @@ final class Journey {
     /// Settles what is in doubt.
     func recover() throws -> Finished {
         try source.apus(["recover", "--state-dir", state], environment: ["LINK_DOWN": outage])
+    }
+
+    /// The children of a process of the first world.
+    func children(of pid: Int32) -> [Int32] {
+        text("\(source.proc)/\(pid)/task/\(pid)/children").split(separator: " ").compactMap { Int32($0) }
     }
 
     /// In which of the worlds a process runs: it is there, and not stopped.
