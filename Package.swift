@@ -77,10 +77,12 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
+            name: "Terminals", dependencies: ["Images", "Linux", "Diagnostics", system], swiftSettings: strict),
+        .target(
             name: "Migration",
             dependencies: [
-                "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics", system,
-                logging,
+                "Checkpoint", "Restore", "Terminals", "Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics",
+                system, logging,
             ],
             swiftSettings: strict),
         // TLS is here alone: what traces and restores programs is linked with it, and knows nothing of it.
@@ -104,7 +106,8 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Bundles", "Checkpoint", "Restore", "Migration", "Transport", "Objects", "Supervision", "Compatibility",
+                "Bundles", "Checkpoint", "Restore", "Migration", "Terminals", "Transport", "Objects", "Supervision",
+                "Compatibility",
                 "Images",
                 "Linux",
                 "Diagnostics",

@@ -291,6 +291,14 @@ extension CommandOption {
             "report", nil, .required("file"), for: .init(.migrate), origin: .apus,
             does: "Write a page with charts about the migration, for a browser"),
         .init(
+            "detach", for: .init(.migrate), origin: .apus,
+            does: "A new terminal takes the place of one from outside there, which `apus attach` joins"),
+        .init(
+            "attach", for: .init(.migrate), origin: .apus,
+            does: "The same, and join it from this terminal once the tree runs there"),
+        .init("list", for: .init(.attach), origin: .apus, does: "Show the terminals that are kept here"),
+        .init("take", for: .init(.attach), origin: .apus, does: "Whoever is joined to the terminal now has to go"),
+        .init(
             "keep-original", for: .init(.migrate), origin: .apus,
             does: "Keep the original, stopped, when the tree runs on the other host"),
         .init(
@@ -313,6 +321,9 @@ extension CommandOption {
         .init(
             "connection", for: .init(.receive), origin: .apus,
             does: "Serve the connection of TLS that is the standard input; started by --listen"),
+        .init(
+            "kept-terminal", for: .init(.receive), origin: .apus,
+            does: "Take a tree with the terminal that is descriptor 3; started by another `apus receive`"),
         .init("dry-run", for: .init(.restore), origin: .apus, does: "Print the plan and make nothing"),
         .init(
             "tcp-rebind", nil, .required("old=new"), repetition: .collected, for: restores, origin: .apus,

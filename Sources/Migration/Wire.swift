@@ -41,6 +41,9 @@ final class Wire: Sendable {
 
     private let determined = Atomic<Bool>(false)
 
+    /// For a process that goes on with the connection in place of this one.
+    var descriptors: (input: Int32, output: Int32) { (input.raw, output.raw) }
+
     /// Ends the connection; nothing can be sent or received any more.
     func close() {
         guard let nothing = try? Files.open("/dev/null", .readWrite) else { return }

@@ -126,6 +126,7 @@ extension MigrationSummary {
             "pause_ns": .unsigned(pause), "rehearsal_ns": .unsigned(rehearsal), "until_ready_ns": .unsigned(untilReady),
             "sent_bytes": .unsigned(sent), "last_bytes": .unsigned(lastSize),
             "addresses": .array(addresses.map { .string($0) }),
+            "terminal": terminal.map { .string($0) } ?? .null,
             "rounds": .array(
                 rounds.map {
                     [
