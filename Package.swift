@@ -142,6 +142,9 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
+            name: "TerminalsTests", dependencies: ["Terminals", "Linux", "Images", "Diagnostics", system],
+            swiftSettings: strict),
+        .testTarget(
             name: "TransportTests",
             dependencies: [
                 "Transport", "Linux", "Diagnostics", crypto, system, .product(name: "NIOCore", package: "swift-nio"),

@@ -29,8 +29,11 @@ public struct TerminalFolder: Sendable {
             let socket = try Sockets.make(Sockets.unix, Sockets.stream)
             let usual = umask(0o177)
             defer { umask(usual) }
-            try reach(id) { address throws(Errno) in try Sockets.bind(socket.raw, address) }
+            // Whoever finds one that nobody listens at takes it for what a keeper has left that was killed.
+            let new = id + ".new"
+            try reach(new) { address throws(Errno) in try Sockets.bind(socket.raw, address) }
             try Sockets.listen(socket.raw, backlog: 16)
+            try Files.rename(path.appending(new), to: path.appending(id + Self.suffix))
             return socket
         } catch {
             throw Problem(
@@ -43,10 +46,10 @@ public struct TerminalFolder: Sendable {
     /// Takes the socket away.
     public func remove(_ id: String) { try? Files.remove(path.appending(id + Self.suffix)) }
 
-    /// Calls the body with the address of a socket. It goes by an open directory, as the path may be too long for one (unix(7)).
-    private func reach(_ id: String, _ body: ([UInt8]) throws(Errno) -> Void) throws(Errno) {
+    /// Calls the body with the address of a socket of a name. It goes by an open directory, as the path may be too long for one (unix(7)).
+    private func reach(_ name: String, _ body: ([UInt8]) throws(Errno) -> Void) throws(Errno) {
         let folder = try Files.open(path, [.path, .directory])
-        let place = "/proc/self/fd/\(folder.raw)/\(id)\(Self.suffix)"
+        let place = "/proc/self/fd/\(folder.raw)/\(name)"
         guard place.utf8.count < 108 else { throw .fileNameTooLong }
         try body([UInt8(Sockets.unix), 0] + Array(place.utf8) + [0])
     }
@@ -66,7 +69,7 @@ public struct TerminalFolder: Sendable {
 
     private func open(_ id: String) throws(Errno) -> OwnedDescriptor {
         let socket = try Sockets.make(Sockets.unix, Sockets.stream)
-        try reach(id) { address throws(Errno) in try Sockets.connect(socket.raw, address) }
+        try reach(id + Self.suffix) { address throws(Errno) in try Sockets.connect(socket.raw, address) }
         // Who could have put another socket there can do everything else, too; but it costs nothing to look.
         let peer = try Sockets.peerCredentials(of: socket.raw)
         guard let peer, peer.uid == 0 || peer.uid == geteuid() else { throw .permissionDenied }
@@ -78,7 +81,10 @@ public struct TerminalFolder: Sendable {
         let names = ((try? Files.entries(of: path)) ?? []).map { String(decoding: $0.name, as: UTF8.self) }
         let found = names.filter { $0.hasSuffix(Self.suffix) }.compactMap { name -> KeptTerminal? in
             let id = String(name.dropLast(Self.suffix.count))
-            do throws(Errno) { return try look(try open(id).raw) } catch {
+            do throws(Errno) {
+                let socket = try open(id)
+                return try look(socket.raw)
+            } catch {
                 if error == .connectionRefused { remove(id) }
                 return nil
             }
