@@ -210,7 +210,7 @@ extension CommandOption {
     /// Options that CRIU does not have.
     private static let own: [CommandOption] = [
         .init(
-            "json", for: .init(.dump, .restore, .check, .show, .explain, .gc, .migrate, .receive, .recover),
+            "json", for: .init(.dump, .restore, .check, .show, .explain, .gc, .migrate, .receive, .recover, .attach),
             origin: .apus,
             does: "Print for programs, as JSON"),
         .init(
@@ -266,7 +266,8 @@ extension CommandOption {
             "overwrite-files", for: restores.union(.init(.migrate)), origin: .apus,
             does: "Replace files that the tree writes to by the copies in the images"),
         .init(
-            "state-dir", nil, .required("dir"), for: .init(.restore, .check, .gc, .migrate, .receive, .recover),
+            "state-dir", nil, .required("dir"),
+            for: .init(.restore, .check, .gc, .migrate, .receive, .recover, .attach),
             origin: .apus,
             does: "Where copies of files and records of migrations are kept (/var/lib/apus)"),
         .init(

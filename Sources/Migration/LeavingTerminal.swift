@@ -71,7 +71,8 @@ struct LeavingTerminal {
             }
             if let controlling {
                 logger.warning(
-                    "process \(controlling.pid): its controlling terminal is open nowhere in the tree, and does not move along")
+                    "process \(controlling.pid): its controlling terminal is open nowhere in the tree, and does not move along"
+                )
             }
             return nil
         }

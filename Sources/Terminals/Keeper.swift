@@ -102,7 +102,9 @@ final class Keeper {
         if !entries[1].returned.isEmpty { letIn() }
         if !entries[2].returned.isEmpty { endReceiver() }
         if !entries[3].returned.isEmpty { attend(entries[3].returned) }
-        for (guest, entry) in zip(asked, entries[own...]) where !entry.returned.isEmpty { attend(guest, entry.returned) }
+        for (guest, entry) in zip(asked, entries[own...]) where !entry.returned.isEmpty {
+            attend(guest, entry.returned)
+        }
         if let size, now >= size.at { settle(size.wanted) }
         dismissTheQuiet()
         if receiver == nil, leader?.hasEnded == true { isOver = true }
@@ -175,7 +177,9 @@ final class Keeper {
     private func readOnce() -> Bool {
         do throws(Errno) {
             let printed = try Files.readSome(open.master, atMost: 16 << 10)
-            if let joined { joined.say(printed) } else {
+            if let joined {
+                joined.say(printed)
+            } else {
                 unseen.append(printed)
                 unseen.keepLast(Self.mostUnseen)
             }
@@ -278,7 +282,8 @@ final class Keeper {
         kept.attached = guest.description
         guest.say(TerminalWord(.joined, kept.json))
         guest.say(unseen.takeAll())
-        if let wanted = Self.size(wish) { provokeRedraw(wanted) }
+        // There are terminals that do not know their size.
+        if let wanted = Self.size(wish) ?? (try? Terminal.windowSize(open.master)) { provokeRedraw(wanted) }
         continueStopped()
     }
 

@@ -41,7 +41,8 @@ public enum KeeperProcess {
             throw Problem(
                 .terminalUnkeepable, "no process can be started that keeps the terminal of the tree",
                 cause: .init(error, attempted: "open(\"/dev/ptmx\"), fork"),
-                remedy: "See that devpts is mounted on /dev/pts, that there is room below kernel.pty.max (sysctl), and that"
+                remedy:
+                    "See that devpts is mounted on /dev/pts, that there is room below kernel.pty.max (sysctl), and that"
                     + " processes can be made")
         }
         leave()

@@ -32,7 +32,9 @@ final class LocalTerminal {
     var userName: String {
         // As the shell has it: the data base of users is not to be had in a static program.
         let name = unsafe getenv("USER").map { unsafe String(cString: $0) } ?? "user \(geteuid())"
-        let place = (try? Files.readLink(FilePath("/proc/self/fd/\(input)"))).map { String(decoding: $0, as: UTF8.self) }
+        let place = (try? Files.readLink(FilePath("/proc/self/fd/\(input)"))).map {
+            String(decoding: $0, as: UTF8.self)
+        }
         // Where an ssh client is: its address, its port, and those of this host.
         let client = unsafe getenv("SSH_CONNECTION").map { unsafe String(cString: $0) }?.split(separator: " ").first
         return name + (place.map { " at \($0)" } ?? "") + (client.map { " from \($0)" } ?? "")
@@ -54,7 +56,8 @@ final class LocalTerminal {
     func end() {
         guard isJoined else { return }
         isJoined = false
-        let usual = "\u{1b}[?1047l\u{1b}[?1000l\u{1b}[?1002l\u{1b}[?1003l\u{1b}[?1006l\u{1b}[?2004l\u{1b}[?1l\u{1b}>\u{1b}[?25h\u{1b}[0m\r\n"
+        let usual =
+            "\u{1b}[?1047l\u{1b}[?1000l\u{1b}[?1002l\u{1b}[?1003l\u{1b}[?1006l\u{1b}[?2004l\u{1b}[?1l\u{1b}>\u{1b}[?25h\u{1b}[0m\r\n"
         try? Files.write(output, Array(usual.utf8))
         try? Terminal.setSettings(input, settings)
         try? Files.close(signals)

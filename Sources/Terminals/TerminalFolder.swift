@@ -77,8 +77,18 @@ public struct TerminalFolder: Sendable {
     }
 
     /// All that are kept, in the order of their pids. Sockets that keepers which were killed have left are removed.
-    public var all: [KeptTerminal] {
-        let names = ((try? Files.entries(of: path)) ?? []).map { String(decoding: $0.name, as: UTF8.self) }
+    ///
+    /// - Throws: `terminal-unknown` for whoever may not look.
+    public func all() throws(Problem) -> [KeptTerminal] {
+        let entries: [DirectoryEntry]
+        do throws(Errno) { entries = try Files.entries(of: path) } catch {
+            if error == .noSuchFileOrDirectory { return [] }
+            throw Problem(
+                .terminalUnknown, "it cannot be seen which terminals are kept on this host",
+                object: .init(path: path.string),
+                cause: .init(error, attempted: "open"), remedy: "Run Apus as root")
+        }
+        let names = entries.map { String(decoding: $0.name, as: UTF8.self) }
         let found = names.filter { $0.hasSuffix(Self.suffix) }.compactMap { name -> KeptTerminal? in
             let id = String(name.dropLast(Self.suffix.count))
             do throws(Errno) {
@@ -112,7 +122,7 @@ public struct TerminalFolder: Sendable {
     /// - Parameter name: the pid of a process that has it, the beginning of its id, or nil for the only one.
     /// - Throws: `terminal-unknown`, which lists those that there are.
     public func find(_ name: String?) throws(Problem) -> KeptTerminal {
-        let all = all
+        let all = try all()
         guard let name else {
             if all.count == 1, let only = all.first { return only }
             throw Problem(

@@ -20,8 +20,9 @@ struct MovedTerminalTests {
             try first.type("hello\n", awaiting: "got hello")
             try first.type("\u{3}", awaiting: "INT")
             let size = try moved.resize(first, rows: 41, columns: 97)
-            try first.expect("WINCH 41 97")
             #expect(size == "41 97\n")
+            // The shell sees to a signal when it has read a line.
+            try first.type("now\n", awaiting: "WINCH 41 97")
             // Another is told who is there, and may take it.
             let second = try moved.attach("second")
             try second.expect("terminal-in-use")
@@ -39,7 +40,7 @@ struct MovedTerminalTests {
             let fourth = try moved.attach("fourth")
             try fourth.expect("much later")
             // A window of the same size has it drawn anew.
-            try fourth.expect("WINCH")
+            try fourth.type("now\n", awaiting: "WINCH")
             try fourth.type("quit\n", awaiting: "has ended")
             #expect(eventually { fourth.job.status == 7 }, "\(String(describing: fourth.job.status))")
             try moved.expectNothingLeft()
@@ -71,7 +72,7 @@ struct MovedTerminalTests {
             let attached = try moved.attach("shell")
             try attached.type("echo $word $((6 * 7)); tty\n", awaiting: "kept 42")
             try attached.expect("/dev/pts/")
-            try attached.type("stty -a | grep -o -- -echoctl\n", awaiting: "\r\n-echoctl")
+            try attached.type("stty -a | grep -o -- -echoctl | tr e E\n", awaiting: "-Echoctl")
             try attached.type("jobs\n", awaiting: "Running                 sleep 1000")
             try attached.type("fg\n", awaiting: "sleep 1000")
             // The shell has printed that before it gives the terminal to the job.
@@ -104,14 +105,15 @@ struct MovedTerminalTests {
     @Test func leavesTheUserJoined() throws {
         try withJourney { journey in
             let moved = try MovedTerminal(journey, job: MovedTerminal.talker(journey))
-            let user = Joined(try journey.source.job(try moved.command(["--attach"]), output: "user"), journey.source, "user")
+            let user = Joined(
+                try journey.source.job(try moved.command(["--attach"]), output: "user"), journey.source, "user")
             try user.expect("The tree runs on there")
             try user.expect("Ctrl-] d leaves it running")
             try user.type("hello\n", awaiting: "got hello")
             try user.type("\u{3}", awaiting: "INT")
             _ = try journey.source.succeed(
                 "stty", "-F", user.terminal(in: journey.source), "rows", "33", "cols", "111")
-            try user.expect("WINCH 33 111")
+            try user.type("now\n", awaiting: "WINCH 33 111")
             try user.type("quit\n", awaiting: "has ended")
             #expect(eventually { user.job.status == 7 })
             try moved.expectNothingLeft()
@@ -126,6 +128,8 @@ struct MovedTerminalTests {
             let frames = journey.frames.out
             try #require(frames > 6)
             journey.target.killAll()
+            // The keeper was killed as well: whoever looks for its socket removes that.
+            #expect(try moved.list().contains("\"terminals\": []"))
             let again = try MovedTerminal(journey, job: MovedTerminal.talker(journey))
             // All but the last frame, which is the release.
             for number in [1, 2, frames / 2, frames - 2, frames - 1] {
@@ -151,6 +155,7 @@ struct MovedTerminalTests {
             try #require(eventually { Int(text(log).dropLast()) != nil })
             let steps = try #require(Int(text(log).dropLast()))
             journey.target.killAll()
+            #expect(try whole.list().contains("\"terminals\": []"))
             var here = try MovedTerminal(journey, job: MovedTerminal.talker(journey))
             var arrived = 0
             for step in [1, steps / 3, steps / 2] + (steps - 5...steps) {
@@ -161,7 +166,8 @@ struct MovedTerminalTests {
                 try journey.serve([:])
                 let place = "killed at step \(step) of \(steps)"
                 _ = try journey.recover()
-                #expect(eventually { journey.runs(here.pid).here != journey.runs(here.pid).there }, "\(place): \(result)")
+                #expect(
+                    eventually { journey.runs(here.pid).here != journey.runs(here.pid).there }, "\(place): \(result)")
                 if journey.runs(here.pid).there {
                     arrived += 1
                     let attached = try here.attach("\(step)")
@@ -175,6 +181,24 @@ struct MovedTerminalTests {
                 }
             }
             #expect(arrived > 0)
+        }
+    }
+
+    /// Without ssh it goes as well, but for --attach.
+    @Test func byAUnixSocket() throws {
+        try withJourney { journey in
+            let socket = journey.source.path("receive.sock")
+            let moved = try MovedTerminal(journey, job: MovedTerminal.talker(journey))
+            let listener = try journey.target.command([moved.remote, "receive", "--listen", socket]).start()
+            #expect(eventually { listener.outputSoFar.contains(socket) })
+            let command = [Place.apus, "migrate", "\(moved.pid)", socket, "--to", "unix", "--state-dir", journey.state]
+            let result = try journey.source.command(command + ["--detach"]).run(seconds: 60)
+            try #require(result.status == 0, "\(result)\(listener.errorsSoFar)")
+            #expect(result.output.contains("apus attach "), "\(result)")
+            let attached = try moved.attach("out")
+            try attached.type("hello\n", awaiting: "got hello")
+            try attached.type("quit\n", awaiting: "has ended")
+            _ = listener.stop()
         }
     }
 
@@ -202,7 +226,9 @@ struct MovedTerminalTests {
             let pid = try world.start(["sleep", "1000"], output: "out")
             func refused(_ options: [String], _ words: String...) throws {
                 let result = try world.apus(["migrate", "\(pid)", "there", "--ssh-command", "false"] + options)
-                #expect(result.status == 1 && words.allSatisfy { result.errors.contains($0) }, "\(result)")
+                #expect(
+                    result.status == 1 && words.allSatisfy { (result.output + result.errors).contains($0) }, "\(result)"
+                )
             }
             try refused(["--attach"], "not-a-terminal", "--detach")
             try refused(["--attach", "--detach"], "do not go together")
@@ -234,7 +260,8 @@ private final class MovedTerminal {
         self.job = job
         pid = try #require(job.pid)
         remote = journey.source.path("remote")
-        try write("#!/bin/sh\nexec \(Place.apus) \"$@\" --state-dir \(journey.source.path("state-there"))\n", to: remote)
+        try write(
+            "#!/bin/sh\nexec \(Place.apus) \"$@\" --state-dir \(journey.source.path("state-there"))\n", to: remote)
         try journey.source.succeed("chmod", "755", remote)
     }
 
@@ -285,7 +312,8 @@ private final class MovedTerminal {
             "#!/bin/sh\ncase \"$*\" in *receive*) exec \(link) \"$@\";; esac\nshift\nexec \"$@\"\n", to: shell)
         try journey.source.succeed("chmod", "755", shell)
         return [
-            Place.apus, "migrate", "\(pid)", "there", "--state-dir", journey.state, "--ssh-command", shell, "--remote-apus",
+            Place.apus, "migrate", "\(pid)", "there", "--state-dir", journey.state, "--ssh-command", shell,
+            "--remote-apus",
             remote,
         ] + options
     }

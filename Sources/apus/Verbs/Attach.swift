@@ -49,17 +49,19 @@ extension Attach: Action {
         let state = reader.path("state-dir") ?? RestoreOptions.usualState
         try reader.finish()
         let folder = TerminalFolder(in: state)
-        if reader.flag("list") { return list(folder, asJSON: reader.flag("json")) }
+        if reader.flag("list") { return try list(folder, asJSON: reader.flag("json")) }
         let kept = try folder.find(operands.first.map(RawArgument.text))
         let outcome = try Attachment.run(kept, in: folder, takes: reader.flag("take")) { Console.writeError($0) }
         switch outcome {
         case .left:
-            Console.writeError("Process \(kept.pid) (\(kept.name.printable)) goes on. Join it again: apus attach \(kept.pid)\n")
+            Console.writeError(
+                "Process \(kept.pid) (\(kept.name.printable)) goes on. Join it again: apus attach \(kept.pid)\n")
             return 0
         case .taken(let other):
             throw Problem(
                 .terminalInUse, "\(other.printable) has taken its terminal",
-                object: .init(pid: kept.pid, process: kept.name), remedy: "Take it back: apus attach --take \(kept.pid)")
+                object: .init(pid: kept.pid, process: kept.name), remedy: "Take it back: apus attach --take \(kept.pid)"
+            )
         case .stopped(let signal): return 128 + signal
         case .ended(let status):
             Console.writeError("Process \(kept.pid) (\(kept.name.printable)) has ended.\n")
@@ -71,8 +73,8 @@ extension Attach: Action {
         }
     }
 
-    private static func list(_ folder: TerminalFolder, asJSON: Bool) -> Int32 {
-        let all = folder.all
+    private static func list(_ folder: TerminalFolder, asJSON: Bool) throws(Problem) -> Int32 {
+        let all = try folder.all()
         if asJSON {
             let result: JSON = ["ok": true, "verb": "attach", "terminals": .array(all.map(\.json))]
             Console.write(result.text() + "\n")

@@ -24,7 +24,9 @@ struct JoiningThere {
         self.host = host
         program = reader.values("remote-apus").last.map(RawArgument.text) ?? "apus"
         let way = reader.values("to").last.map(RawArgument.text) ?? "ssh"
-        let given = reader.values("ssh-command").last.map { RawArgument.text($0).split(separator: " ").map(String.init) }
+        let given = reader.values("ssh-command").last.map {
+            RawArgument.text($0).split(separator: " ").map(String.init)
+        }
         shell = way == "ssh" ? Self.inTerminal(given ?? ["ssh"]) : nil
         guard attaches else { return }
         if reader.flag("detach") {
