@@ -77,11 +77,12 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
+            name: "Terminals", dependencies: ["Images", "Linux", "Diagnostics", system], swiftSettings: strict),
+        .target(
             name: "Migration",
             dependencies: [
-                "Bundles", "Checkpoint", "Restore", "Images", "Linux", "Tracing", "Objects", "Memory", "Diagnostics",
-                system,
-                logging,
+                "Bundles", "Checkpoint", "Restore", "Terminals", "Images", "Linux", "Tracing", "Objects", "Memory",
+                "Diagnostics", system, logging,
             ],
             swiftSettings: strict),
         // TLS is here alone: what traces and restores programs is linked with it, and knows nothing of it.
@@ -105,7 +106,8 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Bundles", "Checkpoint", "Restore", "Migration", "Transport", "Objects", "Supervision", "Compatibility",
+                "Bundles", "Checkpoint", "Restore", "Migration", "Terminals", "Transport", "Objects", "Supervision",
+                "Compatibility",
                 "Images",
                 "Linux",
                 "Diagnostics",
@@ -139,6 +141,9 @@ let package = Package(
                 "Bundles", "Migration", "Checkpoint", "Restore", "Images", "Linux", "Memory", "Tracing", "Diagnostics",
                 system,
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "TerminalsTests", dependencies: ["Terminals", "Linux", "Images", "Diagnostics", system],
             swiftSettings: strict),
         .testTarget(
             name: "TransportTests",

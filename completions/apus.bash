@@ -173,13 +173,13 @@ _apus() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    dump|restore|check|show|explain|run|migrate|receive|recover|gc|help)
+    dump|restore|check|show|explain|run|migrate|receive|attach|recover|gc|help)
         # Offer subcommand argument completions
         "_apus_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'dump restore check show explain run migrate receive recover gc help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'dump restore check show explain run migrate receive attach recover gc help' -- "${cur}"))
         ;;
     esac
 }
@@ -700,7 +700,7 @@ _apus_migrate() {
 
 _apus_receive() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --stdio --init --connection -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --stdio --init --connection --kept-terminal -h --help)
     repeating_options=()
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir --listen)
     __apus_offer_flags_options 0
@@ -731,6 +731,41 @@ _apus_receive() {
         return
         ;;
     '--listen')
+        return
+        ;;
+    esac
+}
+
+_apus_attach() {
+    repeating_flags=()
+    non_repeating_flags=(--no-default-config --json -V --version --list --take -h --help)
+    repeating_options=()
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir)
+    __apus_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '-D'|'--images-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-W'|'--work-dir')
+        __apus_add_completions -d
+        return
+        ;;
+    '-o'|'--log-file')
+        __apus_add_completions -f
+        return
+        ;;
+    '-v'|'--verbosity')
+        return
+        ;;
+    '--config')
+        __apus_add_completions -f
+        return
+        ;;
+    '--state-dir')
+        __apus_add_completions -d
         return
         ;;
     esac

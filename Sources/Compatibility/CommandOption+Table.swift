@@ -210,7 +210,7 @@ extension CommandOption {
     /// Options that CRIU does not have.
     private static let own: [CommandOption] = [
         .init(
-            "json", for: .init(.dump, .restore, .check, .show, .explain, .gc, .migrate, .receive, .recover),
+            "json", for: .init(.dump, .restore, .check, .show, .explain, .gc, .migrate, .receive, .recover, .attach),
             origin: .apus,
             does: "Print for programs, as JSON"),
         .init(
@@ -268,7 +268,8 @@ extension CommandOption {
             "overwrite-files", for: restores.union(.init(.migrate)), origin: .apus,
             does: "Replace files that the tree writes to by the copies in the images"),
         .init(
-            "state-dir", nil, .required("dir"), for: .init(.restore, .check, .gc, .migrate, .receive, .recover),
+            "state-dir", nil, .required("dir"),
+            for: .init(.restore, .check, .gc, .migrate, .receive, .recover, .attach),
             origin: .apus,
             does: "Where copies of files and records of migrations are kept (/var/lib/apus)"),
         .init(
@@ -298,6 +299,13 @@ extension CommandOption {
         .init(
             "throttle", for: .init(.migrate), origin: .apus,
             does: "Slow the tree down where it writes faster than its memory can be sent"),
+            "detach", for: .init(.migrate), origin: .apus,
+            does: "A new terminal takes the place of one from outside there, which `apus attach` joins"),
+        .init(
+            "attach", for: .init(.migrate), origin: .apus,
+            does: "The same, and join it from this terminal once the tree runs there"),
+        .init("list", for: .init(.attach), origin: .apus, does: "Show the terminals that are kept here"),
+        .init("take", for: .init(.attach), origin: .apus, does: "Whoever is joined to the terminal now has to go"),
         .init(
             "keep-original", for: .init(.migrate), origin: .apus,
             does: "Keep the original, stopped, when the tree runs on the other host"),
@@ -321,6 +329,9 @@ extension CommandOption {
         .init(
             "connection", for: .init(.receive), origin: .apus,
             does: "Serve the connection of TLS that is the standard input; started by --listen"),
+        .init(
+            "kept-terminal", for: .init(.receive), origin: .apus,
+            does: "Take a tree with the terminal that is descriptor 3; started by another `apus receive`"),
         .init("dry-run", for: .init(.restore), origin: .apus, does: "Print the plan and make nothing"),
         .init(
             "tcp-rebind", nil, .required("old=new"), repetition: .collected, for: restores, origin: .apus,

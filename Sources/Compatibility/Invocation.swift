@@ -95,7 +95,11 @@ extension Invocation {
         guard let verb, let place = scan.positionals.firstIndex(where: { $0.text == verb.rawValue }) else { return }
         let others = scan.positionals[(place + 1)...]
         operands = others.map(\.bytes) + (scan.terminated ?? [])
-        if verb == .show || verb == .explain || verb == .check || verb == .migrate || has("exec-cmd") { return }
+        if verb == .show || verb == .explain || verb == .check || verb == .migrate || verb == .attach
+            || has("exec-cmd")
+        {
+            return
+        }
         if verb == .run, others.isEmpty { return }
         // The bundle, or the image directory.
         if verb == .restore, operands.count == 1, others.count == 1, others.first?.follows == nil { return }

@@ -18,11 +18,12 @@ public enum Verb: String, CaseIterable, Sendable {
     case explain
     case gc
     case recover
+    case attach
 
     /// Whether this version can do it. One that it cannot do says so and exits with 1.
     public var isBuilt: Bool {
         switch self {
-        case .dump, .restore, .check, .show, .explain, .gc, .run, .migrate, .receive, .recover: true
+        case .dump, .restore, .check, .show, .explain, .gc, .run, .migrate, .receive, .recover, .attach: true
         case .preDump, .pageServer, .lazyPages, .dedup, .service, .swrk, .cpuinfo, .exec: false
         }
     }
@@ -47,6 +48,7 @@ public enum Verb: String, CaseIterable, Sendable {
         case .run: "Start a program so that it can be moved easily"
         case .gc: "Remove copies of files that no restored process uses any more"
         case .explain: "Say what a process tree holds and whether it could be dumped"
+        case .attach: "Join the terminal of a tree that has come here with --detach or --attach"
         case .recover: "Settle migrations that ended in doubt; list and remove locks of the network"
         }
     }
@@ -84,6 +86,7 @@ public enum Verb: String, CaseIterable, Sendable {
         case .explain: 1 << 15
         case .gc: 1 << 16
         case .recover: 1 << 17
+        case .attach: 1 << 18
         }
     }
 }

@@ -3,6 +3,7 @@ internal import Images
 internal import Linux
 public import Logging
 public import SystemPackage
+internal import Terminals
 
 /// A tree arrives from another host.
 public enum Arrival {
@@ -12,6 +13,10 @@ public enum Arrival {
         public var stateDirectory: FilePath
         /// Where frames come from and go to.
         public var (input, output): (Int32, Int32) = (0, 1)
+        /// The program that goes on where this one has heard that a terminal comes with the tree: see `KeeperProcess`.
+        public var receiver: [String] = []
+        /// This is that program.
+        public var isReceiver = false
 
         public init(stateDirectory: FilePath) { self.stateDirectory = stateDirectory }
     }
@@ -22,7 +27,7 @@ public enum Arrival {
     /// - Throws: `protocol`, `connection-lost` and others, where nobody can be told.
     public static func serve(_ options: Options, logger: Logger) throws -> Int32 {
         let wire = try takeOver(options)
-        guard let first = try wire.receive(patience: nil) else { return 0 }
+        guard let first = try first(options, wire) else { return 0 }
         guard let hello = JSON(parsing: first.body), let uuid = hello["uuid"]?.string, Journal.isName(uuid) else {
             throw BodyReader.malformed
         }
@@ -37,8 +42,37 @@ public enum Arrival {
                     .badProtocol, "the other host speaks another version of the protocol",
                     remedy: "Install the same version of Apus on both hosts")
             }
-            return try InwardJourney(options, uuid, wire, logger).run()
+            if let tree = hello["terminal"], !options.isReceiver {
+                return try leave(tree, uuid, first.body, to: options.receiver, options.stateDirectory, wire)
+            }
+            let terminal = options.isReceiver ? try ComingTerminal(uuid, in: options.stateDirectory, logger) : nil
+            return try InwardJourney(options, uuid, wire, terminal, logger).run()
         default: throw BodyReader.malformed
+        }
+    }
+
+    /// The first frame: another process may have taken it, and given its body.
+    private static func first(_ options: Options, _ wire: Wire) throws -> Frame? {
+        guard options.isReceiver else { return try wire.receive(patience: nil) }
+        let body = try Files.readAll(KeeperProcess.message, limit: Frame.longestBody)
+        try Files.close(KeeperProcess.message)
+        return Frame(kind: .hello, body: body)
+    }
+
+    /// Leaves the tree to another process, below the one that keeps its terminal.
+    private static func leave(
+        _ tree: JSON, _ uuid: String, _ hello: [UInt8], to receiver: [String], _ state: FilePath, _ wire: Wire
+    ) throws -> Int32 {
+        let (pid, name) = (tree["pid"]?.bits.flatMap { Int32(exactly: $0) } ?? 0, tree["name"]?.string ?? "")
+        do throws(Problem) {
+            let descriptors = wire.descriptors
+            return try KeeperProcess.run(
+                KeptTerminal(id: uuid, pid: pid, name: name, path: "", keeper: 0), in: TerminalFolder(in: state),
+                receiver: receiver, input: descriptors.input, output: descriptors.output, message: hello
+            ) { wire.close() }
+        } catch {
+            try? wire.send(.failed, ["problems": JSON.problems([error])])
+            return 1
         }
     }
 

@@ -27,7 +27,7 @@ enum ChannelGuest {
                     throw .notPermitted
                 }
                 var parcel = SocketMessage(payload)
-                parcel.descriptors = wire.descriptors
+                parcel.descriptors = [wire.descriptors.input, wire.descriptors.output]
                 guard try Sockets.send(door.raw, parcel) == payload.count else { throw .ioError }
                 return try wait(door.raw)
             } catch {

@@ -18,6 +18,8 @@ final class InwardJourney {
     private let directory: ImageDirectory
     private let store = PageStore()
     private let unpacker = BlockUnpacker()
+    /// Takes the place of one that has stayed behind.
+    private let terminal: ComingTerminal?
     private var isRehearsed = false
     /// The root, where it is there already and takes pages.
     private var early: EarlyRoot?
@@ -26,10 +28,13 @@ final class InwardJourney {
     /// What it is to be made of, until it was tried.
     private var rehearsed: RestoreOptions?
 
-    init(_ options: Arrival.Options, _ uuid: String, _ wire: Wire, _ logger: Logger) throws(Problem) {
+    init(
+        _ options: Arrival.Options, _ uuid: String, _ wire: Wire, _ terminal: ComingTerminal?, _ logger: Logger
+    ) throws(Problem) {
         self.options = options
         self.uuid = uuid
         self.wire = wire
+        self.terminal = terminal
         self.logger = logger
         scratch = try ScratchFolder(ScratchFolder.incoming, uuid)
         directory = try ImageDirectory(opening: scratch.path)
@@ -49,11 +54,12 @@ final class InwardJourney {
                 .welcome,
                 [
                     "protocol": .integer(Int64(Frame.version)), "node": .string(host.node),
-                    "kernel": .string(host.kernel),
+                    "kernel": .string(host.kernel), "terminal": .bool(terminal != nil),
                 ])
             return try serve()
         } catch {
             let problems = Problems.all(of: error)
+            terminal?.leave()
             try? wire.send(.failed, ["problems": JSON.problems(problems)])
             // The source says it: here it would be said a second time on the same terminal.
             for problem in problems { logger.info("\(problem.description)") }
@@ -151,6 +157,8 @@ final class InwardJourney {
         restore.overwriteFiles = flag("overwrite-files")
         restore.locksNetwork = flag("locks-network")
         restore.stateDirectory = options.stateDirectory
+        restore.beginsSession = wishes["terminal"]?["begins-session"]?.isTrue ?? false
+        terminal?.apply(wishes["terminal"] ?? .null, to: &restore)
         for rule in wishes.texts("file") { _ = restore.fileRules.add(Array(rule.utf8)) }
         return restore
     }
@@ -161,6 +169,7 @@ final class InwardJourney {
     private func build(_ wishes: JSON) throws -> Int32 {
         var restore = restoreOptions(wishes)
         restore.pages = store
+        terminal?.tell(wishes["terminal"] ?? .null)
         let coming = try ComingAddresses(ComingAddresses.wished(wishes), logger)
         // Not where they have come to stay.
         defer { coming.withdraw() }

@@ -30,6 +30,8 @@ public struct MigrationOptions: Sendable {
     public var keeps = false
     /// `--overwrite-files`: files that the tree writes to are replaced there by the copies that are taken along.
     public var overwritesFiles = false
+    /// `--detach`, `--attach`: what becomes of a terminal from outside that the tree uses.
+    public var terminal = TerminalMove.stays
     /// `--move-address`: addresses of IP that move with the tree.
     public var addresses: [MovedAddress] = []
     /// `--file`, as they were given.
@@ -51,6 +53,16 @@ public struct MigrationOptions: Sendable {
         self.command = command
         self.stateDirectory = stateDirectory
     }
+}
+
+/// What becomes of a terminal that is not part of a tree that moves.
+public enum TerminalMove: Sendable, Equatable {
+    /// A tree that uses one is refused.
+    case stays
+    /// Another takes its place there.
+    case detaches
+    /// The same, and there has to be one: somebody is to be joined to it.
+    case attaches
 }
 
 /// How a migration goes.
@@ -128,6 +140,8 @@ public struct MigrationSummary: Sendable, Equatable {
     public var ways: [Way] = []
     /// Addresses of IP that the other host has now.
     public var addresses: [String] = []
+    /// The name of the terminal there that has taken the place of one outside (`apus attach`); nil where none has.
+    public var terminal: String?
 
     public init() {}
 }

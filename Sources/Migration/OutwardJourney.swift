@@ -19,6 +19,7 @@ struct OutwardJourney {
     private let courier: Courier
     private let images = ImageShipment()
     private let addresses: LeavingAddresses
+    private let terminal: LeavingTerminal
     private let departure: Departure
     private let slowdown: Slowdown?
     private var summary = MigrationSummary()
@@ -28,6 +29,7 @@ struct OutwardJourney {
         self.logger = logger
         // Asked before anything is begun.
         addresses = try LeavingAddresses(options.addresses, logger)
+        terminal = try LeavingTerminal(options, logger)
         uuid = try RandomName.make()
         scratch = try ScratchFolder("apus-outgoing-", uuid)
         shell = try RemoteShell(options.command, host: options.host)
@@ -84,6 +86,7 @@ struct OutwardJourney {
         courier.count(into: &summary)
         (summary.slowed, summary.slowedShare) = (slowdown?.stood ?? 0, slowdown?.share ?? 0)
         summary.addresses = addresses.names
+        summary.terminal = terminal.isKept ? uuid : nil
         options.told(.arrived(summary))
         return summary
     }
@@ -107,7 +110,9 @@ struct OutwardJourney {
 
     private func greet() throws {
         do throws(Problem) {
-            try wire.send(.hello, ["protocol": .integer(Int64(Frame.version)), "uuid": .string(uuid)])
+            try wire.send(
+                .hello,
+                terminal.hello([.init("protocol", .integer(Int64(Frame.version))), .init("uuid", .string(uuid))]))
         } catch {
             // Who does not listen may have said why.
             if error.code == .connectionLost { try courier.expect(.welcome) }
@@ -119,6 +124,7 @@ struct OutwardJourney {
                 .badProtocol, "\(options.host) speaks another version of the protocol",
                 remedy: "Install the same version of Apus on both hosts")
         }
+        try terminal.confirm(welcome, options.host)
         options.told(
             .reached(node: welcome["node"]?.string ?? options.host, kernel: welcome["kernel"]?.string ?? ""))
     }
@@ -142,7 +148,7 @@ struct OutwardJourney {
         dump.actionScripts = []
         let frozen = Measure()
         dump.report = { frozen.set(UInt64($0.dump?.frozenTime ?? 0) * 1000) }
-        try Dump.run(dump, departure: departure, logger: logger)
+        do { try Dump.run(dump, departure: departure, logger: logger) } catch { throw terminal.reworded(error) }
         summary.rehearsal += frozen.value
         let directory = try ImageDirectory(opening: scratch.path)
         try images.send(directory, in: courier.parcels)
@@ -162,6 +168,7 @@ struct OutwardJourney {
         var dump = options.dump
         dump.imagesDirectory = scratch.path
         dump.shipping = shipping
+        terminal.apply(to: &dump)
         return dump
     }
 
@@ -174,7 +181,7 @@ struct OutwardJourney {
             "compares-processors": .bool(options.comparesProcessors),
             "overwrite-files": .bool(options.overwritesFiles),
             "continue-clocks": .bool(options.continuesClocks), "locks-network": .bool(options.dump.locksNetwork),
-            "addresses": addresses.wishes,
+            "addresses": addresses.wishes, "terminal": terminal.wishes,
         ]
     }
 

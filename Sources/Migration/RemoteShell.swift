@@ -1,4 +1,4 @@
-internal import Diagnostics
+public import Diagnostics
 internal import Glibc
 internal import Linux
 internal import Synchronization
@@ -45,5 +45,5 @@ final class RemoteShell {
 
 extension Problem.Code {
     /// The other host cannot be reached.
-    static let hostUnreachable: Self = "host-unreachable"
+    public static let hostUnreachable: Self = "host-unreachable"
 }

@@ -46,7 +46,7 @@ final class Wire: Sendable {
     private let waiting = Atomic<UInt64>(0)
 
     /// Of its two ends, to be handed over to another process.
-    var descriptors: [Int32] { [input.raw, output.raw] }
+    var descriptors: (input: Int32, output: Int32) { (input.raw, output.raw) }
 
     /// Ends the connection; nothing can be sent or received any more.
     func close() {

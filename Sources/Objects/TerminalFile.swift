@@ -19,7 +19,7 @@ public enum TerminalFile: DescriptionKind {
     public static let multiplexer = DeviceNumber(major: 5, minor: 2)
 
     /// The number of the pair whose slave a device is.
-    static func index(of device: DeviceNumber) -> UInt32? {
+    public static func index(of device: DeviceNumber) -> UInt32? {
         slaves.contains(device.major) ? (device.major - slaves.lowerBound) << 8 | device.minor : nil
     }
 

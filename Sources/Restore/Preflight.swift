@@ -36,6 +36,8 @@ struct Preflight {
         var images = try CheckpointImages(reading: directory, by: AllProcessors())
         contents = ContentCheck(directory, images.manifest, besides: !options.continueClocks)
         if options.detached { warnings += Self.forgetParentDeath(&images) }
+        if options.beginsSession { images.beginSessionOfRoot() }
+        images.setSessions(ofGiven: options.givenSessions)
         let strayed = Self.rebind(&images.files, options)
         let rights = HostRights.current()
         if let rights { warnings += rights.lowerLimits(&images) }

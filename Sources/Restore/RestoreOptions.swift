@@ -23,6 +23,10 @@ public struct RestoreOptions: Sendable {
     public var exactTerminals = false
     /// The tree joins the session and the terminal of the caller (`--shell-job`).
     public var shellJob = false
+    /// The root begins a session of its own where the leader of the one that it was in is not in the images.
+    public var beginsSession = false
+    /// The sessions that terminals control which are given in place of others, by their keys (`inherited`).
+    public var givenSessions: [String: GivenSession] = [:]
     /// The root becomes a child of Apus' parent (`--restore-sibling`).
     public var sibling = false
     /// `--pidfile`: the pid of the root is written there, followed by a newline-less end as CRIU does.
@@ -84,6 +88,15 @@ public struct RestoreOptions: Sendable {
         case exact
         /// The same pids in a pid namespace of its own, of which Apus stays the init.
         case newNamespace
+    }
+
+    public struct GivenSession: Sendable, Equatable {
+        /// The session, and the process group in the foreground; 0 for that of the leader.
+        public var session, foreground: Int32
+        public init(session: Int32, foreground: Int32) {
+            self.session = session
+            self.foreground = foreground
+        }
     }
 
     public struct Inherited: Sendable, Equatable {

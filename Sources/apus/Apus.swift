@@ -13,8 +13,7 @@ struct Apus: ParsableCommand {
             """,
         subcommands: [
             Dump.self, Restore.self, Check.self, Show.self, Explain.self, Run.self, Migrate.self, Receive.self,
-            Recover.self,
-            Collect.self,
+            Attach.self, Recover.self, Collect.self,
         ]
     )
 

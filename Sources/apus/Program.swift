@@ -131,6 +131,9 @@ struct Program {
             Cancellation.install()
             Processes.ignoreBrokenPipes()
             return try Migrate.perform(in: session)
+        case .attach:
+            Processes.ignoreBrokenPipes()
+            return try Attach.perform(in: session)
         case .receive:
             Cancellation.install()
             Processes.ignoreBrokenPipes()

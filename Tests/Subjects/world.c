@@ -9,6 +9,7 @@
  *   world job INIT OUT COMMAND...   the same as a foreground job of a new pseudo-terminal, whose output is appended to OUT;
  *                                   what comes on the input is typed there; ends when nobody has the terminal open,
  *                                   prints the pid first and "exit N" last (128 + n for a signal)
+ *   world leader INIT OUT COMMAND... the same as the leader of the session that the terminal controls
  *   world signal INIT NUMBER PID... sends a signal to processes in it; status 1 if any does not exist
  */
 #define _GNU_SOURCE
@@ -202,7 +203,21 @@ static void lead(char **argv, int slave, int tell)
 	_exit(0);
 }
 
-static int job(const char *out_path, char **argv)
+/* The session leader itself. */
+static void lead_as(char **argv, int slave, int tell)
+{
+	pid_t pid;
+
+	setsid();
+	if (ioctl(slave, TIOCSCTTY, 0))
+		_exit(120);
+	pid = getpid();
+	if (write(tell, &pid, sizeof(pid)) != sizeof(pid))
+		_exit(126);
+	become(argv, slave, slave);
+}
+
+static int job(const char *out_path, char **argv, int leads)
 {
 	int out = open(out_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), unlocked = 0, tell[2], value;
 	int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
@@ -220,8 +235,11 @@ static int job(const char *out_path, char **argv)
 	slave = open(name, O_RDWR | O_NOCTTY);
 	if (slave < 0)
 		die("slave");
-	if (fork() == 0)
+	if (fork() == 0) {
+		if (leads)
+			lead_as(argv, slave, tell[1]);
 		lead(argv, slave, tell[1]);
+	}
 	close(slave);
 	close(tell[1]);
 	both[0] = (struct pollfd){ .fd = master, .events = POLLIN };
@@ -284,6 +302,8 @@ int main(int argc, char **argv)
 	if (!strcmp(verb, "start"))
 		return start(argv[3], argv + 4);
 	if (!strcmp(verb, "job"))
-		return job(argv[3], argv + 4);
+		return job(argv[3], argv + 4, 0);
+	if (!strcmp(verb, "leader"))
+		return job(argv[3], argv + 4, 1);
 	return 125;
 }

@@ -138,6 +138,7 @@ extension MigrationSummary {
             "channels": .integer(Int64(channels)), "slowed_ns": .unsigned(slowed),
             "slowed_percent": .integer(Int64(slowedShare * 100)),
             "addresses": .array(addresses.map { .string($0) }),
+            "terminal": terminal.map { .string($0) } ?? .null,
             "rounds": .array(
                 rounds.map {
                     [

@@ -16,6 +16,7 @@ extension Migrate {
     /// What is for one tree alone.
     static func refuseForSeveral(_ pids: [Int32], _ reader: inout OptionReader) {
         let remedies = [
+            "attach": "Give --detach, and join the terminal of each with `apus attach`",
             "move-address": "Migrate the tree whose connections lead from it by itself",
             "report": "Migrate the trees one by one for a page about each, or read --json",
         ]

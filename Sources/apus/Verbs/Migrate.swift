@@ -21,6 +21,8 @@ struct Migrate: ParsableCommand {
             Without ssh, to where `apus receive --listen` runs, once the hosts have been paired:
               apus migrate --pair HOST
               apus migrate PID HOST --to tls
+            A program in a terminal, to go on working with it there:
+              apus migrate --attach PID HOST
             """)
 
     @Argument(help: "The root of the process tree, or of several: PID,PID.")
@@ -101,6 +103,12 @@ struct Migrate: ParsableCommand {
     @Flag(help: "Slow the tree down where it writes faster than its memory can be sent.")
     var throttle = false
 
+    @Flag(help: "A new terminal takes the place of one from outside there, which `apus attach` joins.")
+    var detach = false
+
+    @Flag(help: "The same, and join it from this terminal once the tree runs there.")
+    var attach = false
+
     @Flag(help: "Keep the original, stopped, when the tree runs on the other host.")
     var keepOriginal = false
 
@@ -124,6 +132,8 @@ extension Migrate: Action {
         let pids = session.invocation.operands.first.flatMap { Self.pids(RawArgument.text($0)) } ?? []
         if pids.count > 1 { return try perform(pids, options, in: session) }
         var reader = OptionReader(session.invocation)
+        let joining = JoiningThere(&reader, host: host)
+        try reader.finish()
         let page = try ReportFile(reader.path("report"))
         // The tree is looked at for it while it is here.
         let processes = page == nil ? [] : (try? Checkpoint.Explain.run(options.dump))?.processes ?? []
@@ -140,6 +150,7 @@ extension Migrate: Action {
         page?.write(report.page(summary, to: host, of: processes).text, session.logger)
         session.logger.info("The tree runs on \(host)")
         Console.write(asJSON ? summary.json(host).text(indented: false) + "\n" : summary.text(host))
+        if let terminal = summary.terminal { try joining.go(terminal, asJSON: asJSON) }
         return 0
     }
 
@@ -168,7 +179,8 @@ extension Migrate: Action {
             reader.number("timeout", in: 0...Int(Int32.max), expected: "a number of seconds, or 0 for no limit") ?? 30
         dump.fileRules = reader.fileRules()
         reader.readObstacleOptions(into: &dump)
-        dump.verify = { try Restoration.verify($0, shellJob: false) }
+        let shellJob = JoiningThere.move(reader) != .stays
+        dump.verify = { try Restoration.verify($0, shellJob: shellJob) }
         let state = reader.path("state-dir") ?? RestoreOptions.usualState
         var options = MigrationOptions(
             dump: dump, host: host, command: command(to: host, state, &reader), stateDirectory: state)
@@ -202,6 +214,9 @@ extension Migrate: Action {
             }
         }
         options.addresses = Self.addresses(&reader)
+        options.terminal = JoiningThere.move(reader)
+        // It takes the place of the one outside there that --shell-job stands for.
+        if options.terminal == .stays { options.dump.shellJob = false }
         options.overwritesFiles = reader.flag("overwrite-files")
         options.channels =
             reader.number("channels", in: 1...16, expected: "a number of connections from 1 to 16") ?? 1

@@ -38,6 +38,9 @@ struct Receive: ParsableCommand {
 
     @Flag(help: "Serve the connection of TLS that is the standard input; started by --listen.")
     var connection = false
+
+    @Flag(help: "Take a tree with the terminal that is descriptor 3; started by another apus receive.")
+    var keptTerminal = false
 }
 
 extension Receive: Action {
@@ -64,7 +67,12 @@ extension Receive: Action {
                 receiver: own("--stdio", state, session), greeting: RelayWords.greeting, state: state,
                 logger: session.logger
             ).serve()
-        default: return try Arrival.serve(Arrival.Options(stateDirectory: state), logger: session.logger)
+        default:
+            var options = Arrival.Options(stateDirectory: state)
+            options.isReceiver = reader.flag("kept-terminal")
+            options.receiver =
+                ["/proc/self/exe"] + ProcessArguments.bytes.dropFirst().map(RawArgument.text) + ["--kept-terminal"]
+            return try Arrival.serve(options, logger: session.logger)
         }
     }
 

@@ -90,8 +90,13 @@ final class World {
     }
 
     /// Starts a program as the foreground job of a terminal of its own, with what appears there appended to `output`.
-    func job(_ arguments: [String], output: String, environment: [String: String] = [:]) throws(Failed) -> Job {
-        var command = Command([Place.subject("world"), "job", "\(initial)", path(output)] + arguments)
+    ///
+    /// - Parameter leads: it is the leader of the session itself, as an interactive shell is.
+    func job(
+        _ arguments: [String], output: String, environment: [String: String] = [:], leads: Bool = false
+    ) throws(Failed) -> Job {
+        let verb = leads ? "leader" : "job"
+        var command = Command([Place.subject("world"), verb, "\(initial)", path(output)] + arguments)
         command.environment = environment
         let job = Job(try command.start())
         guard eventually({ job.pid != nil }) else { throw Failed("\(arguments): no pid") }
