@@ -20,6 +20,8 @@ public struct MigrationOptions: Sendable {
     /// `--max-bandwidth`: how many bytes of memory are sent each second while the tree runs, at the most; nil for as many as
     /// can be. When the tree stands still, nothing is held back.
     public var bandwidth: UInt64?
+    /// `--postcopy`: whether what is left of the memory may follow when the tree runs on the other host already.
+    public var postcopy = Postcopy.never
     /// `--keep-original`: the original stays, stopped, when the tree runs on the other host.
     public var keeps = false
     /// `--overwrite-files`: files that the tree writes to are replaced there by the copies that are taken along.
@@ -38,6 +40,15 @@ public struct MigrationOptions: Sendable {
     public var settlingTime = 30
     /// Told how it goes.
     public var told: @Sendable (MigrationEvent) -> Void = { _ in }
+
+    /// When memory follows.
+    public enum Postcopy: String, Sendable, CaseIterable {
+        case never
+        /// Where the pause would be longer than `downtimeLimit` otherwise.
+        case auto
+        /// After one round at the most.
+        case always
+    }
 
     public init(dump: DumpOptions, host: String, command: [String], stateDirectory: FilePath) {
         self.dump = dump
@@ -59,6 +70,10 @@ public enum MigrationEvent: Sendable, Equatable {
     case carried(CarriedSoFar)
     /// The tree is being stopped for the last part.
     case stopping
+    /// The tree runs on the other host, and so many bytes of its memory follow.
+    case released(late: UInt64)
+    /// How much of that has been sent.
+    case follows(done: UInt64, of: UInt64)
     /// The tree runs on the other host.
     case arrived(MigrationSummary)
 }
@@ -88,6 +103,16 @@ public struct MigrationSummary: Sendable, Equatable {
         public var time: UInt64
     }
 
+    /// Memory that followed when the tree ran on the other host already.
+    public struct Late: Sendable, Equatable {
+        public var size: UInt64
+        /// From the moment in which it was known to run there until all was there.
+        public var time: UInt64
+        /// How often somebody waited there for a page that had not come, and for how long in the middle.
+        public var faults: UInt64
+        public var medianWait: UInt64
+    }
+
     public var rounds: [Round] = []
     /// From the start to the end of the program's work.
     public var total: UInt64 = 0
@@ -99,6 +124,8 @@ public struct MigrationSummary: Sendable, Equatable {
     public var lastSize: UInt64 = 0
     /// From the standstill until everything had been sent and the tree was built there.
     public var untilReady: UInt64 = 0
+    /// What followed when it ran there; nil where nothing did.
+    public var late: Late?
     /// All bytes that went over the connection.
     public var sent: UInt64 = 0
     /// Addresses of IP that the other host has now.

@@ -20,6 +20,8 @@ struct OutwardJourney {
     private let addresses: LeavingAddresses
     private let departure: Departure
     private var summary = MigrationSummary()
+    /// The other host can have memory follow.
+    private var canFollow = false
 
     init(_ options: MigrationOptions, _ logger: Logger) throws {
         self.options = options
@@ -105,6 +107,10 @@ struct OutwardJourney {
         let verdict = try courier.expect(.verdict)
         let problems = verdict.problems("problems")
         if problems.isEmpty {
+            canFollow = verdict["late"]?.isTrue ?? false
+            for problem in verdict.problems("late-problems") where options.postcopy == .auto {
+                logger.warning("\(problem.on(options.host).description)")
+            }
             options.told(.judged(frozen: frozen.value, warnings: verdict.texts("warnings")))
             shipped = shipping
         }
@@ -129,7 +135,7 @@ struct OutwardJourney {
             "compares-processors": .bool(options.comparesProcessors),
             "overwrite-files": .bool(options.overwritesFiles),
             "continue-clocks": .bool(options.continuesClocks), "locks-network": .bool(options.dump.locksNetwork),
-            "addresses": addresses.wishes,
+            "addresses": addresses.wishes, "postcopy": .string(options.postcopy.rawValue),
         ]
     }
 
@@ -137,11 +143,13 @@ struct OutwardJourney {
 
     /// Sends memory while the tree runs.
     private mutating func sendAhead() throws {
-        guard options.mostRounds > 0, departure.isWatching else { return }
+        let mostRounds = options.postcopy == .always ? min(options.mostRounds, 1) : options.mostRounds
+        departure.sendsLate = canFollow && options.postcopy != .never
+        guard mostRounds > 0, departure.isWatching else { return }
         courier.bandwidth = options.bandwidth
         defer { courier.bandwidth = nil }
         let forecast = Forecast(
-            limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal, mostRounds: options.mostRounds)
+            limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal, mostRounds: mostRounds)
         courier.told = { [told = options.told] carried in
             let (number, size) = forecast.round
             let left = forecast.left(carried: carried, at: SystemClock.monotonic.now)
@@ -149,7 +157,7 @@ struct OutwardJourney {
         }
         defer { courier.told = { _ in } }
         var pace = Pace(limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal)
-        for number in 1...options.mostRounds {
+        for number in 1...mostRounds {
             let start = SystemClock.monotonic.now
             let size = try departure.sendWritten { forecast.begin(size: $0, carried: courier.carried, at: start) }
             try wire.send(.round)
@@ -159,12 +167,15 @@ struct OutwardJourney {
             summary.rounds.append(round)
             pace.add(size: size, time: round.time)
             // Where it was the last one, the pause is what is left.
-            let isLast = pace.isGoodEnough || number == options.mostRounds
+            let isLast = pace.isGoodEnough || number == mostRounds
             let left = isLast ? nil : forecast.left(carried: courier.carried, at: SystemClock.monotonic.now)
             options.told(
                 .round(round, predictedPause: pace.predictedPause, left: max(left ?? 0, pace.predictedPause)))
             logger.info("round \(number): \(size) bytes in \(round.time / 1_000_000) ms")
             if isLast { break }
+        }
+        if options.postcopy == .auto, pace.predictedPause <= options.downtimeLimit * 1_000_000 {
+            departure.sendsLate = false
         }
     }
 
@@ -177,6 +188,7 @@ struct OutwardJourney {
         dump.finally = options.keeps ? .stop : .kill
         let before = courier.carried
         courier.final = restoreOptions
+        courier.toldLate = options.told
         // From here on the tree stands still: a limit ends that.
         Cancellation.setDeadline(seconds: dump.timeout)
         try Dump.run(dump, departure: departure, logger: logger)
@@ -185,5 +197,10 @@ struct OutwardJourney {
         let since = departure.stoodStillSince ?? began
         summary.pause = (courier.releasedSince ?? since) - since
         summary.untilReady = (courier.readySince ?? since) - since
+        if let followed = courier.followed {
+            summary.late = MigrationSummary.Late(
+                size: courier.lateSize, time: (courier.followedSince ?? since) - (courier.releasedSince ?? since),
+                faults: followed.faults, medianWait: followed.medianWait)
+        }
     }
 }

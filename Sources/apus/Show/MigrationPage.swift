@@ -71,6 +71,13 @@ struct MigrationPage {
             ("Sent", "\(Quantity.bytes(summary.sent)), \(Quantity.bytes(ahead)) of them memory while the tree ran"),
             ("While it stood still", "\(Quantity.bytes(summary.lastSize)) of memory"),
             (
+                "Followed",
+                summary.late.map { late in
+                    "\(Quantity.bytes(late.size)) within \(milliseconds(late.time)); \(late.faults) pages were waited for,"
+                        + " \(late.medianWait / 1000) us in the middle"
+                } ?? "nothing"
+            ),
+            (
                 "Tree",
                 Quantity.count(processes.count, "process", "processes") + ", "
                     + Quantity.count(processes.reduce(0) { $0 + $1.threads }, "thread")

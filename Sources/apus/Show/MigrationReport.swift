@@ -46,7 +46,7 @@ final class MigrationReport: Sendable {
                 seen.moments.judged = now
             case .round: seen.moments.rounds.append(now)
             case .stopping: seen.moments.stopping = now
-            case .carried, .arrived: break
+            case .carried, .released, .follows, .arrived: break
             }
         }
     }
@@ -54,7 +54,10 @@ final class MigrationReport: Sendable {
     func tell(_ event: MigrationEvent) {
         note(event)
         if asJSON {
-            if case .carried = event, !isTimeToSay() { return }
+            switch event {
+            case .carried, .follows: if !isTimeToSay() { return }
+            case .reached, .judged, .round, .stopping, .released, .arrived: break
+            }
             if let json = Self.json(event) { Console.write(json.text(indented: false) + "\n") }
             return
         }
@@ -71,6 +74,11 @@ final class MigrationReport: Sendable {
             session.progress.update(
                 "sending memory, round \(carried.round)\(left)", done: carried.done, of: carried.size, unit: .bytes)
         case .stopping: session.progress.update("moving", done: 0, of: nil)
+        case .released(let late):
+            session.logger.info("the tree runs there, and \(late) bytes of its memory follow")
+            session.progress.update("sending memory that follows", done: 0, of: late, unit: .bytes)
+        case .follows(let done, let size):
+            session.progress.update("sending memory that follows", done: done, of: size, unit: .bytes)
         case .arrived: session.progress.finish()
         }
     }
@@ -107,6 +115,9 @@ final class MigrationReport: Sendable {
                 "eta_ns": carried.left.map { .unsigned($0) } ?? .null,
             ]
         case .stopping: ["event": "stopping"]
+        case .released(let late): ["event": "released", "late_bytes": .unsigned(late)]
+        case .follows(let done, let size):
+            ["event": "following", "bytes": .unsigned(done), "of_bytes": .unsigned(size)]
         // The summary says it.
         case .arrived: nil
         }
@@ -125,6 +136,12 @@ extension MigrationSummary {
             "ok": true, "verb": "migrate", "host": .string(host), "total_ns": .unsigned(total),
             "pause_ns": .unsigned(pause), "rehearsal_ns": .unsigned(rehearsal), "until_ready_ns": .unsigned(untilReady),
             "sent_bytes": .unsigned(sent), "last_bytes": .unsigned(lastSize),
+            "late": late.map {
+                [
+                    "bytes": .unsigned($0.size), "time_ns": .unsigned($0.time), "faults": .unsigned($0.faults),
+                    "median_wait_ns": .unsigned($0.medianWait),
+                ]
+            } ?? .null,
             "addresses": .array(addresses.map { .string($0) }),
             "rounds": .array(
                 rounds.map {
@@ -140,13 +157,18 @@ extension MigrationSummary {
     func text(_ host: String) -> String {
         func milliseconds(_ time: UInt64) -> String { "\((time + 500_000) / 1_000_000) ms" }
         let ahead = rounds.reduce(0) { $0 + $1.size }
+        let followed =
+            late.map { late in
+                "  followed      \(Quantity.bytes(late.size)) within \(milliseconds(late.time)); "
+                    + "\(late.faults) pages were waited for, \(late.medianWait / 1000) us in the middle\n"
+            } ?? ""
         let moved = addresses.isEmpty ? "" : "  moved along   \(addresses.joined(separator: ", "))\n"
         return """
             The tree runs on \(host).
               paused for    \(milliseconds(pause)) (and \(milliseconds(rehearsal)) before that, to be looked at)
               in all        \(milliseconds(total))
               sent          \(Quantity.bytes(sent)): \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
-            \(moved)
+            \(followed)\(moved)
             """
     }
 }
