@@ -199,8 +199,10 @@ public struct Journal: Sendable {
         }
     }
 
-    /// Removes the lock of one that was served.
-    func removeServing(_ uuid: String) { try? Files.remove(directory.appending(uuid + ".serving")) }
+    /// Removes what was there while somebody served the pages of a tree.
+    func removeServing(_ uuid: String) {
+        for end in [".serving", ".socket"] { try? Files.remove(directory.appending(uuid + end)) }
+    }
 
     /// Removes a record.
     public func remove(_ uuid: String) {

@@ -75,11 +75,14 @@ final class LateArrival: LateMemory {
 
     func watch(_ mappings: [Int32: [Range<UInt64>]]) throws(Problem) {
         var all: [Int32: UserFaults] = [:]
-        for _ in mappings {
+        // Of an attempt that was taken back there may be some that are worthless: the last of each counts.
+        while true {
             do throws(Errno) {
                 let message = try Sockets.receive(pair.own.raw, atMost: 4)
                 guard message.payload.count == 4, let number = message.descriptors.first else { throw .badAddress }
                 all[message.payload.littleEndian(Int32.self, at: 0)] = UserFaults(owning: OwnedDescriptor(owning: number))
+            } catch .wouldBlock {
+                break
             } catch {
                 throw Self.problem(error, "recvmsg")
             }
@@ -101,13 +104,14 @@ final class LateArrival: LateMemory {
     /// A page that is there already would stay what it is.
     private func confirm(_ pid: Int32) throws(Problem) {
         let runs = runs[pid] ?? []
-        guard let first = runs.first, let last = runs.last else { return }
         var found: UInt64?
         do throws(Errno) {
             let map = try PageMap(of: pid)
             let any: PageCategories = [.present, .swapped]
-            try map.scan(first.lowerBound..<last.upperBound, .init(any: any, reported: [])) { (run) throws(Errno) in
-                if found == nil { found = runs.overlapping(run.range).first?.lowerBound }
+            for run in runs {
+                try map.scan(run, .init(any: any, reported: [])) { (present) throws(Errno) in
+                    if found == nil { found = present.range.lowerBound }
+                }
             }
         } catch {
             throw Self.problem(error, "ioctl(PAGEMAP_SCAN)", of: pid)
@@ -160,22 +164,7 @@ final class LateArrival: LateMemory {
     func wait() -> Bool {
         guard state.withLock({ $0.isServed }) else { return true }
         isOver.wait()
-        journal.removeServing(uuid)
         return state.withLock { $0.ending == .complete }
-    }
-}
-
-extension [Range<UInt64>] {
-    /// Those that overlap a range; they are sorted and apart.
-    fileprivate func overlapping(_ range: Range<UInt64>) -> ArraySlice<Range<UInt64>> {
-        var (low, high) = (0, count)
-        while low < high {
-            let middle = (low + high) / 2
-            if self[middle].upperBound <= range.lowerBound { low = middle + 1 } else { high = middle }
-        }
-        var end = low
-        while end < count, self[end].lowerBound < range.upperBound { end += 1 }
-        return self[low..<end]
     }
 }
 

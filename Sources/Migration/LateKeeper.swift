@@ -38,6 +38,8 @@ final class LateKeeper: Sendable {
     }
 
     private let command: [String]
+    private let uuid: String
+    private let journal: Journal
     private let lock: Socket?
     private let state: Mutex<State>
 
@@ -52,7 +54,9 @@ final class LateKeeper: Sendable {
             "/proc/self/exe", "receive", "--keeper", "--no-default-config", "--state-dir",
             options.stateDirectory.string, "-v0",
         ]
-        lock = Socket(try Journal(of: .arrivals, in: options.stateDirectory).serve(uuid))
+        self.uuid = uuid
+        journal = Journal(of: .arrivals, in: options.stateDirectory)
+        lock = Socket(try journal.serve(uuid))
         do throws(Errno) { state = Mutex(State(socket: try Self.start(command))) } catch {
             throw Problem(
                 .noKeeper, "the process that watches over late pages cannot be started",
@@ -109,6 +113,7 @@ final class LateKeeper: Sendable {
     /// All is well.
     func dismiss() {
         say([Word.dismissed])
+        journal.removeServing(uuid)
         state.withLock { $0.socket = nil }
     }
 

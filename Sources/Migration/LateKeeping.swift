@@ -97,6 +97,7 @@ public struct LateKeeping {
         let lock = try journal.lock(tree.uuid)
         defer { withExtendedLifetime(lock) {} }
         try journal.write(.init(uuid: tree.uuid, state: .lost, pid: 0, processes: [], peer: "", command: []))
+        journal.removeServing(tree.uuid)
     }
 }
 

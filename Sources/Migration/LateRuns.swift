@@ -7,6 +7,8 @@ internal import Tracing
 enum LateRuns {
     /// A frame holds more than three times as many.
     static let mostOfFrame = 100_000
+    /// In bytes, of one frame: what is said of more is not believed.
+    private static let mostBytes: UInt64 = 1 << 42
 
     /// - Throws: `protocol` for a body that is none.
     static func parse(_ body: [UInt8]) throws(Problem) -> (space: PageSpace, runs: [Range<UInt64>]) {
@@ -14,6 +16,7 @@ enum LateRuns {
         let (space, count) = (try reader.space(), Int(try reader.word32()))
         guard count <= mostOfFrame, reader.rest == 16 * count else { throw BodyReader.malformed }
         var runs: [Range<UInt64>] = []
+        var total: UInt64 = 0
         for _ in 0..<count {
             let (address, size) = (try reader.word64(), try reader.word64())
             let (end, overflow) = address.addingReportingOverflow(size)
@@ -21,6 +24,8 @@ enum LateRuns {
             guard address % Pagemap.pageSize == 0, size % Pagemap.pageSize == 0, size > 0, !overflow, end < 1 << 56
             else { throw BodyReader.malformed }
             runs.append(address..<end)
+            total += size
+            guard size <= mostBytes, total <= mostBytes else { throw BodyReader.malformed }
         }
         return (space, runs)
     }

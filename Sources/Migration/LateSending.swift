@@ -29,6 +29,8 @@ final class LateSending {
         case complete(Outcome)
         /// It is not: the original must neither run nor end.
         case open(Problem)
+        /// It never ran there, and never will.
+        case refused(Problem)
     }
 
     /// How many bytes may be sent each second, but for those that somebody waits for; nil for as many as can be.
@@ -40,6 +42,8 @@ final class LateSending {
     private let command: [String]
     private let host: String
     private let logger: Logger
+    /// Whose memory it may be.
+    private let pids: Set<Int32>
     private var pending: [PageSpace: LatePages] = [:]
     /// What is sent in order, the last first.
     private var queue: [(space: PageSpace, range: Range<UInt64>)] = []
@@ -52,7 +56,9 @@ final class LateSending {
     /// Who touches a page will touch the next ones, in all likelihood.
     private static let neighbours: UInt64 = 64 << 10
 
-    init(_ uuid: String, _ command: [String], _ host: String, _ logger: Logger) {
+    /// - Parameter pids: the processes of the tree. Of others nothing is sent, whoever asks for it.
+    init(_ uuid: String, _ command: [String], _ host: String, of pids: Set<Int32>, _ logger: Logger) {
+        self.pids = pids
         self.uuid = uuid
         self.command = command
         self.host = host
@@ -82,7 +88,7 @@ final class LateSending {
                     case .partial: wire = next.wire
                     case .released: return .complete(Outcome([:]))
                     case .lost: return .open(Self.lost(uuid, host))
-                    case .aborted: return .open(aborted)
+                    case .aborted: return .refused(aborted)
                     }
                     limit = SystemClock.monotonic.now + UInt64(seconds) * 1_000_000_000
                 }
@@ -128,6 +134,7 @@ final class LateSending {
             case .alive: continue
             case .outstanding:
                 let (space, runs) = try LateRuns.parse(frame.body)
+                guard let pid = space.pid, pids.contains(pid) else { throw BodyReader.malformed }
                 // Memory of several processes there may be one here.
                 late[space, default: []] += runs
             case .resumed:
@@ -135,8 +142,11 @@ final class LateSending {
                 begin(late.mapValues(Self.joined))
                 return .partial
             case .fate:
-                if let word = JSON(parsing: frame.body).flatMap(Settlement.Word.init) { return word }
-                throw BodyReader.malformed
+                guard let word = JSON(parsing: frame.body).flatMap(Settlement.Word.init) else {
+                    throw BodyReader.malformed
+                }
+                if word == .partial { throw unserved }
+                return word
             case .failed: throw Problems.of(frame, on: host).all[0]
             default: throw BodyReader.malformed
             }
@@ -246,9 +256,13 @@ final class LateSending {
         Problem(.connectionLost, "\(host) has closed the connection", remedy: "Run: apus recover")
     }
 
+    private var unserved: Problem {
+        Problem(.incomplete, "nobody takes the rest of the memory on \(host) yet", remedy: "Run: apus recover")
+    }
+
     private var aborted: Problem {
         Problem(
-            .incomplete, "\(host) says that the tree never ran there", remedy: "Run: apus recover")
+            .connectionLost, "the connection to \(host) broke before the tree ran there", remedy: "Migrate again")
     }
 
     private var incomplete: Problem {

@@ -81,7 +81,7 @@ struct LateServer {
     /// - Returns: the connection over which the last word is to be said, where there is one.
     mutating func run() -> (ending: Ending, outcome: Outcome, wire: Wire?) {
         while true {
-            for index in memories.indices { readEvents(index) }
+            readEvents()
             retry()
             for index in memories.indices where !memories[index].isOver { finish(index) }
             // With the last copy of a descriptor the watch goes.
@@ -104,15 +104,17 @@ struct LateServer {
         var entries = memories.map { Files.PollEntry($0.faults.raw, .readable) }
         let faults = entries.count
         entries.append(.init(meeting.raw, .readable))
-        if let wire { entries.append(.init(wire.inputNumber, .readable)) }
+        let asked = wire
+        if let asked { entries.append(.init(asked.inputNumber, .readable)) }
         let isBusy = memories.contains { memory in memory.waiting.keys.contains { memory.late.source(of: $0) == nil } }
         _ = try? Files.poll(&entries, timeout: isBusy ? 200_000 : 200_000_000)
         // Who waits for a page comes first.
         if entries[..<faults].contains(where: { !$0.returned.isEmpty }) {
-            for index in memories.indices { readEvents(index) }
+            readEvents()
         }
         if !entries[faults].returned.isEmpty, !meet() { return false }
-        if entries.count > faults + 1, !entries[faults + 1].returned.isEmpty { return hear() }
+        // A visitor may have brought another one.
+        if let asked, asked === wire, !entries[faults + 1].returned.isEmpty { return hear() }
         if wire != nil, SystemClock.monotonic.now > heard + Wire.patience { disconnect("it has been silent for too long") }
         return true
     }
@@ -174,6 +176,14 @@ struct LateServer {
     }
 
     // MARK: Faults and other events
+
+    private mutating func readEvents() {
+        var index = 0
+        while index < memories.count {
+            readEvents(index)
+            index += 1
+        }
+    }
 
     private mutating func readEvents(_ index: Int) {
         while !memories[index].isOver {
@@ -252,8 +262,11 @@ struct LateServer {
         var position = pages.start
         for piece in pages.pieces {
             let bytes = position..<position + Int(piece.size)
-            for index in memories.indices where memories[index].owner == pages.space && !memories[index].isOver {
-                put(body[bytes], piece.address, index)
+            // A fork that comes to light meanwhile has one more, to which the page has yet to come as well.
+            var index = 0
+            while index < memories.count {
+                if memories[index].owner == pages.space { put(body[bytes], piece.address, index) }
+                index += 1
             }
             position = bytes.upperBound
         }

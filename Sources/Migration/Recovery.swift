@@ -70,13 +70,20 @@ public enum Recovery {
                     outcomes.append(outcome(.incomplete, stillThere(record)))
                     continue
                 case .partial:
-                    let sending = LateSending(record.uuid, record.command, record.peer, logger)
-                    if case .open(let problem) = sending.run(over: nil, [:], seconds: 5) {
+                    let sending = LateSending(
+                        record.uuid, record.command, record.peer, of: Originals.pids(record), logger)
+                    switch sending.run(over: nil, [:], seconds: 5) {
+                    case .complete:
+                        Originals.end(record)
+                        outcomes.append(outcome(.arrived))
+                    case .open(let problem):
                         outcomes.append(outcome(.incomplete, problem))
                         continue
+                    case .refused:
+                        let left = LeavingAddresses.comeBack(record.addresses)
+                        Originals.resume(record)
+                        outcomes.append(outcome(.returned, left.first))
                     }
-                    Originals.end(record)
-                    outcomes.append(outcome(.arrived))
                 }
                 journal.remove(record.uuid)
             } catch {

@@ -80,7 +80,7 @@ final class Settlement {
     func follow(
         _ late: [PageSpace: [Range<UInt64>]], told: @escaping (MigrationEvent) -> Void
     ) -> (Fate, LateSending.Outcome?) {
-        let sending = LateSending(uuid, options.command, options.host, logger)
+        let sending = LateSending(uuid, options.command, options.host, of: Set(late.keys.compactMap(\.pid)), logger)
         sending.bandwidth = options.bandwidth
         sending.told = told
         switch sending.run(over: wire, late, seconds: Self.testTime ?? options.settlingTime) {
@@ -88,6 +88,10 @@ final class Settlement {
         case .open(let problem):
             lock = nil
             return (.unknown(problem), nil)
+        case .refused(let problem):
+            let left = addresses.comeBack()
+            guard let first = left.first else { return (.refused(problem), nil) }
+            return (.refused(Problems(first, Array(left.dropFirst()) + [problem])), nil)
         }
     }
 

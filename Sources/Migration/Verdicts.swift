@@ -52,6 +52,7 @@ struct Verdicts {
             usleep(20_000)
         }
         try journal.write(.init(uuid: record.uuid, state: .lost, pid: 0, processes: [], peer: "", command: []))
+        journal.removeServing(record.uuid)
         return .lost
     }
 
