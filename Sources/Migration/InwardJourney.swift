@@ -102,9 +102,10 @@ final class InwardJourney {
         var options = restoreOptions(wishes)
         let coming = try ComingAddresses.wished(wishes)
         options.comingAddresses = Set(coming.map(\.address.bytes))
+        // Before pids are looked at: the keeper has one.
+        let late = lateObstacle(wishes)
         let check = RestoreCheck(options)
         var problems = ComingAddresses.obstacles(coming) + check.problems
-        let late = lateObstacle(wishes)
         if wishes["postcopy"]?.string == "always", let late { problems.append(late) }
         rehearsed = problems.isEmpty ? options : nil
         try wire.send(

@@ -70,6 +70,8 @@ struct LateServer {
         _ meeting: LateMeeting, log: @escaping @Sendable (String) -> Void
     ) {
         self.memories = memories.map { Memory(faults: $0.faults, owner: $0.owner, late: LatePages($0.runs)) }
+        // No signal ends it: the tree would end with it.
+        wire.isDetermined = true
         self.wire = wire
         self.keeper = keeper
         self.meeting = meeting
@@ -156,6 +158,7 @@ struct LateServer {
         case .givesUp: return false
         case .source(let connection, let visitor):
             if wire != nil { disconnect("it has another one") }
+            connection.isDetermined = true
             wire = connection
             guest = visitor
             heard = SystemClock.monotonic.now
