@@ -5,6 +5,8 @@ A program with so many megabytes of memory, which writes RATE megabytes of pages
 namespace of this machine. Nothing but pipes lies between the two, so that what is measured is Apus, and not a network. The program itself
 says how long the longest gap was in what it does; Apus says the same from its side. Beside it stands how long the same bytes
 take through a pipe. As root, on a machine that has nothing else to do.
+
+With `--option=--postcopy --option=always` it also tells how long the rest of the memory took, and how long the program waited for a page.
 """
 import argparse, json, os, signal, statistics, subprocess, sys, tempfile, time
 
@@ -68,15 +70,17 @@ def move(folder, size):
 
 with tempfile.TemporaryDirectory() as folder:
     subprocess.run(["cc", "-O2", "-o", os.path.join(folder, "writer"), os.path.join(here, "writer.c")], check=True)
-    print("| memory | the program's own pause, ms | Apus' pause, ms | rehearsal, ms | in all, ms | rounds | sent, MiB | while it stood still, MiB | the same through a pipe, ms |")
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("| memory | the program's own pause, ms | Apus' pause, ms | rehearsal, ms | in all, ms | rounds | sent, MiB | while it stood still, MiB | followed within, ms | pages waited for | wait for one, us | the same through a pipe, ms |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for size in map(int, given.sizes.split(",")):
         results = [(*move(folder, size), pipe(size)) for _ in range(given.rounds)]
         middle = lambda values: statistics.median(list(values))
         summaries = [result[1] for result in results]
+        late = lambda name: middle((s["late"] or {}).get(name, 0) for s in summaries)
         print(
             f"| {size} MiB | {middle(r[0] for r in results):.1f} | {middle(s['pause_ns'] for s in summaries) / 1e6:.1f}"
             f" | {middle(s['rehearsal_ns'] for s in summaries) / 1e6:.1f} | {middle(s['total_ns'] for s in summaries) / 1e6:.0f}"
             f" | {middle(len(s['rounds']) for s in summaries):.0f} | {middle(s['sent_bytes'] for s in summaries) / 2**20:.0f}"
-            f" | {middle(s['last_bytes'] for s in summaries) / 2**20:.1f} | {middle(r[2] for r in results) * 1e3:.0f} |",
+            f" | {middle(s['last_bytes'] for s in summaries) / 2**20:.1f}"
+            f" | {late('time_ns') / 1e6:.0f} | {late('faults'):.0f} | {late('median_wait_ns') / 1e3:.0f} | {middle(r[2] for r in results) * 1e3:.0f} |",
             flush=True)

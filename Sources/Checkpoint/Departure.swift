@@ -20,6 +20,12 @@ public final class Departure {
     public internal(set) var stoodStillSince: UInt64?
     /// Called before the tree is stopped for the last dump, when it has been looked at.
     public var beforeStandstill: () -> Void = {}
+    /// What may follow when the tree runs there is not sent by the last dump.
+    public var sendsLate = false
+    /// How many processes have pages that follow.
+    var lateProcesses = 0
+    /// What threads touch at once, by the process that stores it.
+    var touched: [Int32: [Range<UInt64>]] = [:]
     let carrier: any PageCarrier
     let tracking = WriteTracking()
 
@@ -66,6 +72,11 @@ public protocol PageCarrier: AnyObject {
     ///
     /// - Throws: what the source throws; and where the other host cannot be reached.
     func carry(_ runs: [StoredRun], of space: PageSpace, from source: some PageSource) throws(Problem)
+
+    /// Says which pages follow when the tree runs there already. They stay where they are until then.
+    ///
+    /// - Throws: where the other host cannot be reached.
+    func announce(late runs: [Range<UInt64>], of space: PageSpace) throws(Problem)
 
     /// Says what the pages are that a pages file of the images would hold.
     func record(_ file: CarriedFile)

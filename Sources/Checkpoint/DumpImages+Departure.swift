@@ -27,12 +27,15 @@ extension DumpImages {
             departure.carrier.record(CarriedFile(layer: job.layer, id: job.file, parts: parts))
             switch job.source {
             case .process(let index):
-                try departure.send(parts, of: pages.processes[index].pid, from: pages.sources[index])
+                let process = pages.processes[index]
+                // Of a memory of several processes it is not sure which of them brings it back.
+                let areas = memorySharers[process.pid] == nil && process.isWide ? process.areas : []
+                try departure.send(parts, of: process.pid, from: pages.sources[index], lateIn: areas)
             case .group(let pieces):
                 for index in Set(pieces.map(\.owner)).sorted() {
                     let owner = pages.processes[index].pid
                     let own = parts.filter { $0.space == .process(owner) }
-                    try departure.send(own, of: owner, from: pages.sources[index])
+                    try departure.send(own, of: owner, from: pages.sources[index], lateIn: [])
                 }
             }
         }
@@ -56,20 +59,33 @@ extension DumpImages {
 
 extension Departure {
     /// Sends what of the parts of a process has been written to since it was last sent.
-    fileprivate func send(_ parts: [CarriedFile.Part], of owner: Int32, from source: ProcessPages) throws(Problem) {
+    ///
+    /// - Parameter areas: mappings of which pages may follow later.
+    fileprivate func send(
+        _ parts: [CarriedFile.Part], of owner: Int32, from source: ProcessPages,
+        lateIn areas: [(area: MappedArea, kind: AreaKind)]
+    ) throws(Problem) {
         let unwritten = tracking.unwritten(of: owner)
-        var (runs, next): ([StoredRun], Int) = ([], 0)
+        var (left, next): ([Range<UInt64>], Int) = ([], 0)
         for part in parts {
             let range = part.address..<part.address + part.size
             while next < unwritten.count, unwritten[next].upperBound <= range.lowerBound { next += 1 }
             let near = unwritten[next...].prefix { $0.lowerBound < range.upperBound }
-            for left in range.without(near) {
-                runs.append(
-                    StoredRun(address: left.lowerBound, size: left.upperBound - left.lowerBound, flags: .isPresent))
-            }
+            left += range.without(near)
         }
+        let ranges = parts.map { $0.address..<$0.address + $0.size }
+        let (now, late) = areas.isEmpty ? (left, []) : divide(left, of: owner, parts: ranges, areas)
+        let runs = now.map {
+            StoredRun(address: $0.lowerBound, size: $0.upperBound - $0.lowerBound, flags: .isPresent)
+        }
+        if !late.isEmpty { try carrier.announce(late: late, of: .process(owner)) }
         if !runs.isEmpty { try carrier.carry(runs, of: .process(owner), from: source) }
     }
+}
+
+extension SurveyedProcess {
+    /// It is no 32-bit program: those have no memory above 4 GiB.
+    fileprivate var isWide: Bool { areas.contains { $0.area.range.upperBound > 1 << 32 && $0.kind != .vsyscall } }
 }
 
 extension TreePages.Job {

@@ -321,6 +321,7 @@ struct DumpSession {
                 keyrings.add(captured, surveyed.object)
                 captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
                 let owner = memories.owner(of: surveyed.pid)
+                departure?.note(captured.cores, memoryOf: owner)
                 try scribe.take(try images.images(of: captured, surveyed, own, memoryOf: owner))
             }
         }

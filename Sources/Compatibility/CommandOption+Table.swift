@@ -285,6 +285,13 @@ extension CommandOption {
             "rounds", nil, .required("count"), for: .init(.migrate), origin: .apus,
             does: "How often memory is sent while the tree runs; 0 stops the tree first (30)"),
         .init(
+            "postcopy", nil, .required("when"), for: .init(.migrate), status: .only(["never", "auto", "always"]),
+            origin: .apus,
+            does: "Let memory follow when the tree runs there: where the pause would be too long (auto), always, never"),
+        .init(
+            "go-back", nil, .required("uuid"), for: .init(.recover), origin: .apus,
+            does: "Continue the original of a migration whose memory has not all come; what runs there is ended"),
+        .init(
             "max-bandwidth", nil, .required("size"), for: .init(.migrate), origin: .apus,
             does: "How much is sent for memory each second while the tree runs, as 100M"),
         .init(
@@ -326,6 +333,9 @@ extension CommandOption {
         .init(
             "init", for: .init(.receive), origin: .apus,
             does: "Make the key of this host, and print a token that pairs one other host with it"),
+        .init(
+            "keeper", for: .init(.receive), origin: .apus,
+            does: "Watch over memory that follows a tree; started by --stdio"),
         .init(
             "connection", for: .init(.receive), origin: .apus,
             does: "Serve the connection of TLS that is the standard input; started by --listen"),

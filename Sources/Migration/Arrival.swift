@@ -36,6 +36,14 @@ public enum Arrival {
             try wire.send(.fate, ["state": .string(Verdicts(options).decide(uuid).rawValue)])
             return 0
         case .join: return try ChannelGuest.serve(wire, uuid, hello)
+        case .resume:
+            let verdicts = Verdicts(options)
+            if try verdicts.decide(uuid) == .partial, LateMeeting.bring(wire, uuid, options) { return 0 }
+            try wire.send(.fate, ["state": .string(try verdicts.decide(uuid).rawValue)])
+            return 0
+        case .goBack:
+            try wire.send(.fate, ["state": .string(try Verdicts(options).giveUp(uuid, options).rawValue)])
+            return 0
         case .hello:
             guard hello["protocol"]?.bits == UInt64(Frame.version) else {
                 throw Problem(

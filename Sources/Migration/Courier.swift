@@ -33,6 +33,14 @@ final class Courier: PageCarrier {
     var told: (UInt64) -> Void = { _ in }
     /// What the destination needs to know for the last part.
     var final: JSON = [:]
+    /// What follows when the tree runs there, and how many bytes that is.
+    private(set) var late: [PageSpace: [Range<UInt64>]] = [:]
+    private(set) var lateSize: UInt64 = 0
+    /// How that went; nil where nothing did, or it has not come to an end.
+    private(set) var followed: LateSending.Outcome?
+    private(set) var followedSince: UInt64?
+    /// Told when the tree runs, and how far what follows has come.
+    var toldLate: (MigrationEvent) -> Void = { _ in }
     /// When the tree came to be ready there, and when it ran there, on the monotonic clock.
     private(set) var readySince: UInt64?
     private(set) var releasedSince: UInt64?
@@ -143,6 +151,12 @@ final class Courier: PageCarrier {
         }
     }
 
+    func announce(late runs: [Range<UInt64>], of space: PageSpace) throws(Problem) {
+        try wire.send(late: runs, of: space, as: .late)
+        late[space, default: []] += runs
+        lateSize += runs.reduce(0) { $0 + $1.upperBound - $1.lowerBound }
+    }
+
     func record(_ file: CarriedFile) { files.append(file) }
 
     func deliver(_ directory: ImageDirectory) throws {
@@ -174,7 +188,12 @@ final class Courier: PageCarrier {
     func handOver() -> Fate {
         let fate = settlement.handOver()
         releasedSince = SystemClock.monotonic.now
-        return fate
+        guard case .arrived = fate, !late.isEmpty else { return fate }
+        toldLate(.released(late: lateSize))
+        let (end, outcome) = settlement.follow(late, told: toldLate)
+        followed = outcome
+        followedSince = SystemClock.monotonic.now
+        return end
     }
 
     func conclude() { settlement.conclude() }

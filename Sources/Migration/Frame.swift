@@ -40,6 +40,20 @@ struct Frame {
         case question = 17
         /// To the source: that. JSON.
         case fate = 18
+        /// To the destination: pages that follow when the tree runs.
+        case late = 20
+        /// To the source: somebody waits for a page.
+        case wanted = 21
+        /// To the source: all pages are there. JSON.
+        case complete = 22
+        /// To the destination: the pages that have yet to come follow over this connection. JSON.
+        case resume = 23
+        /// To the source: which they are.
+        case outstanding = 24
+        /// To the source: now you know all of them. Empty.
+        case resumed = 25
+        /// To the destination: the tree whose pages have not all come is not to go on there. JSON, or empty where it is served.
+        case goBack = 26
         /// To the destination: pages, some of which are zeros and have no bytes.
         case sparse = 30
         /// To the destination: another frame, compressed.

@@ -27,6 +27,8 @@ final class InwardJourney {
     private var door: ChannelDoor?
     /// What it is to be made of, until it was tried.
     private var rehearsed: RestoreOptions?
+    /// Watches over pages that follow when the tree runs, where some may.
+    private var keeper: LateKeeper?
 
     init(
         _ options: Arrival.Options, _ uuid: String, _ wire: Wire, _ terminal: ComingTerminal?, _ logger: Logger
@@ -45,6 +47,7 @@ final class InwardJourney {
             door?.abandon()
             early?.abandon()
             scratch.remove()
+            keeper?.dismiss()
         }
         let pulse = Pulse(wire)
         defer { pulse.end() }
@@ -88,14 +91,16 @@ final class InwardJourney {
                 try wire.send(.received)
             case .channels: try openDoor(JSON(parsing: frame.body) ?? [:])
             case .layout: try store.takeLayout(frame.body)
+            case .late:
+                guard keeper != nil else { throw BodyReader.malformed }
+                try store.takeLate(frame.body)
             case .last:
                 try door?.close()
                 return try build(JSON(parsing: frame.body) ?? [:])
             case .abort: throw Self.aborted
             case .alive: continue
-            case .hello, .welcome, .verdict, .received, .ready, .release, .released, .failed, .question, .fate, .packed,
-                .join,
-                .finished:
+            case .hello, .welcome, .verdict, .received, .ready, .release, .released, .failed, .question, .fate, .wanted,
+                .complete, .resume, .outstanding, .resumed, .goBack, .packed, .join, .finished:
                 throw BodyReader.malformed
             }
         }
@@ -114,14 +119,30 @@ final class InwardJourney {
         var options = restoreOptions(wishes)
         let coming = try ComingAddresses.wished(wishes)
         options.comingAddresses = Set(coming.map(\.address.bytes))
+        // Before pids are looked at: the keeper has one.
+        let late = lateObstacle(wishes)
         let check = RestoreCheck(options)
-        let problems = ComingAddresses.obstacles(coming) + check.problems
+        var problems = ComingAddresses.obstacles(coming) + check.problems
+        if wishes["postcopy"]?.string == "always", let late { problems.append(late) }
         rehearsed = problems.isEmpty ? options : nil
         try wire.send(
             .verdict,
             [
                 "problems": JSON.problems(problems), "warnings": .array(check.warnings.map { .string($0) }),
+                "late": .bool(late == nil), "late-problems": JSON.problems(late.map { [$0] } ?? []),
             ])
+    }
+
+    /// Why pages cannot follow when the tree runs; where they may, somebody to watch over them is there from now on.
+    private func lateObstacle(_ wishes: JSON) -> Problem? {
+        guard wishes["postcopy"]?.string ?? "never" != "never", keeper == nil else { return nil }
+        do throws(Errno) { try LateArrival.probe() } catch {
+            return Problem(
+                .lateUnavailable, "pages cannot follow when the tree runs here",
+                cause: .init(error, attempted: "userfaultfd"), remedy: LateArrival.lateRemedy)
+        }
+        do throws(Problem) { keeper = try LateKeeper(options, uuid) } catch { return error }
+        return nil
     }
 
     /// Makes the root before the first pages come, so that they can be put into its memory.
@@ -170,10 +191,13 @@ final class InwardJourney {
         var restore = restoreOptions(wishes)
         restore.pages = store
         terminal?.tell(wishes["terminal"] ?? .null)
+        let late = try lateArrival()
+        restore.late = late
         let coming = try ComingAddresses(ComingAddresses.wished(wishes), logger)
         // Not where they have come to stay.
         defer { coming.withdraw() }
-        let release = Release(uuid, wire, Journal(of: .arrivals, in: options.stateDirectory), directory, coming)
+        let release = Release(
+            uuid, wire, Journal(of: .arrivals, in: options.stateDirectory), directory, coming, late: late)
         restore.permission = { () throws(Problem) in try release.wait() }
         restore.committed = { release.done() }
         let status = try Restoration.run(restore, early: early, logger: logger)
@@ -182,6 +206,15 @@ final class InwardJourney {
             usleep(100_000)
             coming.announce()
         }
-        return status
+        guard let late else { return status }
+        keeper = nil
+        return late.wait() ? status : 1
+    }
+
+    /// What brings the pages that have been announced to follow; nil where none have.
+    private func lateArrival() throws(Problem) -> LateArrival? {
+        let runs = store.late
+        guard let keeper, !runs.isEmpty else { return nil }
+        return try LateArrival(runs, keeper, uuid, options, logger)
     }
 }

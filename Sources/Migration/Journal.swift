@@ -29,6 +29,10 @@ public struct Journal: Sendable {
             case released
             /// It never will: the source has asked, and was told so.
             case aborted
+            /// The destination has released it, and pages of its memory have yet to come.
+            case partial
+            /// It ran at the destination, and was ended there before its memory had come.
+            case lost
         }
 
         public let uuid: String
@@ -43,15 +47,18 @@ public struct Journal: Sendable {
         public let command: [String]
         /// Addresses that move with the tree: what the source takes from its devices, what the destination puts on its own.
         public let addresses: JSON
+        /// Some of its pages follow when it runs.
+        public let isLate: Bool
 
         public static func == (one: Record, other: Record) -> Bool { one.json == other.json }
 
         public init(
             uuid: String, state: State, pid: Int32, processes: [(pid: Int32, start: UInt64)], peer: String,
-            command: [String], addresses: JSON = []
+            command: [String], addresses: JSON = [], isLate: Bool = false
         ) {
             (self.uuid, self.state, self.pid, self.processes) = (uuid, state, pid, processes)
             (self.peer, self.command, self.addresses) = (peer, command, addresses)
+            self.isLate = isLate
         }
 
         var json: JSON {
@@ -60,7 +67,7 @@ public struct Journal: Sendable {
                 "processes": .array(
                     processes.map { ["pid": .integer(Int64($0.pid)), "start": .unsigned($0.start)] }),
                 "peer": .string(peer), "command": .array(command.map { .string($0) }),
-                "addresses": addresses,
+                "addresses": addresses, "late": .bool(isLate),
             ]
         }
 
@@ -76,7 +83,7 @@ public struct Journal: Sendable {
             }
             self.init(
                 uuid: uuid, state: state, pid: pid, processes: processes, peer: peer, command: json.texts("command"),
-                addresses: json["addresses"] ?? [])
+                addresses: json["addresses"] ?? [], isLate: json["late"]?.isTrue ?? false)
         }
     }
 
@@ -91,10 +98,12 @@ public struct Journal: Sendable {
             place = text.indices.first { text[$0...].starts(with: old) }.map { UInt64($0) }
         }
 
-        /// Turns `releasing` into `released`, which is one byte shorter, by one small write.
-        func setReleased() {
+        /// Turns `releasing` into `released` or `partial`, which are shorter, by one small write.
+        func set(_ state: Record.State) {
             guard let place else { return }
-            try? Files.write(file.raw, Array("\"\(Record.State.released.rawValue)\" ".utf8), at: place)
+            let room = Record.State.releasing.rawValue.utf8.count
+            let padding = String(repeating: " ", count: max(room - state.rawValue.utf8.count, 0))
+            try? Files.write(file.raw, Array("\"\(state.rawValue)\"\(padding)".utf8), at: place)
         }
     }
 
@@ -157,6 +166,42 @@ public struct Journal: Sendable {
                 object: .init(path: directory.string), cause: .init(error, attempted: "flock"),
                 remedy: "Run Apus as root, or name another directory with --state-dir")
         }
+    }
+
+    /// Says by a lock of its own that somebody serves the pages of a tree that runs already (flock(2)); it lasts as long as
+    /// any copy of the descriptor.
+    ///
+    /// - Throws: `state-unwritable`: somebody else has it.
+    func serve(_ uuid: String) throws(Problem) -> OwnedDescriptor {
+        do throws(Errno) {
+            try makeDirectories()
+            let file = try Files.open(
+                directory.appending(uuid + ".serving"), [.readWrite, .create, .noFollow], mode: 0o600)
+            try Files.lock(file.raw, .exclusive, waits: false)
+            return file
+        } catch {
+            throw Problem(
+                .stateUnwritable, "the record of a migration cannot be locked",
+                object: .init(path: directory.string), cause: .init(error, attempted: "flock"),
+                remedy: "Run Apus as root, or name another directory with --state-dir")
+        }
+    }
+
+    /// Whether somebody serves the pages of a tree, or is about to end it.
+    func isServed(_ uuid: String) -> Bool {
+        let place = directory.appending(uuid + ".serving")
+        guard let file = try? Files.open(place, [.readWrite, .noFollow]) else { return false }
+        do throws(Errno) {
+            try Files.lock(file.raw, .exclusive, waits: false)
+            return false
+        } catch {
+            return true
+        }
+    }
+
+    /// Removes what was there while somebody served the pages of a tree.
+    func removeServing(_ uuid: String) {
+        for end in [".serving", ".socket"] { try? Files.remove(directory.appending(uuid + end)) }
     }
 
     /// Removes a record.

@@ -26,6 +26,8 @@ public struct MigrationOptions: Sendable {
     public var channels = 1
     /// `--throttle`: a tree that writes faster than can be sent is slowed while its memory is sent.
     public var throttles = false
+    /// `--postcopy`: whether what is left of the memory may follow when the tree runs on the other host already.
+    public var postcopy = Postcopy.never
     /// `--keep-original`: the original stays, stopped, when the tree runs on the other host.
     public var keeps = false
     /// `--overwrite-files`: files that the tree writes to are replaced there by the copies that are taken along.
@@ -46,6 +48,15 @@ public struct MigrationOptions: Sendable {
     public var settlingTime = 30
     /// Told how it goes.
     public var told: @Sendable (MigrationEvent) -> Void = { _ in }
+
+    /// When memory follows.
+    public enum Postcopy: String, Sendable, CaseIterable {
+        case never
+        /// Where the pause would be longer than `downtimeLimit` otherwise.
+        case auto
+        /// After one round at the most.
+        case always
+    }
 
     public init(dump: DumpOptions, host: String, command: [String], stateDirectory: FilePath) {
         self.dump = dump
@@ -79,6 +90,10 @@ public enum MigrationEvent: Sendable, Equatable {
     case carried(CarriedSoFar)
     /// The tree is being stopped for the last part.
     case stopping
+    /// The tree runs on the other host, and so many bytes of its memory follow.
+    case released(late: UInt64)
+    /// How much of that has been sent.
+    case follows(done: UInt64, of: UInt64)
     /// The tree runs on the other host.
     case arrived(MigrationSummary)
 }
@@ -117,6 +132,16 @@ public struct MigrationSummary: Sendable, Equatable {
         public var carried: UInt64
     }
 
+    /// Memory that followed when the tree ran on the other host already.
+    public struct Late: Sendable, Equatable {
+        public var size: UInt64
+        /// From the moment in which it was known to run there until all was there.
+        public var time: UInt64
+        /// How often somebody waited there for a page that had not come, and for how long in the middle.
+        public var faults: UInt64
+        public var medianWait: UInt64
+    }
+
     public var rounds: [Round] = []
     /// From the start to the end of the program's work.
     public var total: UInt64 = 0
@@ -130,6 +155,8 @@ public struct MigrationSummary: Sendable, Equatable {
     public var untilReady: UInt64 = 0
     /// Over how many connections memory was sent.
     public var channels = 1
+    /// What followed when it ran there; nil where nothing did.
+    public var late: Late?
     /// All bytes that went over the connections.
     public var sent: UInt64 = 0
     /// Memory that was sent in all, and how much of it was pages of zeros, which take no bytes.

@@ -10,6 +10,9 @@ enum Originals {
         for (_, descriptor) in there(record) { try? Processes.kill(pidfd: descriptor.raw, signal: SIGCONT) }
     }
 
+    /// Those that are there.
+    static func pids(_ record: Journal.Record) -> Set<Int32> { Set(there(record).map(\.pid)) }
+
     /// Ends them, and their TCP connections without a word to the other ends, which speak with the other host now: a socket in
     /// repair mode sends neither FIN nor RST when it is closed.
     static func end(_ record: Journal.Record) {

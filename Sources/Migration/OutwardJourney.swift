@@ -23,6 +23,8 @@ struct OutwardJourney {
     private let departure: Departure
     private let slowdown: Slowdown?
     private var summary = MigrationSummary()
+    /// The other host can have memory follow.
+    private var canFollow = false
 
     init(_ options: MigrationOptions, _ logger: Logger) throws {
         self.options = options
@@ -156,6 +158,10 @@ struct OutwardJourney {
         let verdict = try courier.expect(.verdict)
         let problems = verdict.problems("problems")
         if problems.isEmpty {
+            canFollow = verdict["late"]?.isTrue ?? false
+            for problem in verdict.problems("late-problems") where options.postcopy == .auto {
+                logger.warning("\(problem.on(options.host).description)")
+            }
             options.told(.judged(frozen: frozen.value, warnings: verdict.texts("warnings")))
             shipped = shipping
         }
@@ -181,7 +187,7 @@ struct OutwardJourney {
             "compares-processors": .bool(options.comparesProcessors),
             "overwrite-files": .bool(options.overwritesFiles),
             "continue-clocks": .bool(options.continuesClocks), "locks-network": .bool(options.dump.locksNetwork),
-            "addresses": addresses.wishes, "terminal": terminal.wishes,
+            "addresses": addresses.wishes, "terminal": terminal.wishes, "postcopy": .string(options.postcopy.rawValue),
         ]
     }
 
@@ -189,11 +195,13 @@ struct OutwardJourney {
 
     /// Sends memory while the tree runs.
     private mutating func sendAhead() throws {
-        guard options.mostRounds > 0, departure.isWatching else { return }
+        let mostRounds = options.postcopy == .always ? min(options.mostRounds, 1) : options.mostRounds
+        departure.sendsLate = canFollow && options.postcopy != .never
+        guard mostRounds > 0, departure.isWatching else { return }
         courier.bandwidth = options.bandwidth
         defer { courier.bandwidth = nil }
         let forecast = Forecast(
-            limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal, mostRounds: options.mostRounds)
+            limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal, mostRounds: mostRounds)
         courier.told = { [told = options.told] carried in
             let (number, size) = forecast.round
             let left = forecast.left(carried: carried, at: SystemClock.monotonic.now)
@@ -201,7 +209,7 @@ struct OutwardJourney {
         }
         defer { courier.told = { _ in } }
         var pace = Pace(limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal)
-        for number in 1...options.mostRounds {
+        for number in 1...mostRounds {
             let start = SystemClock.monotonic.now
             let size = try departure.sendWritten { forecast.begin(size: $0, carried: courier.carried, at: start) }
             try courier.finishRound()
@@ -210,8 +218,8 @@ struct OutwardJourney {
             summary.rounds.append(round)
             pace.add(size: size, time: round.time)
             // Where it was the last one, the pause is what is left.
-            var isLast = pace.isGoodEnough || number == options.mostRounds
-            if let slowdown, pace.isDiverging, number < options.mostRounds, slowdown.raise() {
+            var isLast = pace.isGoodEnough || number == mostRounds
+            if let slowdown, pace.isDiverging, number < mostRounds, slowdown.raise() {
                 isLast = false
                 options.told(.slowed(share: slowdown.share))
                 logger.info("the tree is slowed: it stands still for \(Int(slowdown.share * 100)) % of the time")
@@ -221,6 +229,9 @@ struct OutwardJourney {
                 .round(round, predictedPause: pace.predictedPause, left: max(left ?? 0, pace.predictedPause)))
             logger.info("round \(number): \(size) bytes in \(round.time / 1_000_000) ms")
             if isLast { break }
+        }
+        if options.postcopy == .auto, pace.predictedPause <= options.downtimeLimit * 1_000_000 {
+            departure.sendsLate = false
         }
     }
 
@@ -233,6 +244,7 @@ struct OutwardJourney {
         dump.finally = options.keeps ? .stop : .kill
         let before = courier.carried
         courier.final = restoreOptions
+        courier.toldLate = options.told
         // From here on the tree stands still: a limit ends that.
         Cancellation.setDeadline(seconds: dump.timeout)
         try Dump.run(dump, departure: departure, logger: logger)
@@ -241,5 +253,10 @@ struct OutwardJourney {
         let since = departure.stoodStillSince ?? began
         summary.pause = (courier.releasedSince ?? since) - since
         summary.untilReady = (courier.readySince ?? since) - since
+        if let followed = courier.followed {
+            summary.late = MigrationSummary.Late(
+                size: courier.lateSize, time: (courier.followedSince ?? since) - (courier.releasedSince ?? since),
+                faults: followed.faults, medianWait: followed.medianWait)
+        }
     }
 }

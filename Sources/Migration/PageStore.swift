@@ -22,6 +22,8 @@ final class PageStore: PageLocator, EarlyPages {
         var place: UInt64?
         /// Which pages are in the file, and which in the early root. None is in both.
         var (present, inPlace) = (PageSet(), PageSet())
+        /// Which pages follow when the tree runs.
+        var late = PageSet()
     }
 
     /// Pages of a chunk.
@@ -90,6 +92,7 @@ final class PageStore: PageLocator, EarlyPages {
                 chunk.present.insert(pages)
                 chunk.inPlace.remove(pages)
             }
+            chunk.late.remove(pages)
             chunks[index] = chunk
             try result.get()
         }
@@ -103,6 +106,7 @@ final class PageStore: PageLocator, EarlyPages {
             let first = Int(within / Pagemap.pageSize)
             let pages = first..<first + Int((range.upperBound - range.lowerBound) / Pagemap.pageSize)
             var chunk = chunks[index] ?? Chunk()
+            chunk.late.remove(pages)
             defer { chunks[index] = chunk }
             if let early {
                 for run in chunk.inPlace.runs where run.overlaps(pages) {
@@ -132,6 +136,21 @@ final class PageStore: PageLocator, EarlyPages {
             chunk.present.insert(pages)
             chunk.inPlace.remove(pages)
         }
+
+        /// What is there of these pages is out of date: they follow when the tree runs.
+        mutating func expectLate(_ range: Range<UInt64>) {
+            var start = range.lowerBound
+            while start < range.upperBound {
+                let (index, within) = (start / chunkSize, start % chunkSize)
+                let end = min(range.upperBound, start - within + chunkSize)
+                let first = Int(within / Pagemap.pageSize)
+                let pages = first..<first + Int((end - start) / Pagemap.pageSize)
+                chunks[index, default: Chunk()].present.remove(pages)
+                chunks[index, default: Chunk()].inPlace.remove(pages)
+                chunks[index, default: Chunk()].late.insert(pages)
+                start = end
+            }
+        }
     }
 
     private final class SharedDescriptor: Sendable {
@@ -147,6 +166,8 @@ final class PageStore: PageLocator, EarlyPages {
         var starts: [PagesName: [UInt64]] = [:]
         /// The memory of the root, where that is there already.
         var early: EarlyMemory?
+        /// What follows when the tree runs, by the process that it is of, in the order in which it was announced.
+        var late: [Int32: [Range<UInt64>]] = [:]
     }
 
     private struct PagesName: Hashable {
@@ -170,6 +191,45 @@ final class PageStore: PageLocator, EarlyPages {
         }
         try result.get()
         return frame.size
+    }
+
+    /// Takes the body of a frame that says which pages follow when the tree runs.
+    ///
+    /// - Throws: `protocol` for a body that is none, or pages of memory that cannot come so late.
+    func takeLate(_ body: [UInt8]) throws(Problem) {
+        let (space, runs) = try LateRuns.parse(body)
+        guard let pid = space.pid else { throw BodyReader.malformed }
+        let result = state.withLock { state -> Result<Void, Problem> in
+            Result { () throws(Problem) in
+                var own: Space
+                if let known = state.spaces.removeValue(forKey: space) {
+                    own = known
+                } else {
+                    own = try Self.newSpace(&state)
+                }
+                for run in runs { own.expectLate(run) }
+                state.spaces[space] = own
+                state.late[pid, default: []] += runs
+            }
+        }
+        try result.get()
+    }
+
+    /// What follows when the tree runs, by the process that it is of, sorted by address, without overlap.
+    var late: [Int32: [Range<UInt64>]] {
+        state.withLock { state in
+            state.late.mapValues { runs in
+                var all: [Range<UInt64>] = []
+                for run in runs.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+                    if let last = all.last, last.upperBound >= run.lowerBound {
+                        all[all.count - 1] = last.lowerBound..<max(last.upperBound, run.upperBound)
+                    } else {
+                        all.append(run)
+                    }
+                }
+                return all
+            }
+        }
     }
 
     private static func write(_ frame: PageFrame, _ body: [UInt8], _ state: inout State) throws(Problem) {
@@ -315,6 +375,12 @@ final class PageStore: PageLocator, EarlyPages {
                 next = PageLayers.Segment(
                     address: wanted, pages: UInt64(pages.count), layer: PageLayers.Segment.elsewhere,
                     pagesID: space.number, fileOffset: place + within, isLazy: isLazy)
+            } else if chunk.late.contains(first) {
+                // They are no part of what the restore reads.
+                let count = UInt64(chunk.late.run(from: first, to: limit).count) * Pagemap.pageSize
+                address += count
+                left -= count
+                continue
             } else {
                 throw Problem(
                     .badProtocol, "pages at 0x\(String(address, radix: 16)) have not come",
@@ -402,7 +468,7 @@ final class PageStore: PageLocator, EarlyPages {
 
 extension PageSpace {
     /// Whose private memory it is; nil where it is none.
-    fileprivate var pid: Int32? { if case .process(let pid) = self { pid } else { nil } }
+    var pid: Int32? { if case .process(let pid) = self { pid } else { nil } }
 }
 
 extension Problem.Code {

@@ -1,5 +1,6 @@
 internal import Checkpoint
 public import Diagnostics
+public import Logging
 public import SystemPackage
 
 /// Settles what became of trees whose migration ended in doubt: `apus recover`.
@@ -13,6 +14,8 @@ public enum Recovery {
             case returned
             /// Nobody knows yet; the original stands still.
             case unsettled
+            /// It runs on the other host, or ran there, without all of its memory; the original stands still.
+            case incomplete
             /// A migration is at it.
             case inUse = "in-use"
         }
@@ -25,13 +28,21 @@ public enum Recovery {
         public let problem: Problem?
     }
 
-    /// Asks the other hosts, and ends or continues the originals.
+    /// Asks the other hosts, and ends or continues the originals. Memory that had yet to follow is sent.
     ///
-    /// - Throws: `state-unwritable`.
-    public static func settle(in state: FilePath) throws(Problem) -> [Outcome] {
+    /// - Parameter back: the migration whose tree is to be continued here, where its memory has not all come there.
+    /// - Throws: `state-unwritable`; `invalid-value` where there is no such migration.
+    public static func settle(in state: FilePath, goingBack back: String? = nil, logger: Logger) throws(Problem) -> [Outcome]
+    {
         let journal = Journal(of: .departures, in: state)
         var outcomes: [Outcome] = []
-        for record in journal.records() {
+        let records = journal.records().filter { back == nil || $0.uuid == back }
+        if let back, records.isEmpty {
+            throw Problem(
+                .noSuchMigration, "no migration from here is in doubt that is called \(back.printable)",
+                remedy: "`apus recover` lists those that are")
+        }
+        for record in records {
             func outcome(_ state: Outcome.State, _ problem: Problem? = nil) -> Outcome {
                 Outcome(uuid: record.uuid, pid: record.pid, host: record.peer, state: state, problem: problem)
             }
@@ -41,17 +52,38 @@ public enum Recovery {
             }
             defer { withExtendedLifetime(lock) {} }
             do throws(Problem) {
-                switch try Settlement.ask(record.uuid, record.command, record.peer) {
-                case .arrived:
+                let goesBack = back != nil
+                let word = try Settlement.ask(
+                    record.uuid, record.command, record.peer, goesBack ? .goBack : .question)
+                switch word {
+                case .released:
                     Originals.end(record)
                     outcomes.append(outcome(.arrived))
-                case .refused:
+                case .lost where !goesBack:
+                    outcomes.append(outcome(.incomplete, LateSending.lost(record.uuid, record.peer)))
+                    continue
+                case .aborted, .lost:
                     let left = LeavingAddresses.comeBack(record.addresses)
                     Originals.resume(record)
                     outcomes.append(outcome(.returned, left.first))
-                case .unknown(let problem):
-                    outcomes.append(outcome(.unsettled, problem))
+                case .partial where goesBack:
+                    outcomes.append(outcome(.incomplete, stillThere(record)))
                     continue
+                case .partial:
+                    let sending = LateSending(
+                        record.uuid, record.command, record.peer, of: Originals.pids(record), logger)
+                    switch sending.run(over: nil, [:], seconds: 5) {
+                    case .complete:
+                        Originals.end(record)
+                        outcomes.append(outcome(.arrived))
+                    case .open(let problem):
+                        outcomes.append(outcome(.incomplete, problem))
+                        continue
+                    case .refused:
+                        let left = LeavingAddresses.comeBack(record.addresses)
+                        Originals.resume(record)
+                        outcomes.append(outcome(.returned, left.first))
+                    }
                 }
                 journal.remove(record.uuid)
             } catch {
@@ -60,4 +92,15 @@ public enum Recovery {
         }
         return outcomes
     }
+
+    private static func stillThere(_ record: Journal.Record) -> Problem {
+        Problem(
+            .incomplete, "what is left of the tree on \(record.peer) has not ended yet",
+            remedy: "Look there for processes that wait for their memory, end them (kill -9), and try again")
+    }
+}
+
+extension Problem.Code {
+    /// There is no record of it.
+    static let noSuchMigration: Self = "no-such-migration"
 }

@@ -12,6 +12,8 @@ final class Release: Sendable {
     private let journal: Journal
     private let images: ImageDirectory
     private let addresses: ComingAddresses
+    /// Brings what follows when the tree runs; nil where nothing does.
+    private let late: LateArrival?
     /// Held from the decision until it is written down that the tree runs: who asks meanwhile waits.
     private let lock = Mutex<Held?>(nil)
 
@@ -20,11 +22,15 @@ final class Release: Sendable {
         let entry: Journal.Entry
     }
 
-    /// - Parameter addresses: that come with the tree.
+    /// - Parameters:
+    ///   - addresses: that come with the tree.
+    ///   - late: brings what follows when it runs.
     init(
-        _ uuid: String, _ wire: Wire, _ journal: Journal, _ images: ImageDirectory, _ addresses: ComingAddresses
+        _ uuid: String, _ wire: Wire, _ journal: Journal, _ images: ImageDirectory, _ addresses: ComingAddresses,
+        late: LateArrival?
     ) {
         self.addresses = addresses
+        self.late = late
         self.uuid = uuid
         self.wire = wire
         self.journal = journal
@@ -63,7 +69,8 @@ final class Release: Sendable {
         }
         let record = Journal.Record(
             uuid: uuid, state: .releasing, pid: processes.first?.pid ?? 0, processes: processes, peer: wire.peer,
-            command: [], addresses: addresses.record)
+            command: [], addresses: addresses.record, isLate: late != nil)
+        late?.keeper.take(record)
         let entry = try journal.write(record)
         Steps.take()
         do throws(Problem) { try addresses.settle() } catch {
@@ -77,11 +84,12 @@ final class Release: Sendable {
     /// It runs, whatever happens to Apus.
     func done() {
         guard let held = lock.withLock({ $0.take() }) else { return }
-        held.entry.setReleased()
+        held.entry.set(late == nil ? .released : .partial)
         Steps.take()
         addresses.show()
         // What cannot be told is asked for.
         try? wire.send(.released)
         Steps.take()
+        late?.serve(over: wire, held.entry)
     }
 }

@@ -76,6 +76,25 @@ final class Settlement {
     }
 
     /// Nothing is in doubt any more, neither here nor there.
+    /// Sends what follows when the tree runs on the other host already.
+    func follow(
+        _ late: [PageSpace: [Range<UInt64>]], told: @escaping (MigrationEvent) -> Void
+    ) -> (Fate, LateSending.Outcome?) {
+        let sending = LateSending(uuid, options.command, options.host, of: Set(late.keys.compactMap(\.pid)), logger)
+        sending.bandwidth = options.bandwidth
+        sending.told = told
+        switch sending.run(over: wire, late, seconds: Self.testTime ?? options.settlingTime) {
+        case .complete(let outcome): return (.arrived, outcome)
+        case .open(let problem):
+            lock = nil
+            return (.unknown(problem), nil)
+        case .refused(let problem):
+            let left = addresses.comeBack()
+            guard let first = left.first else { return (.refused(problem), nil) }
+            return (.refused(Problems(first, Array(left.dropFirst()) + [problem])), nil)
+        }
+    }
+
     func conclude() {
         guard lock != nil else { return }
         Steps.take()
@@ -99,7 +118,17 @@ final class Settlement {
     /// Asks again and again over new connections.
     private func settle(_ limit: UInt64) -> Fate {
         while true {
-            if let fate = try? Self.ask(uuid, options.command, options.host) { return fate }
+            switch try? Self.ask(uuid, options.command, options.host) {
+            // What follows is another matter.
+            case .released, .partial: return .arrived
+            case .aborted:
+                return .refused(
+                    Problem(
+                        .connectionLost, "the connection to \(options.host) broke before the tree ran there",
+                        remedy: "Migrate again"))
+            case .lost: return .unknown(LateSending.lost(uuid, options.host))
+            case nil: break
+            }
             if SystemClock.monotonic.now > limit { break }
             usleep(500_000)
         }
@@ -112,27 +141,45 @@ final class Settlement {
                     "The original stands still, stopped. When \(options.host) can be reached again, run: apus recover"))
     }
 
+    /// What the other host says of a tree.
+    enum Word: Sendable {
+        /// It runs there.
+        case released
+        /// It never will.
+        case aborted
+        /// It runs there, and pages of its memory have yet to come.
+        case partial
+        /// It ran there, and was ended before its memory had come.
+        case lost
+
+        init?(_ answer: JSON) {
+            switch answer["state"]?.string.flatMap(Journal.Record.State.init(rawValue:)) {
+            case .released: self = .released
+            case .aborted: self = .aborted
+            case .partial: self = .partial
+            case .lost: self = .lost
+            case .asked, .releasing, nil: return nil
+            }
+        }
+    }
+
     /// What has become of a tree; by asking, it is decided: one that does not run yet never will.
-    static func ask(_ uuid: String, _ command: [String], _ host: String) throws(Problem) -> Fate {
+    ///
+    /// - Parameter kind: `goBack` where one whose memory has not come is not to go on there.
+    static func ask(
+        _ uuid: String, _ command: [String], _ host: String, _ kind: Frame.Kind = .question
+    ) throws(Problem) -> Word {
         let shell = try RemoteShell(command, host: host)
         defer { shell.end() }
         shell.wire.isDetermined = true
-        try shell.wire.send(.question, ["protocol": .integer(Int64(Frame.version)), "uuid": .string(uuid)])
+        try shell.wire.send(kind, ["protocol": .integer(Int64(Frame.version)), "uuid": .string(uuid)])
         while let frame = try shell.wire.receive() {
             guard frame.kind == .fate, let answer = JSON(parsing: frame.body) else {
                 if frame.kind == .alive { continue }
                 if frame.kind == .failed, let problem = Problems.of(frame, on: host).all.first { throw problem }
                 break
             }
-            switch answer["state"]?.string.flatMap(Journal.Record.State.init(rawValue:)) {
-            case .released: return .arrived
-            case .aborted:
-                return .refused(
-                    Problem(
-                        .connectionLost, "the connection to \(host) broke before the tree ran there",
-                        remedy: "Migrate again"))
-            case .asked, .releasing, nil: break
-            }
+            if let word = Word(answer) { return word }
         }
         throw Problem(.noAnswer, "\(host) does not know", remedy: "Run: apus recover")
     }

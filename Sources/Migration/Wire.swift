@@ -55,6 +55,11 @@ final class Wire: Sendable {
         for descriptor in [input.raw, output.raw] { try? Files.duplicate(nothing.raw, as: descriptor) }
     }
 
+    /// The number of the descriptor that frames come from, to wait for one.
+    var inputNumber: Int32 { input.raw }
+    /// The numbers of both descriptors, to hand copies of them to another process.
+    var numbers: [Int32] { [input.raw, output.raw] }
+
     /// How many bytes have been sent.
     var sent: UInt64 { sending.withLock { $0 } }
 

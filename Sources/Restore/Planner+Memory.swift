@@ -82,6 +82,7 @@ extension Planner {
         placeVdso(memory, of: task, in: &batch)
         describe(memory, of: task, in: &batch)
         composeFinalLocks(traits, in: &batch)
+        composeLatePages(of: task, vmas, segments, in: &batch)
     }
 
     func overlaps(_ segments: [PageLayers.Segment], _ start: UInt64, _ end: UInt64) -> Bool {

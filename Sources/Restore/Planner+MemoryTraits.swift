@@ -31,7 +31,7 @@ extension Planner {
         return keyed.allSatisfy { ends[$0.range.lowerBound] == $0.range.upperBound }
     }
 
-    private static func isCovered(_ range: Range<UInt64>, by vmas: [VmaEntry]) -> Bool {
+    static func isCovered(_ range: Range<UInt64>, by vmas: [VmaEntry]) -> Bool {
         // The first mapping that ends behind the start; they are sorted.
         var (low, high) = (0, vmas.count)
         while low < high {

@@ -76,6 +76,7 @@ struct Preflight {
         _ images: CheckpointImages, _ layers: PageLayers, _ options: RestoreOptions, _ early: EarlyRoot?
     ) throws -> (RestorePlan, [Problem], EarlyRoot?) {
         var host = try RestoreHost.current(for: images)
+        host.late = options.late.map { LateTasks($0) }
         func examine() throws -> (plan: RestorePlan, problems: [Problem]) {
             try Planner.examine(
                 images, pages: layers, host: host, shellJob: options.shellJob, leavesStopped: options.leaveStopped,

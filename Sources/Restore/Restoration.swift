@@ -104,6 +104,7 @@ public enum Restoration {
             try builder.hold()
             try contents.finish()
             if locks { try scripts.run(.networkUnlock, pid: plan.tasks[0].pid) }
+            try options.late?.watch(plan.lateMappings)
             try site.connections.watch(word: builder.commitWord, channels: builder.lifelines)
             try options.permission()
         } catch {

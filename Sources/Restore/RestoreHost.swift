@@ -53,6 +53,8 @@ public struct RestoreHost: Sendable {
     public var pidsInUse: Set<Int32> = []
     /// The root of the tree, where it has been made already.
     var early: EarlyRoot.Offer?
+    /// What of the pages follows when the tree runs.
+    var late: LateTasks?
     /// The lowest address that may be mapped (vm.mmap_min_addr).
     public var lowestAddress: UInt64
 

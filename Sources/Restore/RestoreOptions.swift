@@ -67,6 +67,8 @@ public struct RestoreOptions: Sendable {
     public var comparesProcessors = true
     /// Where the pages are, if not in the images.
     public var pages: (any PageLocator)?
+    /// What brings pages that follow when the tree runs.
+    public var late: (any LateMemory)?
     /// Asked when all is ready and before anything runs, for whoever has the last word: what it throws takes all back.
     public var permission: @Sendable () throws(Problem) -> Void = {}
     /// Told in the first moment in which the tree runs whatever happens to Apus.

@@ -40,6 +40,9 @@ public struct RestorePlan: Sendable {
     public var notes: [String] = []
     /// The monotonic clocks that the tree goes on with; nil for those of the host.
     public var clocks: Clocks?
+    /// Mappings in which pages follow when the tree runs, by process, and the number under which the tasks have the socket for them.
+    var lateMappings: [Int32: [Range<UInt64>]] = [:]
+    var lateSocket: Int32?
     /// What keeps the network from the connections of the tree since the dump.
     public var networkLock: String?
     /// Terminal settings to put into force.

@@ -21,4 +21,10 @@ struct PlacedRunTests {
         let none = run(40, 41, at: 7).cut(by: ranges)
         #expect(none.inside == [] && none.outside == [run(40, 41, at: 7)])
     }
+
+    /// Which pages may follow is what has to be sent, where it may.
+    @Test func rangesHaveInCommon() {
+        #expect(Departure.common([0..<10, 20..<30], [5..<22, 25..<26, 29..<40]) == [5..<10, 20..<22, 25..<26, 29..<30])
+        #expect(Departure.common([0..<10], []) == [] && Departure.common([0..<10], [10..<20]) == [])
+    }
 }

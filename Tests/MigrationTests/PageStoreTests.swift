@@ -71,6 +71,45 @@ import Tracing
         #expect(try bytes(store, mixed) == [9, 2])
     }
 
+    private func late(_ space: PageSpace, _ runs: [(UInt64, UInt64)], count: Int? = nil) -> [UInt8] {
+        var body: [UInt8] = []
+        space.append(to: &body)
+        body.append(littleEndian: UInt32(count ?? runs.count))
+        for (address, size) in runs {
+            body.append(littleEndian: address)
+            body.append(littleEndian: size)
+        }
+        return body
+    }
+
+    /// Also what came of it before: it was written to since.
+    @Test func `what follows is no part of what is read`() throws {
+        let store = PageStore()
+        let base: UInt64 = 0x7f00_0000_0000 + (2 << 20) - 2 * Self.page
+        _ = try store.take(body(.process(5), [(base, 4 * Self.page)], filling: [1]))
+        try store.takeLayout(layout(1, [(.process(5), base, 6 * Self.page)]))
+        try store.takeLate(late(.process(5), [(base + Self.page, 2 * Self.page), (base + 4 * Self.page, 2 * Self.page)]))
+        let whole = PageLayers.Segment(address: base, pages: 6, layer: 0, pagesID: 1, fileOffset: 0)
+        #expect(try store.locate(whole).map(\.address) == [base, base + 3 * Self.page])
+        #expect(try store.locate(whole).map(\.pages) == [1, 1])
+        #expect(
+            store.late == [5: [base + Self.page..<base + 3 * Self.page, base + 4 * Self.page..<base + 6 * Self.page]])
+        #expect(PageStore().late.isEmpty)
+    }
+
+    @Test func `what follows is private memory of some size`() throws {
+        let store = PageStore()
+        for malformed in [
+            late(.shared(1), [(0x10000, Self.page)]), late(.process(5), [(0x10001, Self.page)]),
+            late(.process(5), [(0x10000, 100)]), late(.process(5), [(0x10000, 0)]),
+            late(.process(5), [(0x10000, Self.page)], count: 2), late(.process(5), [(0x10000, 1 << 43)]),
+            late(.process(5), [(UInt64.max - Self.page + 1, Self.page)]), [1, 2, 3],
+        ] {
+            #expect(throws: Problem.self) { try store.takeLate(malformed) }
+        }
+        #expect(store.late.isEmpty)
+    }
+
     @Test func `what has not come is no page`() throws {
         let store = PageStore()
         _ = try store.take(body(.shared(3), [(0, Self.page)], filling: [1]))

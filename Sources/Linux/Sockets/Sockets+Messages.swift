@@ -56,7 +56,21 @@ extension Sockets {
     public static func peek(
         _ socket: Int32, atMost count: Int, wholePieces: Bool = false
     ) throws(Errno) -> SocketMessage {
-        let (peek, doNotWait, closeOnExec): (UInt, UInt, UInt) = (0x2, 0x40, 0x4000_0000)
+        let peek: UInt = 0x2
+        return try message(socket, atMost: count, wholePieces: wholePieces, flags: peek)
+    }
+
+    /// recvmsg(2) that does not wait. Of a socket whose other end is closed the message is empty.
+    ///
+    /// - Throws: EAGAIN where nothing is queued.
+    public static func receive(_ socket: Int32, atMost count: Int) throws(Errno) -> SocketMessage {
+        try message(socket, atMost: count, wholePieces: false, flags: 0)
+    }
+
+    private static func message(
+        _ socket: Int32, atMost count: Int, wholePieces: Bool, flags: UInt
+    ) throws(Errno) -> SocketMessage {
+        let (doNotWait, closeOnExec): (UInt, UInt) = (0x40, 0x4000_0000)
         var payload = [UInt8](repeating: 0, count: max(count, 1))
         var control = [UInt8](repeating: 0, count: 4096)
         var name = [UInt8](repeating: 0, count: 128)
@@ -80,7 +94,7 @@ extension Sockets {
                         return unsafe withUnsafeMutablePointer(to: &header) { header in
                             outcome(
                                 of: Int(SYS_recvmsg), UInt(signed: socket), UInt(bitPattern: header),
-                                peek | doNotWait | closeOnExec)
+                                flags | doNotWait | closeOnExec)
                         }
                     }
                 }

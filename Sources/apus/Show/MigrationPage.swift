@@ -81,6 +81,13 @@ struct MigrationPage {
                     : "by up to \(Int(summary.slowedShare * 100)) %, for \(milliseconds(summary.slowed)) in slices"
             ),
             (
+                "Followed",
+                summary.late.map { late in
+                    "\(Quantity.bytes(late.size)) within \(milliseconds(late.time)); \(late.faults) pages were waited for,"
+                        + " \(late.medianWait / 1000) us in the middle"
+                } ?? "nothing"
+            ),
+            (
                 "Tree",
                 Quantity.count(processes.count, "process", "processes") + ", "
                     + Quantity.count(processes.reduce(0) { $0 + $1.threads }, "thread")
@@ -110,10 +117,14 @@ struct MigrationPage {
         }
         // The tree is looked at once more while it runs, stands still, and has ended here at the end.
         let runs = max(moments.stopping, min(start, summary.total))
-        let ends = max(runs, summary.total)
+        let followed = summary.late?.time ?? 0
+        let ends = max(runs, summary.total - min(followed, summary.total))
         let pause = min(summary.pause, ends - runs)
         spans.append(Span(name: "last look, pause, clearing up", start: runs, end: ends, colour: "quiet"))
         spans.append(Span(name: "of that the pause", start: ends - pause, end: ends, colour: "stood"))
+        if followed > 0 {
+            spans.append(Span(name: "memory that followed", start: ends, end: ends + followed, colour: "ran"))
+        }
         return spans
     }
 

@@ -49,7 +49,7 @@ final class MigrationReport: Sendable {
                 seen.moments.judged = now
             case .round: seen.moments.rounds.append(now)
             case .stopping: seen.moments.stopping = now
-            case .carried, .slowed, .arrived: break
+            case .carried, .slowed, .released, .follows, .arrived: break
             }
         }
     }
@@ -57,7 +57,10 @@ final class MigrationReport: Sendable {
     func tell(_ event: MigrationEvent) {
         note(event)
         if asJSON {
-            if case .carried = event, !isTimeToSay() { return }
+            switch event {
+            case .carried, .follows: if !isTimeToSay() { return }
+            case .reached, .judged, .round, .slowed, .stopping, .released, .arrived: break
+            }
             if case .object(var members) = Self.json(event) {
                 if let pid { members.append(.init("pid", .integer(Int64(pid)))) }
                 Console.write(JSON.object(members).text(indented: false) + "\n")
@@ -79,6 +82,11 @@ final class MigrationReport: Sendable {
         case .slowed(let share):
             session.progress.update("slowing the tree by \(Int(share * 100)) %", done: 0, of: nil)
         case .stopping: session.progress.update("moving", done: 0, of: nil)
+        case .released(let late):
+            session.logger.info("the tree runs there, and \(late) bytes of its memory follow")
+            session.progress.update("sending memory that follows", done: 0, of: late, unit: .bytes)
+        case .follows(let done, let size):
+            session.progress.update("sending memory that follows", done: done, of: size, unit: .bytes)
         case .arrived: session.progress.finish()
         }
     }
@@ -116,6 +124,9 @@ final class MigrationReport: Sendable {
             ]
         case .slowed(let share): ["event": "slowed", "percent": .integer(Int64(share * 100))]
         case .stopping: ["event": "stopping"]
+        case .released(let late): ["event": "released", "late_bytes": .unsigned(late)]
+        case .follows(let done, let size):
+            ["event": "following", "bytes": .unsigned(done), "of_bytes": .unsigned(size)]
         // The summary says it.
         case .arrived: nil
         }
@@ -137,6 +148,12 @@ extension MigrationSummary {
             "memory_bytes": .unsigned(memory), "zero_bytes": .unsigned(zeros), "compression": compressionJSON,
             "channels": .integer(Int64(channels)), "slowed_ns": .unsigned(slowed),
             "slowed_percent": .integer(Int64(slowedShare * 100)),
+            "late": late.map {
+                [
+                    "bytes": .unsigned($0.size), "time_ns": .unsigned($0.time), "faults": .unsigned($0.faults),
+                    "median_wait_ns": .unsigned($0.medianWait),
+                ]
+            } ?? .null,
             "addresses": .array(addresses.map { .string($0) }),
             "terminal": terminal.map { .string($0) } ?? .null,
             "rounds": .array(
@@ -153,6 +170,11 @@ extension MigrationSummary {
     func text(_ host: String) -> String {
         func milliseconds(_ time: UInt64) -> String { "\((time + 500_000) / 1_000_000) ms" }
         let ahead = rounds.reduce(0) { $0 + $1.size }
+        let followed =
+            late.map { late in
+                "  followed      \(Quantity.bytes(late.size)) within \(milliseconds(late.time)); "
+                    + "\(late.faults) pages were waited for, \(late.medianWait / 1000) us in the middle\n"
+            } ?? ""
         let moved = addresses.isEmpty ? "" : "  moved along   \(addresses.joined(separator: ", "))\n"
         return """
             The tree runs on \(host).
@@ -160,7 +182,7 @@ extension MigrationSummary {
               in all        \(milliseconds(total))
               sent          \(Quantity.bytes(sent)) for \(Quantity.bytes(memory)) of memory\(channelWords): \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
               compressed    \(compressionWords)
-            \(slowedWords)\(moved)
+            \(slowedWords)\(followed)\(moved)
             """
     }
 }

@@ -77,6 +77,13 @@ struct Migrate: ParsableCommand {
     var rounds = 30
 
     @Option(
+        help: .init(
+            "Let memory follow when the tree runs there already: auto where the pause would be too long otherwise, always, never.",
+            valueName: "when"),
+        completion: .list(["never", "auto", "always"]))
+    var postcopy = "never"
+
+    @Option(
         help: .init("How much is sent for memory each second while the tree runs, as 100M.", valueName: "size"))
     var maxBandwidth: String?
 
@@ -193,6 +200,8 @@ extension Migrate: Action {
             ?? options.downtimeLimit
         options.mostRounds =
             reader.number("rounds", in: 0...10_000, expected: "a number of rounds, or 0") ?? options.mostRounds
+        options.postcopy =
+            reader.values("postcopy").last.flatMap { MigrationOptions.Postcopy(rawValue: RawArgument.text($0)) } ?? .never
         if let rate = reader.size("max-bandwidth") {
             options.bandwidth = rate
             if rate < 1 << 16 {

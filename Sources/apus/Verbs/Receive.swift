@@ -36,6 +36,9 @@ struct Receive: ParsableCommand {
         help: "Make the key of this host, and print a token that pairs one other host with it.")
     var initialize = false
 
+    @Flag(help: "Watch over memory that follows a tree; started by --stdio.")
+    var keeper = false
+
     @Flag(help: "Serve the connection of TLS that is the standard input; started by --listen.")
     var connection = false
 
@@ -46,7 +49,7 @@ struct Receive: ParsableCommand {
 extension Receive: Action {
     static func perform(in session: Session) throws -> Int32 {
         var reader = OptionReader(session.invocation)
-        let ways = ["stdio", "listen", "init", "connection"].filter { reader.occurrences($0) > 0 }
+        let ways = ["stdio", "listen", "init", "keeper", "connection"].filter { reader.occurrences($0) > 0 }
         if ways.count != 1 {
             reader.report([
                 Problem(
@@ -62,6 +65,9 @@ extension Receive: Action {
         case "listen":
             let place = reader.values("listen").last.map(RawArgument.text) ?? ""
             return try listen(Listener.Place(place), state, session)
+        case "keeper":
+            var keeping = LateKeeping(Arrival.Options(stateDirectory: state), logger: session.logger)
+            return try keeping.run()
         case "connection":
             return try Reception(
                 receiver: own("--stdio", state, session), greeting: RelayWords.greeting, state: state,

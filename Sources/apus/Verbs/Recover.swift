@@ -21,6 +21,7 @@ struct Recover: ParsableCommand {
             these connections until a restore. Without an option the locks of this network namespace are listed.
             Remove one only if its tree will not be restored here: its connections are broken off then.
               apus recover
+              apus recover --go-back UUID
               apus recover -D DIR
               apus recover --all
             """)
@@ -30,6 +31,12 @@ struct Recover: ParsableCommand {
 
     @Flag(help: "Remove all locks, but for those that a dump or a restore is at.")
     var all = false
+
+    @Option(
+        help: .init(
+            "Continue the original of this migration, whose memory has not all come to the other host; what runs there is ended.",
+            valueName: "uuid"))
+    var goBack: String?
 }
 
 extension Recover: Action {
@@ -37,8 +44,9 @@ extension Recover: Action {
         var reader = OptionReader(session.invocation)
         let images = reader.path("images-dir")
         let state = reader.path("state-dir") ?? RestoreOptions.usualState
+        let back = reader.values("go-back").last.map(RawArgument.text)
         try reader.finish()
-        let settled = try Recovery.settle(in: state)
+        let settled = try Recovery.settle(in: state, goingBack: back, logger: session.logger)
         let locks = try KeptLock.all()
         var removed: [KeptLock] = []
         if let images {
@@ -67,7 +75,7 @@ extension Recover: Action {
         } else {
             Console.write(settled.map(\.text).joined() + text(locks, removed, images: images?.string))
         }
-        return settled.contains { $0.state == .unsettled } ? 1 : 0
+        return settled.contains { $0.state == .unsettled || $0.state == .incomplete } ? 1 : 0
     }
 
     private static func text(_ locks: [KeptLock], _ removed: [KeptLock], images: String?) -> String {
@@ -101,7 +109,10 @@ extension Recovery.Outcome {
     fileprivate var text: String {
         switch state {
         case .arrived: "Process \(pid) runs on \(host.printable): the original was ended.\n"
-        case .returned: "Process \(pid) never ran on \(host.printable): the original runs on.\n"
+        case .returned: "Process \(pid) does not run on \(host.printable): the original runs on.\n"
+        case .incomplete:
+            "Process \(pid) stands still: " + (problem?.description ?? "its memory has not all come to \(host.printable)")
+                + "\n"
         case .inUse: "Process \(pid) is just moving to \(host.printable).\n"
         case .unsettled:
             "Process \(pid) stands still: whether it runs on \(host.printable) is not known"

@@ -92,7 +92,7 @@ final class Journey {
         _ pid: Int32, _ options: [String] = [], cut: (out: Int, back: Int) = (0, 0), breaks: Bool = false,
         environment: [String: String] = [:], seconds: Double = 60
     ) throws -> Finished {
-        try migrate("\(pid)", options, cut: cut, breaks: breaks, environment: environment, seconds: seconds)
+        try migration("\(pid)", options, cut: cut, breaks: breaks, environment: environment).wait(seconds: seconds)
     }
 
     /// Moves trees, as they are named on the command line.
@@ -100,23 +100,47 @@ final class Journey {
         _ pids: String, _ options: [String] = [], cut: (out: Int, back: Int) = (0, 0), breaks: Bool = false,
         environment: [String: String] = [:], seconds: Double = 60
     ) throws -> Finished {
+        try migration(pids, options, cut: cut, breaks: breaks, environment: environment).wait(seconds: seconds)
+    }
+
+    /// The same of one tree, which goes on.
+    func migration(
+        _ pid: Int32, _ options: [String] = [], cut: (out: Int, back: Int) = (0, 0), breaks: Bool = false,
+        environment: [String: String] = [:]
+    ) throws -> Running {
+        try migration("\(pid)", options, cut: cut, breaks: breaks, environment: environment)
+    }
+
+    private func migration(
+        _ pids: String, _ options: [String], cut: (out: Int, back: Int), breaks: Bool, environment: [String: String]
+    ) throws -> Running {
         let link = ["python3", Programs.path("link.py"), "connect", socket, "\(cut.out)", "\(cut.back)"]
         var variables = environment
         variables["LINK_LOG"] = source.path("link.frames")
         variables["LINK_DOWN"] = outage
         if breaks { variables["LINK_BREAKS"] = "1" }
-        return try source.apus(
-            ["migrate", pids, "there", "-v4", "-o", source.path("migrate.log"), "--state-dir", state]
-                + ["--ssh-command", link.joined(separator: " "), "--remote-apus", Place.apus] + options,
-            environment: variables, seconds: seconds)
+        var command = source.command(
+            [Place.apus, "migrate", pids, "there", "-v4", "-o", source.path("migrate.log"), "--state-dir", state]
+                + ["--ssh-command", link.joined(separator: " "), "--remote-apus", Place.apus] + options)
+        command.environment = variables
+        return try command.start()
+    }
+
+    /// Whether a process of a world is Apus with such an argument.
+    func isApus(_ argument: String, _ pid: Int32, in world: World? = nil) -> Bool {
+        let arguments = text("\((world ?? target).proc)/\(pid)/cmdline").split(separator: "\0").map(String.init)
+        return arguments.contains(argument) && arguments.first != "python3"
+            && (arguments.first == "/proc/self/exe" || arguments.first?.hasSuffix("apus") == true)
     }
 
     /// Where Apus of the first world keeps its records.
     var state: String { source.path("state") }
 
     /// Settles what is in doubt.
-    func recover() throws -> Finished {
-        try source.apus(["recover", "--state-dir", state], environment: ["LINK_DOWN": outage])
+    func recover(_ options: [String] = []) throws -> Finished {
+        try source.apus(
+            ["recover", "--state-dir", state] + options,
+            environment: ["LINK_DOWN": outage, "APUS_TEST_SETTLING_TIME": "1"])
     }
 
     /// The children of a process of the first world.
