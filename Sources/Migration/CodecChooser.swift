@@ -65,6 +65,7 @@ struct CodecChooser {
     /// Another way has to take so much less time, by what is foreseen; and to bring so much more, by what came of it in so many
     /// nanoseconds.
     private static let (worthwhile, good, proof) = (0.8, 1.08, 150_000_000.0)
+    private static let bad = 0.95
     private static let same = 1.05
     /// Samples are taken again after that time, in nanoseconds, and may take that share of all time.
     private static let (age, share): (UInt64, Double) = (1_000_000_000, 0.02)
@@ -175,12 +176,15 @@ struct CodecChooser {
         }
         trial.hasBegun = true
         self.trial = trial
-        guard trial.time >= Self.proof else { return }
-        self.trial = nil
+        guard trial.time > 0 else { return }
         let rate = trial.content / trial.time
+        // What is worse already need not be waited for.
+        guard trial.time >= Self.proof || rate < Self.bad * trial.rate else { return }
+        self.trial = nil
         if rate < Self.good * trial.rate {
             let length = bans[chosen].map { 2 * $0.length } ?? Self.ban
-            bans[chosen] = (now + length, length)
+            // Where it is not the bytes that take the time, ways that take more of the processor do not help either.
+            for way in chosen..<Self.ways.count { bans[way] = (now + length, length) }
             chosen = trial.before
             usual = trial.rate
         } else {
