@@ -14,6 +14,7 @@ enum ChannelGuest {
     /// - Returns: the exit status.
     /// - Throws: `channels-unusable` where there is no such migration here.
     static func serve(_ wire: Wire, _ uuid: String, _ words: JSON) throws(Problem) -> Int32 {
+        guard words["protocol"]?.bits == UInt64(Frame.version) else { throw BodyReader.malformed }
         let message: JSON = ["secret": words["secret"] ?? .null, "number": words["number"] ?? .null]
         let payload = Array(message.text(indented: false).utf8)
         guard payload.count <= ChannelDoor.longestMessage else { throw BodyReader.malformed }

@@ -49,8 +49,10 @@ struct CodecChooser {
         let before: Int
         /// Bytes of content for each nanosecond, before.
         let rate: Double
-        /// The first window has what was under way.
-        var windows = 0
+        /// What was sent since, without the first window, which has what was under way.
+        var content = 0.0
+        var time = 0.0
+        var hasBegun = false
     }
 
     /// From the one that takes least to the one that yields most.
@@ -60,15 +62,17 @@ struct CodecChooser {
 
     /// In nanoseconds: the shortest window, and the longest in which the link was never full.
     private static let (shortest, longest): (UInt64, UInt64) = (50_000_000, 250_000_000)
-    /// Another way has to be so much better, by what is foreseen; and at least so good, by what came of it.
-    private static let (worthwhile, good) = (0.85, 0.97)
+    /// Another way has to take so much less time, by what is foreseen; and to bring so much more, by what came of it in so many
+    /// nanoseconds.
+    private static let (worthwhile, good, proof) = (0.8, 1.08, 150_000_000.0)
+    private static let bad = 0.95
     private static let same = 1.05
     /// Samples are taken again after that time, in nanoseconds, and may take that share of all time.
     private static let (age, share): (UInt64, Double) = (1_000_000_000, 0.02)
     /// And that much at first, in nanoseconds.
     private static let advance: Double = 3_000_000
     /// For how long a way is left alone that has not proved itself, the first time.
-    private static let ban: UInt64 = 2_000_000_000
+    private static let ban: UInt64 = 4_000_000_000
 
     private var chosen = 0
     private var samples: [Int: Sample] = [0: Sample(cost: 0, yield: 1)]
@@ -76,6 +80,8 @@ struct CodecChooser {
     private(set) var link: Double?
     private var window: Window?
     private var trial: Trial?
+    /// Bytes of content for each nanosecond, in the last windows of this way.
+    private var usual: Double?
     private var bans: [Int: (until: UInt64, length: UInt64)] = [:]
     private var (began, sampled, spent): (UInt64?, UInt64, UInt64) = (nil, 0, 0)
 
@@ -154,23 +160,41 @@ struct CodecChooser {
         if chosen != 0 {
             samples[chosen] = Sample(cost: Double(window.packing) / content, yield: min(carried / content, 1))
         }
-        if var trial {
-            trial.windows += 1
-            self.trial = trial.windows < 2 ? trial : nil
-            if trial.windows < 2 { return }
-            if rate < Self.good * trial.rate {
-                let length = bans[chosen].map { 2 * $0.length } ?? Self.ban
-                bans[chosen] = (now + length, length)
-                chosen = trial.before
-                return
-            }
+        if trial != nil {
+            judgeTrial(content, time, at: now)
+            return
         }
-        choose(rate, other: max(time - blocked - Double(window.packing), 0) / content, at: now)
+        usual = usual.map { ($0 + rate) / 2 } ?? rate
+        choose(other: max(time - blocked - Double(window.packing), 0) / content, at: now)
+    }
+
+    private mutating func judgeTrial(_ content: Double, _ time: Double, at now: UInt64) {
+        guard var trial else { return }
+        if trial.hasBegun {
+            trial.content += content
+            trial.time += time
+        }
+        trial.hasBegun = true
+        self.trial = trial
+        guard trial.time > 0 else { return }
+        let rate = trial.content / trial.time
+        // What is worse already need not be waited for.
+        guard trial.time >= Self.proof || rate < Self.bad * trial.rate else { return }
+        self.trial = nil
+        if rate < Self.good * trial.rate {
+            let length = bans[chosen].map { 2 * $0.length } ?? Self.ban
+            // Where it is not the bytes that take the time, ways that take more of the processor do not help either.
+            for way in chosen..<Self.ways.count { bans[way] = (now + length, length) }
+            chosen = trial.before
+            usual = trial.rate
+        } else {
+            usual = rate
+        }
     }
 
     /// - Parameter other: what a byte takes besides being compressed and being waited for, in nanoseconds.
-    private mutating func choose(_ rate: Double, other: Double, at now: UInt64) {
-        guard let link, link > 0 else { return }
+    private mutating func choose(other: Double, at now: UInt64) {
+        guard let link, link > 0, let usual else { return }
         func time(_ index: Int) -> Double? {
             guard let sample = samples[index], link < Self.fastest[index] || index == chosen else { return nil }
             if let ban = bans[index], now < ban.until { return nil }
@@ -183,7 +207,7 @@ struct CodecChooser {
         guard least < Self.worthwhile * own, let best = times.firstIndex(where: { $0 <= Self.same * least }) else {
             return
         }
-        trial = Trial(before: chosen, rate: rate)
+        trial = Trial(before: chosen, rate: usual)
         chosen = best
     }
 }

@@ -1,4 +1,5 @@
 import Checkpoint
+import Diagnostics
 import Testing
 
 @testable import Migration
