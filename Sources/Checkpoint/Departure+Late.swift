@@ -47,7 +47,7 @@ extension Departure {
         guard candidates.reduce(UInt64(0), { $0 + $1.size }) >= Self.worthwhile else { return (runs, []) }
         let late = Self.common(Self.joined(candidates), Self.common(parts, possible))
         lateProcesses += 1
-        return (runs.flatMap { run in run.without(late.lazy.filter { $0.overlaps(run) }) }, late)
+        return (Self.rest(of: runs, without: late), late)
     }
 
     /// Less is sent in no time, and each process that waits for pages costs some.
@@ -82,6 +82,22 @@ extension Departure {
             gap *= 2
         }
         return joined
+    }
+
+    /// What is left of a sorted list of ranges without those of another. There may be thousands of both.
+    static func rest(of runs: [Range<UInt64>], without others: [Range<UInt64>]) -> [Range<UInt64>] {
+        var (left, next): ([Range<UInt64>], Int) = ([], 0)
+        for run in runs {
+            while next < others.count, others[next].upperBound <= run.lowerBound { next += 1 }
+            var (start, other) = (run.lowerBound, next)
+            while other < others.count, others[other].lowerBound < run.upperBound {
+                if others[other].lowerBound > start { left.append(start..<others[other].lowerBound) }
+                start = max(start, others[other].upperBound)
+                other += 1
+            }
+            if start < run.upperBound { left.append(start..<run.upperBound) }
+        }
+        return left
     }
 
     /// What two sorted lists of ranges have in common.

@@ -104,13 +104,24 @@ final class LateArrival: LateMemory {
     /// A page that is there already would stay what it is.
     private func confirm(_ pid: Int32) throws(Problem) {
         let runs = runs[pid] ?? []
-        var found: UInt64?
+        // A walk of the tables takes less than many calls.
+        var spans: [Range<UInt64>] = []
+        for run in runs {
+            if let last = spans.last, run.lowerBound - last.upperBound < 1 << 20 {
+                spans[spans.count - 1] = last.lowerBound..<run.upperBound
+            } else {
+                spans.append(run)
+            }
+        }
+        var (found, next): (UInt64?, Int) = (nil, 0)
         do throws(Errno) {
             let map = try PageMap(of: pid)
             let any: PageCategories = [.present, .swapped]
-            for run in runs {
-                try map.scan(run, .init(any: any, reported: [])) { (present) throws(Errno) in
-                    if found == nil { found = present.range.lowerBound }
+            for span in spans {
+                try map.scan(span, .init(any: any, reported: [])) { (present) throws(Errno) in
+                    while next < runs.count, runs[next].upperBound <= present.range.lowerBound { next += 1 }
+                    guard next < runs.count, runs[next].lowerBound < present.range.upperBound else { return }
+                    found = found ?? max(runs[next].lowerBound, present.range.lowerBound)
                 }
             }
         } catch {

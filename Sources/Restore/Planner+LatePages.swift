@@ -18,7 +18,8 @@ extension Planner {
     ) {
         guard let late = host.late, let runs = late.runs[task.pid], !runs.isEmpty else { return }
         let mappings = vmas.filter { vma in !runs.overlapping(vma.start..<vma.end, by: { $0 }).isEmpty }
-        guard runs.allSatisfy({ Self.isCovered($0, by: mappings.filter(Self.canBeLate)) }) else {
+        let possible = mappings.filter(Self.canBeLate)
+        guard runs.allSatisfy({ Self.isCovered($0, by: possible) }) else {
             return problems.append(
                 Problem(
                     .imageUnsuitable, "pages are to follow that its memory has no place for",
