@@ -14,23 +14,14 @@ case $? in
 *) exit 1 ;;
 esac
 
-passed=0 failed=0
 on() { timeout 120 scripts/hosts.sh run "$folder/hosts" "$@"; }
-# One part of the whole: what it is, and the function that does it.
-part() {
-	local words=$1 log=$folder/log status
-	shift
-	# In the condition of an if, set -e would mean nothing.
-	(set -eu; "$@") >"$log" 2>&1
-	status=$?
-	if [ $status = 0 ]; then
-		passed=$((passed + 1)) && echo "passed: $words"
-	else
-		failed=$((failed + 1)) && echo "FAILED: $words" && tail -n 40 "$log" | sed 's/^/    /'
-	fi
-	for host in one two; do on $host pkill -KILL -f '^(bash|python3|perl|\./)' >>"$log" 2>&1; done
+PARTS_LOG=$folder/log
+. scripts/parts.sh
+# A part of its own leaves nothing behind on the hosts.
+on_both() {
+	part "$@"
+	for host in one two; do on $host pkill -KILL -f '^(bash|python3|perl|\./)' >>"$PARTS_LOG" 2>&1; done
 }
-fail() { echo "$*"; exit 1; }
 other() { [ "$1" = one ] && echo two || echo one; }
 
 # How many lines of a file there are on a host.
@@ -178,13 +169,13 @@ on one python3 - <Tests/Programs/numpy_loop.py >"$folder/numpy.out.whole"
 on one perl - <Tests/Programs/perl_forks.pl >"$folder/perl.out.whole"
 for program in numpy_loop.py perl_forks.pl; do on one bash -c "cat >$program" <"$folder/$program"; done
 
-part 'the founding scenario by hand, from bookworm to trixie' by_hand
-part 'the same as a bundle through a pipe, there and back' there_and_back
-part 'the same by migration, while it counts' by_migration there_and_back
-part 'a locale archive that was changed meanwhile' changed_archive
-part 'python3 with numpy, three moves' to_and_fro numpy.out python3 numpy_loop.py
-part 'python3 with numpy, three migrations' by_migration to_and_fro numpy.out python3 numpy_loop.py
-part 'perl, three moves' to_and_fro perl.out perl perl_forks.pl
+on_both 'the founding scenario by hand, from bookworm to trixie' by_hand
+on_both 'the same as a bundle through a pipe, there and back' there_and_back
+on_both 'the same by migration, while it counts' by_migration there_and_back
+on_both 'a locale archive that was changed meanwhile' changed_archive
+on_both 'python3 with numpy, three moves' to_and_fro numpy.out python3 numpy_loop.py
+on_both 'python3 with numpy, three migrations' by_migration to_and_fro numpy.out python3 numpy_loop.py
+on_both 'perl, three moves' to_and_fro perl.out perl perl_forks.pl
 if command -v swiftc >/dev/null; then
 	# Its libraries are on the first host alone.
 	program=$folder/hosts/one/root/root/concurrency
@@ -195,9 +186,8 @@ if command -v swiftc >/dev/null; then
 		root=$folder/hosts/one/root
 		[ -e "$root$library" ] || install -D -m 0755 "$library" "$root$library"
 	done
-	part 'a dynamically linked Swift program, three moves' to_and_fro swift.out ./concurrency
+	on_both 'a dynamically linked Swift program, three moves' to_and_fro swift.out ./concurrency
 else
 	echo 'skipped: a dynamically linked Swift program (there is no swiftc)'
 fi
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+report_parts

@@ -12,21 +12,7 @@ export APUS=${APUS:-$here/.build/apus}
 python=python3
 ! /usr/bin/python3 -c 'import numpy' 2>/dev/null || python=/usr/bin/python3
 
-passed=0 failed=0
-# One part of the whole: what it is, and the function that does it.
-part() {
-	local words=$1 log=$TMPDIR/log status
-	shift
-	# In the condition of an if, set -e would mean nothing.
-	(set -eu; "$@") >"$log" 2>&1
-	status=$?
-	if [ $status = 0 ]; then
-		passed=$((passed + 1)) && echo "passed: $words"
-	else
-		failed=$((failed + 1)) && echo "FAILED: $words" && tail -n 40 "$log" | sed 's/^/    /'
-	fi
-}
-fail() { echo "$*"; exit 1; }
+. "$here/scripts/parts.sh"
 lines() { cat "$1" 2>/dev/null | wc -l; }
 apus() { timeout 120 "$APUS" "$@"; }
 
@@ -143,7 +129,7 @@ by_criu() {
 # In the virtual machine.
 there() {
 	local kernel name names first=40000
-	export TMPDIR=/tmp
+	export TMPDIR=/tmp PARTS_LOG=/tmp/log
 	kernel=$(uname -r)
 	names=$(cat "$folder/names")
 	echo 4194304 >/proc/sys/kernel/pid_max
@@ -245,13 +231,12 @@ programs() {
 }
 
 inside() {
-	export TMPDIR=$folder/scratch
+	export TMPDIR=$folder/scratch PARTS_LOG=$folder/scratch/log
 	mkdir "$TMPDIR"
 	programs
 	round 6.1 Nehalem
 	round 6.12 max,mpx=off,pku=off
-	echo "$passed passed, $failed failed"
-	[ "$failed" = 0 ]
+	report_parts
 }
 
 case ${1:-} in

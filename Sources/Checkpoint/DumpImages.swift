@@ -124,6 +124,9 @@ struct DumpImages {
             } else if kind == .requestRing {
                 id = try IoUring.capture(
                     mapping: area, of: surveyed.pid, process: surveyed.name, into: descriptions)
+            } else if kind == .packetRing {
+                id = try PacketSocket.capture(
+                    mapping: area, of: surveyed.pid, process: surveyed.name, into: descriptions)
             } else if let mapped = surveyed.files[area.range.lowerBound] {
                 id = try file(mapped, for: .init(of: area))
             }

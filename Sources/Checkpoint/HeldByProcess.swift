@@ -57,6 +57,7 @@ extension AreaKind {
         case .systemV: "System V shared memory"
         case .asyncIO: "rings of asynchronous I/O"
         case .requestRing: "memory of io_uring"
+        case .packetRing: "rings of packet sockets"
         case .vdso, .vvar, .vsyscall: nil
         }
     }
@@ -65,7 +66,7 @@ extension AreaKind {
     fileprivate var isSharedContent: Bool {
         switch self {
         case .sharedMemory, .systemV: true
-        case .privateAnonymous, .heap, .privateFile, .sharedFile, .asyncIO, .requestRing, .vdso, .vvar, .vsyscall: false
+        case .privateAnonymous, .heap, .privateFile, .sharedFile, .asyncIO, .requestRing, .packetRing, .vdso, .vvar, .vsyscall: false
         }
     }
 }

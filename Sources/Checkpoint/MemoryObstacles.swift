@@ -14,6 +14,7 @@ enum MemoryObstacles {
         _ processes: [SurveyedProcess], _ descriptors: [Int32: [SeenDescriptor]], isRunning: Bool
     ) -> [Problem] {
         segments(processes, isRunning: isRunning) + rings(processes) + requestRings(processes, descriptors)
+            + packetRings(processes, descriptors)
             + (isRunning ? sharedOutside(processes) : [])
     }
 
@@ -88,6 +89,17 @@ enum MemoryObstacles {
         processes.flatMap { process in
             process.areas.filter { $0.kind == .requestRing }.compactMap { area, _ in
                 IoUring.obstacle(toMapping: area, of: process.pid, process: process.name, among: descriptors)
+            }
+        }
+    }
+
+    /// Mapped memory of sockets that is not the whole of the rings of a packet socket of the tree.
+    private static func packetRings(
+        _ processes: [SurveyedProcess], _ descriptors: [Int32: [SeenDescriptor]]
+    ) -> [Problem] {
+        processes.flatMap { process in
+            process.areas.filter { $0.kind == .packetRing }.compactMap { area, _ in
+                PacketSocket.obstacle(toMapping: area, of: process.pid, process: process.name, among: descriptors)
             }
         }
     }

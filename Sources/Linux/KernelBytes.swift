@@ -1,7 +1,7 @@
 /// Integers in the messages of the kernel, in the byte order of the processors that Apus runs on.
 extension ArraySlice<UInt8> {
     /// The integer so many bytes behind the beginning of the slice. What lies behind its end counts as zero.
-    func integer<Value: FixedWidthInteger>(at offset: Int, of type: Value.Type) -> Value {
+    public func integer<Value: FixedWidthInteger>(at offset: Int, of type: Value.Type) -> Value {
         var value: Value = 0
         for (index, byte) in dropFirst(offset).prefix(Value.bitWidth / 8).enumerated() {
             value |= Value(byte) << Value(8 * index)

@@ -18,6 +18,8 @@ public enum AreaKind: Sendable, Equatable {
     case asyncIO
     /// The memory of an io_uring (io_uring_setup(2)), which is carried with its descriptor.
     case requestRing
+    /// The rings of a packet socket (packet(7)), which are carried with its descriptor.
+    case packetRing
     /// Code and data of the kernel.
     case vdso, vvar, vsyscall
 }
@@ -34,6 +36,7 @@ extension MappedArea {
         case .none, .heap, .stack, .anonymous, .file, .sharedAnonymous, .other: break
         }
         if isRequestRing { return .requestRing }
+        if isPacketRing { return .packetRing }
         if let refusal = MemoryRefusal.find(self) { throw refusal.problem(self, pid: pid, process: process) }
         switch name {
         case .heap: return .heap
@@ -58,6 +61,12 @@ extension MappedArea {
     public var isRequestRing: Bool {
         guard case .other(let text) = name else { return false }
         return isShared && text.elementsEqual("anon_inode:[io_uring]".utf8)
+    }
+
+    /// Whether it is memory of a socket, as the rings of packet sockets are.
+    public var isPacketRing: Bool {
+        guard case .other(let text) = name else { return false }
+        return isShared && text.starts(with: "socket:".utf8)
     }
 
     /// Whether it is an attached segment of System V shared memory (sysvipc(7)); its inode is the segment's id.
@@ -134,7 +143,7 @@ struct MemoryRefusal {
         ),
         (
             "socket:",
-            .init(what: "a ring of a packet socket", remedy: "Have the program close the socket before the dump")
+            .init(what: "private memory of a socket", remedy: "Have the program close the socket before the dump")
         ),
         ("[uprobes]", .init(what: "user-level probes", remedy: "Remove the probes before the dump")),
     ]

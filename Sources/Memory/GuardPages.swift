@@ -38,7 +38,7 @@ public enum GuardPages {
     private static func canHaveSome(_ kind: AreaKind) -> Bool {
         switch kind {
         case .privateAnonymous, .heap, .privateFile, .sharedFile, .sharedMemory, .systemV, .asyncIO: true
-        case .requestRing, .vdso, .vvar, .vsyscall: false
+        case .requestRing, .packetRing, .vdso, .vvar, .vsyscall: false
         }
     }
 }

@@ -16,6 +16,7 @@ public enum MemoryImage {
         public static let sharedAnonymous = Status(rawValue: 1 << 8)
         public static let privateAnonymous = Status(rawValue: 1 << 9)
         public static let systemV = Status(rawValue: 1 << 10)
+        public static let socket = Status(rawValue: 1 << 11)
         public static let vvar = Status(rawValue: 1 << 12)
         public static let asyncIORing = Status(rawValue: 1 << 13)
         public static let memfd = Status(rawValue: 1 << 14)
@@ -70,7 +71,7 @@ public enum MemoryImage {
 
     static func hasFile(_ kind: AreaKind) -> Bool {
         switch kind {
-        case .privateFile, .sharedFile, .sharedMemory, .requestRing: true
+        case .privateFile, .sharedFile, .sharedMemory, .requestRing, .packetRing: true
         case .privateAnonymous, .heap, .vdso, .vvar, .vsyscall, .systemV, .asyncIO: false
         }
     }
@@ -81,6 +82,7 @@ public enum MemoryImage {
         case .heap: [.regular, .heap, .privateAnonymous]
         case .privateFile: [.regular, .privateFile]
         case .sharedFile, .requestRing: [.regular, .sharedFile]
+        case .packetRing: [.regular, .socket]
         case .sharedMemory: [.regular, area.isShared ? .sharedFile : .privateFile, .memfd]
         case .systemV: [.regular, .sharedAnonymous, .systemV]
         case .asyncIO: [.regular, .asyncIORing]

@@ -67,7 +67,7 @@ public struct ProcessPages: PageSource {
             switch kind {
             // Its pages are the kernel's, and all are there.
             case .vdso, .asyncIO: next = Group(range: area.range, flags: .isPresent, backing: nil)
-            case .vvar, .vsyscall, .sharedFile, .systemV, .requestRing: continue
+            case .vvar, .vsyscall, .sharedFile, .systemV, .requestRing, .packetRing: continue
             case .sharedMemory:
                 if area.isShared { continue }
                 next = Group(range: area.range, flags: .isPresent, backing: .privateMemory)

@@ -127,7 +127,8 @@ public final class WriteTracker {
         guard !area.isShared else { return false }
         switch (try? area.kind(of: pid, process: process)) {
         case .privateAnonymous, .heap, .privateFile: return true
-        case .sharedFile, .sharedMemory, .systemV, .asyncIO, .requestRing, .vdso, .vvar, .vsyscall, nil: return false
+        case .sharedFile, .sharedMemory, .systemV, .asyncIO, .requestRing, .packetRing, .vdso, .vvar, .vsyscall, nil:
+            return false
         }
     }
 

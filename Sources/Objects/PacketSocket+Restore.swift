@@ -8,6 +8,8 @@ internal import Tracing
 public struct PacketSocketEnd: Resource {
     let entry: PacketSockEntry
     private let supplement: SocketSupplement
+    /// Its rings, and what was in the one for receiving.
+    private let rings: (layout: PacketRingLayout, state: PacketRingState)?
 
     /// - Throws: `object-unsupported` for what could never have been.
     public init(_ entry: PacketSockEntry, _ supplement: Supplement) throws(Problem) {
@@ -21,6 +23,16 @@ public struct PacketSocketEnd: Resource {
         }
         self.entry = entry
         self.supplement = try SocketSupplement(supplement[.socket, entry.id], id: entry.id)
+        guard let json = supplement[.ring, entry.id] else {
+            rings = nil
+            return
+        }
+        guard let layout = PacketRingLayout(entry), let state = PacketRingState(json, layout) else {
+            throw Problem(
+                .objectUnsupported, "what the supplement says of the rings of packet socket \(entry.id) makes no sense",
+                remedy: "Copy the images again, all of them")
+        }
+        rings = (layout, state)
     }
 
     public var description: String {
@@ -46,6 +58,8 @@ public struct PacketSocketEnd: Resource {
             let (receivingRing, sendingRing): (Int32, Int32) = (5, 13)
             if entry.hasRxRing { try make(entry.rxRing, socket.raw, receivingRing) }
             if entry.hasTxRing { try make(entry.txRing, socket.raw, sendingRing) }
+            // Before there are filters.
+            if let rings { try PacketRingTurning.restore(rings.state, rings.layout, in: socket.raw) }
             for membership in entry.mclist { try join(membership, socket.raw) }
             try SocketOptions.apply(entry.opts, to: socket.raw)
             try supplement.applyOptions(to: socket.raw)
@@ -66,7 +80,8 @@ public struct PacketSocketEnd: Resource {
             throw Problem(
                 .fileUnopenable, "the \(self) cannot be made",
                 cause: .init(error, attempted: "socket(AF_PACKET), bind, setsockopt"),
-                remedy: "See that this host has the device (ip link), and that Apus runs as root (CAP_NET_RAW)")
+                remedy:
+                    "See that this host has the device (ip link), that the loopback device is up (ip link set lo up), and that Apus runs as root (CAP_NET_RAW)")
         }
     }
 

@@ -5,7 +5,8 @@ internal import SystemPackage
 
 /// A packet socket (packet(7)): what captures packets of network devices, and DHCP clients.
 ///
-/// Packets that wait are lost, with a warning. A ring that the program has mapped refuses the dump by its mapping.
+/// Packets that wait in the queue of the socket are lost, with a warning; those in a ring that it has in memory are carried
+/// (``PacketRingState``).
 public enum PacketSocket: DescriptionKind {
     public static let name = "packet socket"
     static let level: Int32 = 263
@@ -43,9 +44,9 @@ public enum PacketSocket: DescriptionKind {
     public static func obstacle(to seen: SeenDescriptor, _ circumstances: Circumstances) -> Problem? {
         if let problem = circumstances.sockets.outside(seen) { return problem }
         do throws(Errno) {
-            _ = try PacketSocketReport.all()
             let copy = try SocketIdentity.open(seen.number, of: seen.pid)
             let group = UInt32(bitPattern: try Sockets.number(of: copy.raw, fanout, level: level))
+            if let problem = try obstacle(toRingsOf: copy.raw, seen) { return problem }
             // PACKET_FANOUT_CBPF and _EBPF: what chooses among the sockets of the group is a program.
             guard [6, 7].contains(group >> 16 & 0xff) else { return nil }
         } catch {
@@ -62,7 +63,10 @@ public enum PacketSocket: DescriptionKind {
 
     /// What a dump cannot keep of it, in words.
     public static func loss(of seen: SeenDescriptor) -> String? {
-        recognises(seen) ? Sockets.packetsLost(of: seen, name) : nil
+        guard recognises(seen),
+            (try? PacketSocketReport.all())?[UInt32(truncatingIfNeeded: seen.status.inode)]?.receiving == nil
+        else { return nil }
+        return Sockets.packetsLost(of: seen, name)
     }
 
     public static func capture(_ seen: SeenDescriptor, into descriptions: Descriptions) throws(Problem)
@@ -80,6 +84,7 @@ public enum PacketSocket: DescriptionKind {
         } catch {
             throw descriptions.unreadable(seen, error, "getsockopt, NETLINK_SOCK_DIAG")
         }
+        try captureRing(of: socket, own.raw, seen, into: descriptions)
         var supplement = try descriptions.supplement(seen, socket.id, through: own.raw)
         for number in Set([socket.ifindex] + socket.mclist.map(\.index)) where number != 0 {
             supplement.devices[number] = try? Sockets.interface(numbered: Int32(bitPattern: number), own.raw)
@@ -122,7 +127,7 @@ public enum PacketSocket: DescriptionKind {
 }
 
 extension PacketRing {
-    fileprivate init(_ ring: PacketSocketReport.Ring) {
+    init(_ ring: PacketSocketReport.Ring) {
         self.init()
         (blockSize, blockNr, frameSize, frameNr) = (ring.blockSize, ring.blocks, ring.frameSize, ring.frames)
         (retireTmo, sizeofPriv, features) = (ring.timeout, ring.privateSize, ring.features)

@@ -9,7 +9,7 @@ internal import Tracing
 
 extension MappingStatus {
     /// What Apus does not restore yet.
-    static let unsupported: MappingStatus = [.socket, .shadowStack, .guardPages]
+    static let unsupported: MappingStatus = [.shadowStack, .guardPages]
     /// What the kernel itself gives a process.
     static let kernels: MappingStatus = [.vsyscall, .vdso, .vvar]
 }
@@ -112,7 +112,14 @@ extension Planner {
         var flags = vma.flags & Self.carriedFlags
         var descriptor: Int32 = -1
         var purpose = "map \(range(vma))"
-        if !status.isDisjoint(with: [.privateFile, .sharedFile, .memfd]) {
+        if status.contains(.socket) {
+            guard let id = UInt32(exactly: vma.shmid), let socket = self.descriptor(.init(.packetsk, id)) else {
+                return false
+            }
+            descriptor = socket
+            flags = flags & ~UInt32(MAP_ANONYMOUS | MAP_PRIVATE) | UInt32(MAP_SHARED)
+            purpose += ", the rings of a packet socket"
+        } else if !status.isDisjoint(with: [.privateFile, .sharedFile, .memfd]) {
             // Old images do not say how the file was opened; it must allow what is mapped.
             let isWritten = status.contains(.sharedFile) && vma.prot & UInt32(PROT_WRITE) != 0
             let access = vma.hasFdflags ? vma.fdflags & UInt32(O_ACCMODE) : isWritten ? UInt32(O_RDWR) : 0
@@ -175,8 +182,7 @@ extension Planner {
     func unsupported(_ vma: VmaEntry, of task: TaskImages) -> Problem {
         let status = vma.kind
         let kind =
-            status.contains(.guardPages)
-            ? "guard pages" : status.contains(.shadowStack) ? "a shadow stack" : "a socket's ring buffer"
+            status.contains(.guardPages) ? "guard pages" : "a shadow stack"
         return Problem(
             .objectUnsupported, "it maps \(kind), which Apus cannot restore yet",
             object: .init(pid: task.pid, process: task.task.commText, address: vma.start),

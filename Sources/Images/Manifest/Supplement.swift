@@ -76,6 +76,10 @@ public struct Supplement: Sendable, Equatable {
         /// By the id of a description of an io_uring: its `size` and `layout`, how many requests were `taken`, and the content of
         /// its memory (`RequestRingImage`). The mappings that have that id are of its memory.
         case uring
+        /// By the id of a packet socket: how far its ring for receiving has got. `next`, the number of the frame or block that the
+        /// kernel fills next; `heads` of the frames, and the `bytes` of those `waiting`, by their `number`, in hexadecimal
+        /// digits. The mappings of memory of sockets that have that id are of its rings.
+        case ring
     }
 
     private var sections: [Section: [String: JSON]] = [:]

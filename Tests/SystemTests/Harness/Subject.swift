@@ -74,6 +74,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "sockets"),
         Subject(name: "pidfds"),
         Subject(name: "datagrams"),
+        Subject(name: "packetrings"),
         Subject(name: "corked"),
         Subject(name: "tcp", options: ["--tcp-established"]),
         Subject(name: "backlog", options: ["--tcp-established"]),
