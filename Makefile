@@ -4,6 +4,7 @@
 # make two-hosts  programs carried between two releases of Debian, each a host of its own (minutes, and the network at first)
 # make two-kernels  programs carried between this kernel and Debian's 6.1 and 6.12 in virtual machines (minutes, and the network at first)
 # make test-hosts   both of these
+# make migrations   redis under writes and a download of nginx move between two such hosts with their addresses (SIZE=1024 MiB of redis)
 # make slurm      a job of Slurm is preempted on one such host and goes on on the other
 # make fuzz       damaged images and texts for all that reads them (SEED=1, N=100000 or DURATION=60, TARGETS='images ...')
 # make help       the other targets
@@ -23,7 +24,7 @@ BUILT = .build/apus
 # Generated code is not formatted.
 OURS = $(shell git ls-files -co --exclude-standard '*.swift' 2>/dev/null | grep -v '^Sources/ImageMessages/')
 
-.PHONY: all help deps build debug subjects test vm-test two-hosts two-kernels test-hosts slurm fuzz demo bench lint format install install-criu-link uninstall clean
+.PHONY: all help deps build debug subjects test vm-test two-hosts two-kernels test-hosts migrations slurm fuzz demo bench lint format install install-criu-link uninstall clean
 
 all: build
 
@@ -63,6 +64,9 @@ two-kernels: build
 	@APUS="$${APUS:-$(CURDIR)/$(BUILT)}" scripts/two-kernels.sh
 
 test-hosts: two-hosts two-kernels
+
+migrations: build
+	@APUS="$${APUS:-$(CURDIR)/$(BUILT)}" scripts/migrations.sh
 
 slurm: build
 	@APUS="$${APUS:-$(CURDIR)/$(BUILT)}" scripts/slurm.sh
