@@ -73,6 +73,8 @@ struct CodecChooser {
     private static let advance: Double = 3_000_000
     /// For how long a way is left alone that has not proved itself, the first time.
     private static let ban: UInt64 = 4_000_000_000
+    /// And one that has, and brings less now than what it has taken the place of.
+    private static let pause: UInt64 = 1_000_000_000
 
     private var chosen = 0
     private var samples: [Int: Sample] = [0: Sample(cost: 0, yield: 1)]
@@ -82,6 +84,8 @@ struct CodecChooser {
     private var trial: Trial?
     /// Bytes of content for each nanosecond, in the last windows of this way.
     private var usual: Double?
+    /// What was left for the current way, and what it brought.
+    private var baseline: (way: Int, rate: Double)?
     private var bans: [Int: (until: UInt64, length: UInt64)] = [:]
     private var (began, sampled, spent): (UInt64?, UInt64, UInt64) = (nil, 0, 0)
 
@@ -164,7 +168,15 @@ struct CodecChooser {
             judgeTrial(content, time, at: now)
             return
         }
-        usual = usual.map { ($0 + rate) / 2 } ?? rate
+        let recent = usual.map { ($0 + rate) / 2 } ?? rate
+        usual = recent
+        if let baseline, recent < baseline.rate {
+            // It proved itself by chance, or the link has changed: that is found out from where it came from.
+            for way in chosen..<Self.ways.count { bans[way] = (now + Self.pause, Self.pause) }
+            (chosen, usual) = (baseline.way, nil)
+            self.baseline = nil
+            return
+        }
         choose(other: max(time - blocked - Double(window.packing), 0) / content, at: now)
     }
 
@@ -189,6 +201,7 @@ struct CodecChooser {
             usual = trial.rate
         } else {
             usual = rate
+            baseline = (trial.before, trial.rate)
         }
     }
 

@@ -116,7 +116,7 @@ struct MigrationTests {
     @Test func eventsForPrograms() throws {
         try withJourney { journey in
             let running = try RunningSubject(Subject(name: "ballast", arguments: ["40"]), in: journey.source)
-            let moved = try journey.migrate(running.pid, ["--json", "--max-bandwidth", "20M"])
+            let moved = try journey.migrate(running.pid, ["--json", "--max-bandwidth", "20M", "--compress", "none"])
             try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
             let events = moved.output.split(separator: "\n").filter { $0.contains("\"event\":\"sending\"") }
             #expect(events.contains { $0.contains("\"eta_ns\":null") }, "\(moved.output)")
