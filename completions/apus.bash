@@ -603,7 +603,7 @@ _apus_migrate() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices --pair --relay --keep-original --overwrite-files --continue-clocks -h --help)
     repeating_options=(--external --file --move-address)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit --file-validation --cpu-cap --state-dir --to --ssh-command --remote-apus --ship --downtime-limit --rounds --max-bandwidth --report --timeout)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit --file-validation --cpu-cap --state-dir --to --ssh-command --remote-apus --ship --downtime-limit --rounds --postcopy --max-bandwidth --report --timeout)
     __apus_offer_flags_options 2
 
     # Offer option value completions
@@ -675,6 +675,10 @@ _apus_migrate() {
     '--rounds')
         return
         ;;
+    '--postcopy')
+        __apus_add_completions -W 'never'$'\n''auto'$'\n''always'
+        return
+        ;;
     '--max-bandwidth')
         return
         ;;
@@ -693,7 +697,7 @@ _apus_migrate() {
 
 _apus_receive() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --stdio --init --connection -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --stdio --init --keeper --connection -h --help)
     repeating_options=()
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir --listen)
     __apus_offer_flags_options 0
@@ -733,7 +737,7 @@ _apus_recover() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version --all -h --help)
     repeating_options=()
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir --go-back)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -759,6 +763,9 @@ _apus_recover() {
         ;;
     '--state-dir')
         __apus_add_completions -d
+        return
+        ;;
+    '--go-back')
         return
         ;;
     esac
