@@ -75,7 +75,8 @@ struct LateMigrationTests {
             func writer(_ number: Int, _ size: Int) -> String {
                 "python3 \(Programs.path("memory_writer.py")) \(size) \(fifos[number]) >\(journey.source.path("out-\(number)"))"
             }
-            let script = "\(writer(0, 16)) & sh -c '\(writer(1, 24)); exit 3' & \(writer(2, 8)) & echo ready; wait; exit 4"
+            let script =
+                "\(writer(0, 16)) & sh -c '\(writer(1, 24)); exit 3' & \(writer(2, 8)) & echo ready; wait; exit 4"
             let pid = try journey.source.start(["sh", "-c", script], output: "out")
             let outputs = (0...2).map { journey.source.path("out-\($0)") }
             #expect(eventually { outputs.allSatisfy { lines($0).contains("ready") } })
