@@ -203,7 +203,7 @@ struct LateMigrationTests {
             try cut(journey)
             let moved = migration.wait(seconds: 60)
             #expect(moved.status == 1 && moved.errors.contains("migration-incomplete"), "\(moved)")
-            #expect(!journey.runs(running.pid).here && journey.source.isAlive(running.pid))
+            #expect(eventually { !journey.runs(running.pid).here } && journey.source.isAlive(running.pid))
             #expect(journey.target.isAlive(running.pid))
             // What it needs now it waits for.
             journey.target.signal(SIGUSR1, running.pid)
@@ -227,7 +227,7 @@ struct LateMigrationTests {
                 journey.source.processes.first { journey.isApus("migrate", $0, in: journey.source) })
             journey.source.signal(SIGKILL, sending)
             _ = migration.wait(seconds: 10)
-            #expect(!journey.runs(running.pid).here && journey.source.isAlive(running.pid))
+            #expect(eventually { !journey.runs(running.pid).here } && journey.source.isAlive(running.pid))
             #expect(journey.target.isAlive(running.pid))
             let recovered = try journey.recover()
             #expect(recovered.status == 0, "\(recovered)\n\(journey.logThere)")
