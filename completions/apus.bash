@@ -675,6 +675,10 @@ _apus_migrate() {
     '--rounds')
         return
         ;;
+    '--postcopy')
+        __apus_add_completions -W 'never'$'\n''auto'$'\n''always'
+        return
+        ;;
     '--max-bandwidth')
         return
         ;;
@@ -775,7 +779,7 @@ _apus_recover() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version --all -h --help)
     repeating_options=()
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir --go-back)
     __apus_offer_flags_options 0
 
     # Offer option value completions
@@ -801,6 +805,9 @@ _apus_recover() {
         ;;
     '--state-dir')
         __apus_add_completions -d
+        return
+        ;;
+    '--go-back')
         return
         ;;
     esac

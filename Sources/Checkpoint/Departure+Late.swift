@@ -18,8 +18,9 @@ extension Departure {
             // Below the stack pointer the frame is put that the thread begins with; with large registers it has some 12 KiB.
             touch(registers.sp, below: 64 << 10, above: 16 << 10, of: owner)
             touch(registers.fsBase, below: 4096, above: 8192, of: owner)
-            for address in [registers.gsBase, thread.rseqEntry.rseqAbiPointer, thread.futexRla, core.threadInfo.clearTidAddr_p]
-            { touch(address, below: 0, above: 4096, of: owner) }
+            for address in [
+                registers.gsBase, thread.rseqEntry.rseqAbiPointer, thread.futexRla, core.threadInfo.clearTidAddr_p,
+            ] { touch(address, below: 0, above: 4096, of: owner) }
             if thread.hasSas { touch(thread.sas.ssSp &+ thread.sas.ssSize, below: 64 << 10, above: 0, of: owner) }
         }
     }
@@ -61,7 +62,9 @@ extension Departure {
         guard kind == .privateAnonymous || kind == .heap, area.size >= smallestArea, let details = area.details else {
             return false
         }
-        let others: VmFlags = [.locked, .growsDown, .hugeTLB, .wipeOnFork, .droppable, .sealed, .shadowStack, .faultMissing]
+        let others: VmFlags = [
+            .locked, .growsDown, .hugeTLB, .wipeOnFork, .droppable, .sealed, .shadowStack, .faultMissing,
+        ]
         return details.flags.isDisjoint(with: others) && details.protectionKey ?? 0 == 0 && area.name != .stack
     }
 

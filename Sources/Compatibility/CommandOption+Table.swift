@@ -306,6 +306,7 @@ extension CommandOption {
         .init(
             "throttle", for: .init(.migrate), origin: .apus,
             does: "Slow the tree down where it writes faster than its memory can be sent"),
+        .init(
             "detach", for: .init(.migrate), origin: .apus,
             does: "A new terminal takes the place of one from outside there, which `apus attach` joins"),
         .init(

@@ -47,7 +47,8 @@ final class LateArrival: LateMemory {
     ///   - keeper: watches over it.
     /// - Throws: `state-unwritable`; where there are no descriptors left.
     init(
-        _ runs: [Int32: [Range<UInt64>]], _ keeper: LateKeeper, _ uuid: String, _ options: Arrival.Options, _ logger: Logger
+        _ runs: [Int32: [Range<UInt64>]], _ keeper: LateKeeper, _ uuid: String, _ options: Arrival.Options,
+        _ logger: Logger
     ) throws(Problem) {
         self.runs = runs
         self.keeper = keeper
@@ -80,7 +81,8 @@ final class LateArrival: LateMemory {
             do throws(Errno) {
                 let message = try Sockets.receive(pair.own.raw, atMost: 4)
                 guard message.payload.count == 4, let number = message.descriptors.first else { throw .badAddress }
-                all[message.payload.littleEndian(Int32.self, at: 0)] = UserFaults(owning: OwnedDescriptor(owning: number))
+                all[message.payload.littleEndian(Int32.self, at: 0)] = UserFaults(
+                    owning: OwnedDescriptor(owning: number))
             } catch .wouldBlock {
                 break
             } catch {

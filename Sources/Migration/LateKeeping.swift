@@ -61,7 +61,9 @@ public struct LateKeeping {
         switch message.payload[0] {
         case LateKeeper.Word.tree: tree = JSON(parsing: body).flatMap { Journal.Record($0) }
         case LateKeeper.Word.hold:
-            if let number = number(), let file = descriptors.popLast()?.take() { held[number] = UserFaults(owning: file) }
+            if let number = number(), let file = descriptors.popLast()?.take() {
+                held[number] = UserFaults(owning: file)
+            }
         case LateKeeper.Word.letGo: if let number = number() { held[number] = nil }
         case LateKeeper.Word.lock: if let file = descriptors.popLast()?.take() { locks.append(Lock(file)) }
         case LateKeeper.Word.end: return .endTree

@@ -192,9 +192,13 @@ struct LatePages {
             func part(_ from: UInt64, _ to: UInt64) -> Place {
                 Place(current: from, source: place.source + (from - place.current), size: to - from)
             }
-            if place.range.lowerBound < inside.lowerBound { kept.append(part(place.range.lowerBound, inside.lowerBound)) }
+            if place.range.lowerBound < inside.lowerBound {
+                kept.append(part(place.range.lowerBound, inside.lowerBound))
+            }
             taken.append(part(inside.lowerBound, inside.upperBound))
-            if inside.upperBound < place.range.upperBound { kept.append(part(inside.upperBound, place.range.upperBound)) }
+            if inside.upperBound < place.range.upperBound {
+                kept.append(part(inside.upperBound, place.range.upperBound))
+            }
         }
         places = kept
         return taken

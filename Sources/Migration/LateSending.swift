@@ -249,7 +249,9 @@ final class LateSending {
         Problem(
             .memoryUnreachable, "its memory, which \(host) waits for, cannot be read any more",
             object: .init(pid: space.pid, address: address),
-            remedy: "If the original has ended, what is left on \(host) waits for ever: see `apus recover --go-back \(uuid)`")
+            remedy:
+                "If the original has ended, what is left on \(host) waits for ever: see `apus recover --go-back \(uuid)`"
+        )
     }
 
     private var lost: Problem {
@@ -268,7 +270,8 @@ final class LateSending {
     private var incomplete: Problem {
         Problem(
             .incomplete, "the tree runs on \(host), which cannot be reached any more, and part of its memory is here",
-            remedy: "The original stands still, stopped. When \(host) can be reached again, `apus recover` sends the rest;"
+            remedy:
+                "The original stands still, stopped. When \(host) can be reached again, `apus recover` sends the rest;"
                 + " `apus recover --go-back \(uuid)` ends the tree there and continues it here, as it was when it left")
     }
 
@@ -276,7 +279,9 @@ final class LateSending {
     static func lost(_ uuid: String, _ host: String) -> Problem {
         Problem(
             .incomplete, "the tree ran on \(host), and was ended there before all of its memory had come",
-            remedy: "The original stands still, stopped, as it was when it left. To continue it: apus recover --go-back \(uuid)")
+            remedy:
+                "The original stands still, stopped, as it was when it left. To continue it: apus recover --go-back \(uuid)"
+        )
     }
 }
 

@@ -117,7 +117,9 @@ struct LateServer {
         if !entries[faults].returned.isEmpty, !meet() { return false }
         // A visitor may have brought another one.
         if let asked, asked === wire, !entries[faults + 1].returned.isEmpty { return hear() }
-        if wire != nil, SystemClock.monotonic.now > heard + Wire.patience { disconnect("it has been silent for too long") }
+        if wire != nil, SystemClock.monotonic.now > heard + Wire.patience {
+            disconnect("it has been silent for too long")
+        }
         return true
     }
 
@@ -223,7 +225,9 @@ struct LateServer {
     }
 
     private mutating func forget(_ range: Range<UInt64>, _ index: Int) {
-        for address in memories[index].waiting.keys where range.contains(address) { memories[index].waiting[address] = nil }
+        for address in memories[index].waiting.keys where range.contains(address) {
+            memories[index].waiting[address] = nil
+        }
     }
 
     /// Asks the source for a page before all others.
@@ -283,7 +287,9 @@ struct LateServer {
             let size = isByPage ? LatePages.pageSize : source.upperBound - source.lowerBound
             let first = bytes.startIndex + Int(source.lowerBound - start)
             let faults = memories[index].faults
-            let (done, error) = unsafe bytes[first..<first + Int(size)].withUnsafeBytes { unsafe faults.put($0, at: current) }
+            let (done, error) = unsafe bytes[first..<first + Int(size)].withUnsafeBytes {
+                unsafe faults.put($0, at: current)
+            }
             arrived(source.lowerBound..<source.lowerBound + done, at: current, index)
             switch error {
             case nil: isByPage = false

@@ -32,7 +32,8 @@ public enum Recovery {
     ///
     /// - Parameter back: the migration whose tree is to be continued here, where its memory has not all come there.
     /// - Throws: `state-unwritable`; `invalid-value` where there is no such migration.
-    public static func settle(in state: FilePath, goingBack back: String? = nil, logger: Logger) throws(Problem) -> [Outcome]
+    public static func settle(in state: FilePath, goingBack back: String? = nil, logger: Logger) throws(Problem)
+        -> [Outcome]
     {
         let journal = Journal(of: .departures, in: state)
         var outcomes: [Outcome] = []

@@ -24,8 +24,10 @@ struct PlacedRunTests {
 
     /// Which pages may follow is what has to be sent, where it may.
     @Test func rangesHaveInCommon() {
-        #expect(Departure.common([0..<10, 20..<30], [5..<22, 25..<26, 29..<40]) == [5..<10, 20..<22, 25..<26, 29..<30])
-        #expect(Departure.rest(of: [0..<10, 20..<30], without: [5..<22, 25..<26, 29..<40]) == [0..<5, 22..<25, 26..<29])
+        #expect(
+            Departure.common([0..<10, 20..<30], [5..<22, 25..<26, 29..<40]) == [5..<10, 20..<22, 25..<26, 29..<30])
+        #expect(
+            Departure.rest(of: [0..<10, 20..<30], without: [5..<22, 25..<26, 29..<40]) == [0..<5, 22..<25, 26..<29])
         #expect(Departure.rest(of: [0..<30], without: [5..<6, 7..<8]) == [0..<5, 6..<7, 8..<30])
         #expect(Departure.rest(of: [0..<3, 4..<6], without: [2..<5]) == [0..<2, 5..<6])
         #expect(Departure.common([0..<10], []) == [] && Departure.common([0..<10], [10..<20]) == [])

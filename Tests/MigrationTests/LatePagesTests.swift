@@ -30,7 +30,9 @@ struct LatePagesTests {
         #expect(late.count == 181 && !late.isEmpty)
         #expect(pages(late) == [10..<20, 30..<200, 5000..<5001])
         #expect(late.source(of: 12 * Self.page) == 12 * Self.page)
-        for other: UInt64 in [0, 9, 20, 29, 200, 4999, 5001, 9_000_000] { #expect(late.source(of: other * Self.page) == nil) }
+        for other: UInt64 in [0, 9, 20, 29, 200, 4999, 5001, 9_000_000] {
+            #expect(late.source(of: other * Self.page) == nil)
+        }
         #expect(LatePages([]).isEmpty && LatePages([]).outstanding == [])
     }
 
@@ -63,7 +65,8 @@ struct LatePagesTests {
         #expect(late.count == 181)
         #expect(Set(wanted(late, 38..<52)) == [[38, 40, 38], [40, 50, 1000], [50, 52, 50]])
         late.move(from: 1005 * Self.page, to: 12 * Self.page, size: 5 * Self.page)
-        #expect(late.source(of: 12 * Self.page) == 45 * Self.page && late.source(of: 1004 * Self.page) == 44 * Self.page)
+        #expect(
+            late.source(of: 12 * Self.page) == 45 * Self.page && late.source(of: 1004 * Self.page) == 44 * Self.page)
         #expect(late.count == 181 - 5, "what was at the target has gone")
         late.drop(range(12..<14))
         #expect(Set(wanted(late, 40..<50)) == [[40, 45, 1000], [47, 50, 14]])

@@ -88,7 +88,8 @@ import Tracing
         let base: UInt64 = 0x7f00_0000_0000 + (2 << 20) - 2 * Self.page
         _ = try store.take(body(.process(5), [(base, 4 * Self.page)], filling: [1]))
         try store.takeLayout(layout(1, [(.process(5), base, 6 * Self.page)]))
-        try store.takeLate(late(.process(5), [(base + Self.page, 2 * Self.page), (base + 4 * Self.page, 2 * Self.page)]))
+        try store.takeLate(
+            late(.process(5), [(base + Self.page, 2 * Self.page), (base + 4 * Self.page, 2 * Self.page)]))
         let whole = PageLayers.Segment(address: base, pages: 6, layer: 0, pagesID: 1, fileOffset: 0)
         #expect(try store.locate(whole).map(\.address) == [base, base + 3 * Self.page])
         #expect(try store.locate(whole).map(\.pages) == [1, 1])

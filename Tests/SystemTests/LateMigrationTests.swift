@@ -75,7 +75,8 @@ struct LateMigrationTests {
             func writer(_ number: Int, _ size: Int) -> String {
                 "python3 \(Programs.path("memory_writer.py")) \(size) \(fifos[number]) >\(journey.source.path("out-\(number)"))"
             }
-            let script = "\(writer(0, 16)) & sh -c '\(writer(1, 24)); exit 3' & \(writer(2, 8)) & echo ready; wait; exit 4"
+            let script =
+                "\(writer(0, 16)) & sh -c '\(writer(1, 24)); exit 3' & \(writer(2, 8)) & echo ready; wait; exit 4"
             let pid = try journey.source.start(["sh", "-c", script], output: "out")
             let outputs = (0...2).map { journey.source.path("out-\($0)") }
             #expect(eventually { outputs.allSatisfy { lines($0).contains("ready") } })
@@ -202,7 +203,7 @@ struct LateMigrationTests {
             try cut(journey)
             let moved = migration.wait(seconds: 60)
             #expect(moved.status == 1 && moved.errors.contains("migration-incomplete"), "\(moved)")
-            #expect(!journey.runs(running.pid).here && journey.source.isAlive(running.pid))
+            #expect(eventually { !journey.runs(running.pid).here } && journey.source.isAlive(running.pid))
             #expect(journey.target.isAlive(running.pid))
             // What it needs now it waits for.
             journey.target.signal(SIGUSR1, running.pid)
@@ -226,7 +227,7 @@ struct LateMigrationTests {
                 journey.source.processes.first { journey.isApus("migrate", $0, in: journey.source) })
             journey.source.signal(SIGKILL, sending)
             _ = migration.wait(seconds: 10)
-            #expect(!journey.runs(running.pid).here && journey.source.isAlive(running.pid))
+            #expect(eventually { !journey.runs(running.pid).here } && journey.source.isAlive(running.pid))
             #expect(journey.target.isAlive(running.pid))
             let recovered = try journey.recover()
             #expect(recovered.status == 0, "\(recovered)\n\(journey.logThere)")

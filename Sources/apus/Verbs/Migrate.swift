@@ -201,7 +201,8 @@ extension Migrate: Action {
         options.mostRounds =
             reader.number("rounds", in: 0...10_000, expected: "a number of rounds, or 0") ?? options.mostRounds
         options.postcopy =
-            reader.values("postcopy").last.flatMap { MigrationOptions.Postcopy(rawValue: RawArgument.text($0)) } ?? .never
+            reader.values("postcopy").last.flatMap { MigrationOptions.Postcopy(rawValue: RawArgument.text($0)) }
+            ?? .never
         if let rate = reader.size("max-bandwidth") {
             options.bandwidth = rate
             if rate < 1 << 16 {

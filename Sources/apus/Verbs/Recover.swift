@@ -111,7 +111,8 @@ extension Recovery.Outcome {
         case .arrived: "Process \(pid) runs on \(host.printable): the original was ended.\n"
         case .returned: "Process \(pid) does not run on \(host.printable): the original runs on.\n"
         case .incomplete:
-            "Process \(pid) stands still: " + (problem?.description ?? "its memory has not all come to \(host.printable)")
+            "Process \(pid) stands still: "
+                + (problem?.description ?? "its memory has not all come to \(host.printable)")
                 + "\n"
         case .inUse: "Process \(pid) is just moving to \(host.printable).\n"
         case .unsettled:
