@@ -66,7 +66,9 @@ extension AreaKind {
     fileprivate var isSharedContent: Bool {
         switch self {
         case .sharedMemory, .systemV: true
-        case .privateAnonymous, .heap, .privateFile, .sharedFile, .asyncIO, .requestRing, .packetRing, .vdso, .vvar, .vsyscall: false
+        case .privateAnonymous, .heap, .privateFile, .sharedFile, .asyncIO, .requestRing, .packetRing, .vdso, .vvar,
+            .vsyscall:
+            false
         }
     }
 }

@@ -97,7 +97,9 @@ struct PacketFrameHead {
 /// The head of a block of version 3.
 struct PacketBlockHead {
     /// Where its parts lie: block_status, num_pkts, offset_to_first_pkt, blk_len, seq_num, ts_last_pkt.
-    static let (statusPlace, packetsPlace, firstPlace, lengthPlace, numberPlace, lastTimePlace) = (8, 12, 16, 20, 24, 40)
+    static let (statusPlace, packetsPlace, firstPlace, lengthPlace, numberPlace, lastTimePlace) = (
+        8, 12, 16, 20, 24, 40
+    )
 
     let status, packets, first, length: UInt32
     /// Blocks are numbered as the kernel opens them, from 1.

@@ -78,7 +78,8 @@ struct PacketRingState: Equatable, Sendable {
             let head = PacketBlockHead(memory, at: place)
             let isClosedHere = isOpen && number == newest.index && newest.head.packets > 0
             guard head.isWaiting || isClosedHere else { continue }
-            var bytes = memory.bytes(in: place..<place + max(PacketRingLayout.blockHeader, min(Int(head.length), layout.room)))
+            var bytes = memory.bytes(
+                in: place..<place + max(PacketRingLayout.blockHeader, min(Int(head.length), layout.room)))
             if isClosedHere, !head.isWaiting { Self.close(&bytes, packets: newest.head.packets) }
             keep(number, bytes)
         }

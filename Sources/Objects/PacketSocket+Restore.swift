@@ -81,7 +81,8 @@ public struct PacketSocketEnd: Resource {
                 .fileUnopenable, "the \(self) cannot be made",
                 cause: .init(error, attempted: "socket(AF_PACKET), bind, setsockopt"),
                 remedy:
-                    "See that this host has the device (ip link), that the loopback device is up (ip link set lo up), and that Apus runs as root (CAP_NET_RAW)")
+                    "See that this host has the device (ip link), that the loopback device is up (ip link set lo up), and that Apus runs as root (CAP_NET_RAW)"
+            )
         }
     }
 

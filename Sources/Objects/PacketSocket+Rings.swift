@@ -37,7 +37,8 @@ extension PacketSocket {
             if state.lost > 0 {
                 descriptions.note(
                     loss:
-                        "process \(seen.pid): \(state.lost) \(layout.hasBlocks ? "blocks of packets wait" : "packets wait") in the ring of descriptor \(seen.number), and are lost")
+                        "process \(seen.pid): \(state.lost) \(layout.hasBlocks ? "blocks of packets wait" : "packets wait") in the ring of descriptor \(seen.number), and are lost"
+                )
             }
         } catch {
             throw descriptions.unreadable(seen, error, "mmap of the ring of a packet socket")
@@ -62,7 +63,8 @@ extension PacketSocket {
         let object = Problem.Object(pid: pid, process: process, address: area.range.lowerBound)
         guard let holder = holder(of: area, pid, among: descriptors) else {
             return Problem(
-                .unsupported, "mapped memory of a socket that is no packet socket, or whose descriptor is closed, cannot be carried",
+                .unsupported,
+                "mapped memory of a socket that is no packet socket, or whose descriptor is closed, cannot be carried",
                 object: object, remedy: "Have the program unmap it before the dump")
         }
         do throws(Errno) {

@@ -45,17 +45,18 @@ struct PacketRingTests {
         #expect(state.next == 0 && state.waiting.isEmpty)
     }
 
-    @Test(arguments: [
-        // None waits: the one behind the latest, also where the ring was gone round.
-        ([false, false, false, false], [10, 11, 8, 9], 2),
-        ([false, false, false, false], [10, 11, nil, nil], 2),
-        // Several of one moment.
-        ([false, false, false, false], [7, 7, 5, 7], 2),
-        // Those that wait end where the next comes.
-        ([true, false, false, true], [4, 1, 2, 3], 1),
-        // All wait: it is full.
-        ([true, true, true, true], [5, 2, 3, 4], 1),
-    ] as [([Bool], [UInt32?], Int)])
+    @Test(
+        arguments: [
+            // None waits: the one behind the latest, also where the ring was gone round.
+            ([false, false, false, false], [10, 11, 8, 9], 2),
+            ([false, false, false, false], [10, 11, nil, nil], 2),
+            // Several of one moment.
+            ([false, false, false, false], [7, 7, 5, 7], 2),
+            // Those that wait end where the next comes.
+            ([true, false, false, true], [4, 1, 2, 3], 1),
+            // All wait: it is full.
+            ([true, true, true, true], [5, 2, 3, 4], 1),
+        ] as [([Bool], [UInt32?], Int)])
     func theNextIsBehindTheLatest(_ waits: [Bool], _ seconds: [UInt32?], _ next: Int) throws {
         let state = try state(zip(waits, seconds).map { frame(waits: $0, second: $1) })
         #expect(state.next == next)
