@@ -111,6 +111,8 @@ struct PacketRingTurning: ~Copyable {
 
     /// Has the kernel close all blocks, so that it waits for the program to give one back.
     private func fill() throws(Errno) -> Bool {
+        // It goes round once, and must not stop short of its beginning.
+        release()
         while true {
             let newest = PacketBlockHead.newest(in: memory, layout)
             if newest.head.isWaiting { return true }

@@ -67,7 +67,9 @@ struct MapList {
         var name = fields.count > 5 ? String(fields[5].drop { $0 == " " }) : ""
         var inode = String(fields[4])
         // Shared memory without a name is an unnamed file, another one after a restore.
-        let unnamed = name.hasSuffix(" (deleted)") || name.hasPrefix("anon_inode:")
+        let isSocket = name.hasPrefix("socket:[")
+        if isSocket { name = "socket:[N]" }
+        let unnamed = name.hasSuffix(" (deleted)") || name.hasPrefix("anon_inode:") || isSocket
         if unnamed { inode = "N" }
         if name.isEmpty { name = "anonymous" }
         return Mapping(
