@@ -42,7 +42,7 @@ segment() {
 	nsenter -t "$(init two)" -n sh -c 'ip addr add 10.88.0.2/24 dev eth1; ip link set eth1 up'
 }
 as_client() { timeout 300 nsenter -t $client -n "$@"; }
-served_at() { on one ip addr add "$1/24" dev eth1; }
+served_at() { on one ip addr replace "$1/24" dev eth1; }
 
 # Moves a tree with its address; prints what it came to.
 move() { # FROM TO PID ADDRESS OPTION...
@@ -64,7 +64,7 @@ listens() { # PORT ADDRESS
 redis() {
 	local pid writer rate=$1
 	served_at 10.88.0.7
-	on one bash -c 'redis-server --bind 10.88.0.7 --port 6379 --save "" --appendonly no --protected-mode no \
+	on one bash -c 'redis-server --bind 10.88.0.7 --port 6379 --save "" --appendonly no --protected-mode no --enable-debug-command yes \
 		--dir /tmp </dev/null >/dev/null 2>/root/redis.errors & echo $! >/root/redis.pid'
 	pid=$(on one cat redis.pid)
 	listens 6379 10.88.0.7
@@ -86,8 +86,8 @@ redis() {
 nginx() {
 	local pid download
 	served_at 10.88.0.8
-	on one bash -c 'mkdir -p /srv/files; head -c 96M /dev/urandom >/srv/files/large
-		printf "daemon on; worker_processes 2; pid /run/nginx.pid; error_log stderr; events {}\nhttp { access_log off; sendfile on; server { listen 10.88.0.8:80; root /srv/files; } }\n" >/root/nginx.conf
+	on one bash -c 'head -c 96M /dev/urandom >/shared/large
+		printf "daemon on; worker_processes 2; pid /run/nginx.pid; error_log stderr; events {}\nhttp { access_log off; sendfile on; server { listen 10.88.0.8:80; root /shared; } }\n" >/root/nginx.conf
 		setsid nginx -c /root/nginx.conf </dev/null >/dev/null 2>&1'
 	pid=$(on one cat /run/nginx.pid)
 	listens 80 10.88.0.8
@@ -97,7 +97,7 @@ nginx() {
 	move one two "$pid" 10.88.0.8 --ship all >"$folder/nginx.summary"
 	kill -0 $download || fail 'the download was over before the move'
 	wait $download || fail "curl: $(cat "$folder/curl")"
-	cmp "$folder/large" "$folder/hosts/one/root/srv/files/large"
+	cmp "$folder/large" "$folder/hosts/shared/large"
 	as_client curl -sS -o "$folder/again" http://10.88.0.8/large
 	cmp "$folder/again" "$folder/large"
 	on two kill -0 "$pid"

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// A thread beside the one that traces, for work that needs no tracer: reading `/proc`, writing images, planning.
