@@ -64,16 +64,16 @@ public enum KeeperProcess {
         var kept = tree
         kept.path = "/dev/pts/\(try Terminal.pairNumber(master.raw))"
         if try Processes.fork() != 0 { return try Files.duplicate(link.first.raw, from: 3).release() }
-        // From here on this is the keeper, which never returns.
+        // From here on this is the keeper, which never returns. What owns the descriptors is lent to it: on a way that has no end
+        // the compiler would let go of them before the call.
         kept.keeper = Processes.current
-        keep(
-            kept, folder, .init(master: master.raw, listener: listener.raw, signals: -1, supervisor: link.second.raw),
-            receiver, [(0, input), (1, output), (terminal, slave.raw), (Self.message, note.raw)])
+        keep(kept, folder, listener, master, slave, note, link.second, receiver, input, output)
     }
 
     private static func keep(
-        _ kept: KeptTerminal, _ folder: TerminalFolder, _ open: Keeper.Descriptors, _ receiver: [String],
-        _ given: [(there: Int32, here: Int32)]
+        _ kept: KeptTerminal, _ folder: TerminalFolder, _ listener: borrowing OwnedDescriptor,
+        _ master: borrowing OwnedDescriptor, _ slave: borrowing OwnedDescriptor, _ note: borrowing OwnedDescriptor,
+        _ supervisor: borrowing OwnedDescriptor, _ receiver: [String], _ input: Int32, _ output: Int32
     ) -> Never {
         setsid()
         try? Processes.adoptOrphans(true)
@@ -83,7 +83,11 @@ public enum KeeperProcess {
         for signal in heard + [SIGINT, SIGHUP, SIGQUIT, SIGTSTP] { unsafe sigaddset(&set, signal) }
         unsafe sigprocmask(SIG_BLOCK, &set, nil)
         do throws(Errno) {
-            var open = open
+            var open = Keeper.Descriptors(
+                master: master.raw, listener: listener.raw, signals: -1, supervisor: supervisor.raw)
+            let given: [(there: Int32, here: Int32)] = [
+                (0, input), (1, output), (terminal, slave.raw), (message, note.raw),
+            ]
             // Out of the way of the numbers that the receiver finds.
             let moved = try given.map { pair throws(Errno) in
                 (there: pair.there, here: try Files.duplicate(pair.here, from: 10).release())

@@ -1,0 +1,105 @@
+internal import Images
+internal import Linux
+internal import Restore
+internal import SystemPackage
+
+extension PageStore {
+    /// What has come of the memory of a process, or of shared memory: a file with a place for each chunk.
+    struct Space {
+        let number: UInt32
+        let file: SharedDescriptor
+        var chunks: [UInt64: Chunk] = [:]
+        var end: UInt64 = 0
+
+        /// Puts pages of one chunk where they belong.
+        ///
+        /// - Parameter early: the memory that they are to be put into; nil for the file.
+        mutating func put(_ bytes: ArraySlice<UInt8>, at address: UInt64, into early: EarlyMemory?) throws(Errno) {
+            let (index, within) = (address / chunkSize, address % chunkSize)
+            let first = Int(within / Pagemap.pageSize)
+            let pages = first..<first + bytes.count / Int(Pagemap.pageSize)
+            var chunk = chunks[index] ?? Chunk()
+            let result: Result<Void, Errno>
+            if let early {
+                result = unsafe bytes.withUnsafeBytes { slice in
+                    Result { () throws(Errno) in try unsafe early.write(slice, at: address) }
+                }
+                chunk.inPlace.insert(pages)
+                chunk.present.remove(pages)
+            } else {
+                let place = chunk.place ?? end
+                if chunk.place == nil { (chunk.place, end) = (end, end + chunkSize) }
+                let file = file.descriptor.raw
+                result = unsafe bytes.withUnsafeBytes { slice in
+                    Result { () throws(Errno) in try unsafe Files.write(file, from: slice, at: place + within) }
+                }
+                chunk.present.insert(pages)
+                chunk.inPlace.remove(pages)
+            }
+            chunk.late.remove(pages)
+            chunks[index] = chunk
+            try result.get()
+        }
+
+        /// Makes pages of one chunk zeros. Those that have not come before are zeros already, as the kernel gives them: they take no
+        /// memory.
+        ///
+        /// - Parameter early: the memory that they belong into; nil for the file.
+        mutating func clear(_ range: Range<UInt64>, in early: EarlyMemory?) throws(Errno) {
+            let (index, within) = (range.lowerBound / chunkSize, range.lowerBound % chunkSize)
+            let first = Int(within / Pagemap.pageSize)
+            let pages = first..<first + Int((range.upperBound - range.lowerBound) / Pagemap.pageSize)
+            var chunk = chunks[index] ?? Chunk()
+            chunk.late.remove(pages)
+            defer { chunks[index] = chunk }
+            if let early {
+                for run in chunk.inPlace.runs where run.overlaps(pages) {
+                    let zeros = ArraySlice([UInt8](repeating: 0, count: run.clamped(to: pages).count * pageBytes))
+                    let address = index * chunkSize + UInt64(max(run.lowerBound, first)) * Pagemap.pageSize
+                    try unsafe zeros.withUnsafeBytes { slice in
+                        Result { () throws(Errno) in try unsafe early.write(slice, at: address) }
+                    }.get()
+                }
+                chunk.inPlace.insert(pages)
+                chunk.present.remove(pages)
+                return
+            }
+            if chunk.place == nil {
+                (chunk.place, end) = (end, end + chunkSize)
+                // Nothing may be written behind it, and it has to be there to be read.
+                try Files.truncate(file.descriptor.raw, to: end)
+            }
+            if let place = chunk.place {
+                for run in chunk.present.runs where run.overlaps(pages) {
+                    let part = run.clamped(to: pages)
+                    let start = place + UInt64(part.lowerBound) * Pagemap.pageSize
+                    try Files.punchHole(
+                        file.descriptor.raw, start..<start + UInt64(part.count) * Pagemap.pageSize)
+                }
+            }
+            chunk.present.insert(pages)
+            chunk.inPlace.remove(pages)
+        }
+
+        /// What is there of these pages is out of date: they follow when the tree runs.
+        mutating func expectLate(_ range: Range<UInt64>) {
+            var start = range.lowerBound
+            while start < range.upperBound {
+                let (index, within) = (start / chunkSize, start % chunkSize)
+                let end = min(range.upperBound, start - within + chunkSize)
+                let first = Int(within / Pagemap.pageSize)
+                let pages = first..<first + Int((end - start) / Pagemap.pageSize)
+                chunks[index, default: Chunk()].present.remove(pages)
+                chunks[index, default: Chunk()].inPlace.remove(pages)
+                chunks[index, default: Chunk()].late.insert(pages)
+                start = end
+            }
+        }
+    }
+
+    /// Keeps a descriptor open, where values can be copied.
+    final class SharedDescriptor: Sendable {
+        let descriptor: OwnedDescriptor
+        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    }
+}
