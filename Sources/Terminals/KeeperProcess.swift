@@ -64,17 +64,17 @@ public enum KeeperProcess {
         var kept = tree
         kept.path = "/dev/pts/\(try Terminal.pairNumber(master.raw))"
         if try Processes.fork() != 0 { return try Files.duplicate(link.first.raw, from: 3).release() }
-        // From here on this is the keeper, which never returns. What owns the descriptors is lent to it: on a way that has no end
-        // the compiler would let go of them before the call.
+        // From here on this is the keeper, which never returns; it does not say so by its type. What owns the descriptors is lent to
+        // it, and on a way that has no end the compiler would let go of them before the call.
         kept.keeper = Processes.current
-        keep(kept, folder, listener, master, slave, note, link.second, receiver, input, output)
+        return keep(kept, folder, listener, master, slave, note, link.second, receiver, input, output)
     }
 
     private static func keep(
         _ kept: KeptTerminal, _ folder: TerminalFolder, _ listener: borrowing OwnedDescriptor,
         _ master: borrowing OwnedDescriptor, _ slave: borrowing OwnedDescriptor, _ note: borrowing OwnedDescriptor,
         _ supervisor: borrowing OwnedDescriptor, _ receiver: [String], _ input: Int32, _ output: Int32
-    ) -> Never {
+    ) -> Int32 {
         setsid()
         try? Processes.adoptOrphans(true)
         let heard = [SIGCHLD, SIGTERM]
