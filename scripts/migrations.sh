@@ -49,7 +49,9 @@ move() { # FROM TO PID ADDRESS OPTION...
 	local from=$1 to=$2 pid=$3 address=$4
 	shift 4
 	# shellcheck disable=SC2086
-	on "$from" apus migrate "$pid" "$to" --tcp-established --move-address "$address@eth1" --json "$@" ${OPTIONS:-} | tail -n 1
+	on "$from" apus migrate "$pid" "$to" --tcp-established --move-address "$address@eth1" --json "$@" ${OPTIONS:-} >"$folder/events" ||
+		{ cat "$folder/events" >&2; exit 1; }
+	tail -n 1 "$folder/events"
 }
 listens() { # PORT ADDRESS
 	local patience=100
@@ -62,10 +64,12 @@ listens() { # PORT ADDRESS
 
 # Written to all the while, and asked each millisecond.
 redis() {
-	local pid writer rate=$1
+	local pid writer rate=$1 host
+	# Of a part that has failed something may be left.
+	for host in one two; do on $host pkill -KILL redis-server || true; done
 	served_at 10.88.0.7
-	on one bash -c 'redis-server --bind 10.88.0.7 --port 6379 --save "" --appendonly no --protected-mode no --enable-debug-command yes \
-		--dir /tmp </dev/null >/dev/null 2>/root/redis.errors & echo $! >/root/redis.pid'
+	on one bash -c 'setsid redis-server --bind 10.88.0.7 --port 6379 --save "" --appendonly no --protected-mode no --enable-debug-command yes \
+		--dir /tmp </dev/null >/dev/null 2>/dev/null & echo $! >/root/redis.pid'
 	pid=$(on one cat redis.pid)
 	listens 6379 10.88.0.7
 	on one redis-cli -h 10.88.0.7 DEBUG POPULATE $((size * 1024)) filled 960
@@ -74,6 +78,7 @@ redis() {
 	sleep 3
 	move one two "$pid" 10.88.0.7 >"$folder/summary"
 	wait $writer || fail "the client: $(cat "$folder/writer")"
+	cat "$folder/summary" "$folder/writer"
 	on two kill -0 "$pid"
 	! on one kill -0 "$pid" 2>/dev/null || fail 'the original is still there'
 	cp "$folder/summary" "$folder/redis-$rate.summary"
