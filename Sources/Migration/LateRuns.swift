@@ -10,6 +10,19 @@ enum LateRuns {
     /// In bytes, of one frame: what is said of more is not believed.
     private static let mostBytes: UInt64 = 1 << 42
 
+    /// The same pages as sorted runs without overlap, however they were announced.
+    static func joined(_ runs: [Range<UInt64>]) -> [Range<UInt64>] {
+        var all: [Range<UInt64>] = []
+        for run in runs.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let last = all.last, last.upperBound >= run.lowerBound {
+                all[all.count - 1] = last.lowerBound..<max(last.upperBound, run.upperBound)
+            } else {
+                all.append(run)
+            }
+        }
+        return all
+    }
+
     /// - Throws: `protocol` for a body that is none.
     static func parse(_ body: [UInt8]) throws(Problem) -> (space: PageSpace, runs: [Range<UInt64>]) {
         var reader = BodyReader(body)

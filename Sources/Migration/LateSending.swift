@@ -88,7 +88,7 @@ final class LateSending {
                     case .partial: wire = next.wire
                     case .released: return .complete(Outcome([:]))
                     case .lost: return .open(Self.lost(uuid, host))
-                    case .aborted: return .refused(aborted)
+                    case .aborted: return .refused(Settlement.neverRan(on: host))
                     }
                     limit = SystemClock.monotonic.now + UInt64(seconds) * 1_000_000_000
                 }
@@ -139,7 +139,7 @@ final class LateSending {
                 late[space, default: []] += runs
             case .resumed:
                 logger.info("\(host) can be reached again, and what has not come follows")
-                begin(late.mapValues(Self.joined))
+                begin(late.mapValues(LateRuns.joined))
                 return .partial
             case .fate:
                 guard let word = JSON(parsing: frame.body).flatMap(Settlement.Word.init) else {
@@ -152,18 +152,6 @@ final class LateSending {
             }
         }
         throw lost
-    }
-
-    private static func joined(_ runs: [Range<UInt64>]) -> [Range<UInt64>] {
-        var all: [Range<UInt64>] = []
-        for run in runs.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-            if let last = all.last, last.upperBound >= run.lowerBound {
-                all[all.count - 1] = last.lowerBound..<max(last.upperBound, run.upperBound)
-            } else {
-                all.append(run)
-            }
-        }
-        return all
     }
 
     private func send(over wire: Wire) throws(Problem) -> Outcome {
@@ -260,11 +248,6 @@ final class LateSending {
 
     private var unserved: Problem {
         Problem(.incomplete, "nobody takes the rest of the memory on \(host) yet", remedy: "Run: apus recover")
-    }
-
-    private var aborted: Problem {
-        Problem(
-            .connectionLost, "the connection to \(host) broke before the tree ran there", remedy: "Migrate again")
     }
 
     private var incomplete: Problem {

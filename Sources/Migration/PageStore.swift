@@ -76,19 +76,7 @@ final class PageStore: PageLocator, EarlyPages {
 
     /// What follows when the tree runs, by the process that it is of, sorted by address, without overlap.
     var late: [Int32: [Range<UInt64>]] {
-        state.withLock { state in
-            state.late.mapValues { runs in
-                var all: [Range<UInt64>] = []
-                for run in runs.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-                    if let last = all.last, last.upperBound >= run.lowerBound {
-                        all[all.count - 1] = last.lowerBound..<max(last.upperBound, run.upperBound)
-                    } else {
-                        all.append(run)
-                    }
-                }
-                return all
-            }
-        }
+        state.withLock { $0.late.mapValues(LateRuns.joined) }
     }
 
     private static func write(_ frame: PageFrame, _ body: [UInt8], _ state: inout State) throws(Problem) {

@@ -122,10 +122,7 @@ final class Settlement {
             // What follows is another matter.
             case .released, .partial: return .arrived
             case .aborted:
-                return .refused(
-                    Problem(
-                        .connectionLost, "the connection to \(options.host) broke before the tree ran there",
-                        remedy: "Migrate again"))
+                return .refused(Self.neverRan(on: options.host))
             case .lost: return .unknown(LateSending.lost(uuid, options.host))
             case nil: break
             }
@@ -139,6 +136,12 @@ final class Settlement {
                 object: .init(pid: options.dump.pid),
                 remedy:
                     "The original stands still, stopped. When \(options.host) can be reached again, run: apus recover"))
+    }
+
+    /// The other host will not let it run.
+    static func neverRan(on host: String) -> Problem {
+        Problem(
+            .connectionLost, "the connection to \(host) broke before the tree ran there", remedy: "Migrate again")
     }
 
     /// What the other host says of a tree.

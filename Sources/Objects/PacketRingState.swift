@@ -23,6 +23,9 @@ struct PacketRingState: Equatable, Sendable {
     /// How many of those that wait are not kept, as they are too many.
     var lost = 0
 
+    /// What all of them come to, in bytes.
+    private var kept = 0
+
     /// The most that is kept, in bytes.
     private static let mostBytes = 64 << 20
     /// TP_STATUS_BLK_TMO, in the status of a block that the kernel gives out before it is full.
@@ -103,7 +106,8 @@ struct PacketRingState: Equatable, Sendable {
     }
 
     private mutating func keep(_ number: Int, _ bytes: [UInt8]) {
-        if lost == 0, waiting.reduce(bytes.count, { $0 + $1.bytes.count }) <= Self.mostBytes {
+        if lost == 0, kept + bytes.count <= Self.mostBytes {
+            kept += bytes.count
             waiting.append(Waiting(number: number, bytes: bytes))
             return
         }
@@ -132,12 +136,14 @@ struct PacketRingState: Equatable, Sendable {
             case .array(let values)? = json["waiting"]
         else { return nil }
         (self.next, self.heads) = (next, heads)
+        var numbers: Set<Int> = []
         for value in values {
             guard let number = value["number"]?.bits.flatMap({ Int(exactly: $0) }), number < layout.count,
                 let bytes = value["bytes"]?.string.flatMap(SocketSupplement.bytes), bytes.count <= layout.room,
                 bytes.count >= (layout.hasBlocks ? PacketRingLayout.blockHeader : PacketRingLayout.frameHeader),
-                !waiting.contains(where: { $0.number == number })
+                numbers.insert(number).inserted
             else { return nil }
+            kept += bytes.count
             waiting.append(Waiting(number: number, bytes: bytes))
         }
     }
