@@ -27,8 +27,7 @@ extension PageStore {
                 chunk.inPlace.insert(pages)
                 chunk.present.remove(pages)
             } else {
-                let place = chunk.place ?? end
-                if chunk.place == nil { (chunk.place, end) = (end, end + chunkSize) }
+                let place = try place(of: &chunk)
                 let file = file.descriptor.raw
                 result = unsafe bytes.withUnsafeBytes { slice in
                     Result { () throws(Errno) in try unsafe Files.write(file, from: slice, at: place + within) }
@@ -64,21 +63,23 @@ extension PageStore {
                 chunk.present.remove(pages)
                 return
             }
-            if chunk.place == nil {
-                (chunk.place, end) = (end, end + chunkSize)
-                // Nothing may be written behind it, and it has to be there to be read.
-                try Files.truncate(file.descriptor.raw, to: end)
-            }
-            if let place = chunk.place {
-                for run in chunk.present.runs where run.overlaps(pages) {
-                    let part = run.clamped(to: pages)
-                    let start = place + UInt64(part.lowerBound) * Pagemap.pageSize
-                    try Files.punchHole(
-                        file.descriptor.raw, start..<start + UInt64(part.count) * Pagemap.pageSize)
-                }
+            let place = try place(of: &chunk)
+            for run in chunk.present.runs where run.overlaps(pages) {
+                let part = run.clamped(to: pages)
+                let start = place + UInt64(part.lowerBound) * Pagemap.pageSize
+                try Files.punchHole(file.descriptor.raw, start..<start + UInt64(part.count) * Pagemap.pageSize)
             }
             chunk.present.insert(pages)
             chunk.inPlace.remove(pages)
+        }
+
+        /// Where the pages of a chunk lie in the file, which has room for all of them: zeros are read, too, and never written.
+        private mutating func place(of chunk: inout Chunk) throws(Errno) -> UInt64 {
+            if let place = chunk.place { return place }
+            try Files.truncate(file.descriptor.raw, to: end + chunkSize)
+            defer { end += chunkSize }
+            chunk.place = end
+            return end
         }
 
         /// What is there of these pages is out of date: they follow when the tree runs.

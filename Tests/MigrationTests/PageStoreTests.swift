@@ -111,6 +111,26 @@ import Tracing
         #expect(store.late.isEmpty)
     }
 
+    /// Also behind all that was ever written of the last place of the file.
+    @Test func `zeros can be read wherever they are marked`() throws {
+        for (zeros, expected) in [(1, [7, 0, 0, 0]), (0, [0, 0, 0, 7])] as [(UInt64, [UInt8])] {
+            let store = PageStore()
+            let base: UInt64 = 0x7f00_0000_0000
+            // The pages that are not zeros come in a frame before.
+            let full = base + (1 - zeros) * 3 * Self.page
+            _ = try store.take(body(.process(5), [(full, Self.page)], filling: [7]))
+            var marked: [UInt8] = []
+            PageSpace.process(5).append(to: &marked)
+            marked.append(littleEndian: UInt32(1))
+            marked.append(littleEndian: base + zeros * Self.page)
+            marked.append(littleEndian: 3 * Self.page | 1)
+            #expect(try store.take(marked, isSparse: true) == 3 * Self.page)
+            try store.takeLayout(layout(1, [(.process(5), base, 4 * Self.page)]))
+            let whole = PageLayers.Segment(address: base, pages: 4, layer: 0, pagesID: 1, fileOffset: 0)
+            #expect(try bytes(store, whole) == expected)
+        }
+    }
+
     @Test func `what has not come is no page`() throws {
         let store = PageStore()
         _ = try store.take(body(.shared(3), [(0, Self.page)], filling: [1]))
