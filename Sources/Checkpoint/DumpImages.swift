@@ -19,6 +19,8 @@ struct DumpImages {
     var digests: [String: ContentDigest] = [:]
     /// The processes that have the memory of another, which is stored as that one's.
     var memorySharers: [Int32: [Int32]] = [:]
+    /// The processes of which a program is just being loaded.
+    private let loading: Set<Int32>
 
     private struct FileKey: Hashable {
         let device: DeviceNumber
@@ -26,8 +28,9 @@ struct DumpImages {
         let path: FilePath
     }
 
-    init(_ directory: ImageDirectory, _ descriptions: Descriptions) {
+    init(_ directory: ImageDirectory, _ descriptions: Descriptions, loading: [SurveyedProcess]) {
         self.directory = directory
+        self.loading = Set(loading.map(\.pid))
         self.descriptions = descriptions
     }
 
@@ -128,7 +131,7 @@ struct DumpImages {
                 id = try PacketSocket.capture(
                     mapping: area, of: surveyed.pid, process: surveyed.name, into: descriptions)
             } else if let mapped = surveyed.files[area.range.lowerBound] {
-                id = try file(mapped, for: .init(of: area))
+                id = try file(mapped, for: uses(of: mapped, mappedAs: area, in: surveyed))
             }
             if kind == .asyncIO {
                 areas.append(ring(area, of: surveyed, isDead: captured.deadRings.contains(area.range.lowerBound)))
@@ -139,6 +142,15 @@ struct DumpImages {
         entry.aios = areas.filter { $0.kind.contains(.asyncIORing) }.map(AsyncRing.entry)
         entry.vmas = MemoryImage.joined(areas)
         return entry
+    }
+
+    private func uses(of file: NamedFile, mappedAs area: MappedArea, in process: SurveyedProcess) -> NeededFile.Uses {
+        let uses = NeededFile.Uses(of: area)
+        // What the loader will add has to fit the other code, the program alone fits anywhere.
+        guard loading.contains(process.pid), area.protection.contains(.execute),
+            process.places?.executable.status.inode != file.status.inode
+        else { return uses }
+        return uses.union(.loading)
     }
 
     /// A ring that came from the parent at a fork is nothing but memory, and only that can be made again.

@@ -61,7 +61,7 @@ struct DumpSession {
         let contents = try FileContents(of: running.first.processes, options, into: directory)
         clock.mark("files", logger)
         if departure?.part == .last { departure?.beforeStandstill() }
-        let still = try StillTree(options, deadline, running.known, before: running.first, departure?.tracking)
+        let still = try StillTree(options, deadline, running.known, before: running.first, departure?.tracking, logger)
         let tree = still.tree
         statistics.dump?.freezingTime = clock.mark("freeze", logger)
         if still.retries > 0 {
@@ -151,7 +151,7 @@ struct DumpSession {
         hasBegunWriting = true
         try directory.clear(keepsCopies: true)
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
-        var images = DumpImages(directory, Descriptions(circumstances))
+        var images = DumpImages(directory, Descriptions(circumstances), loading: still.loading)
         images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
         try hold(survey, images.descriptions, directory, scripts)
         // Behind the guard of connections, which is a copy of Apus with one thread.
@@ -190,6 +190,7 @@ struct DumpSession {
         let leaves = departure?.part == .last
         if !leaves, let problem = confirmation?.result { throw problem }
         let held = locks.result
+        still.loading.forEach { logger.warning("\(LoadingPrograms.warning($0))") }
         survey.processes.forEach { Losses.report($0, locks: held, skipping: options.skipInFlight, logger) }
         statistics.dump?.pagesScanned = images.counters.scanned
         statistics.dump?.pagesWritten = images.counters.written

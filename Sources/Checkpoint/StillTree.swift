@@ -1,6 +1,7 @@
 internal import Diagnostics
 internal import Glibc
 internal import Linux
+internal import Logging
 internal import Objects
 internal import Tracing
 
@@ -12,6 +13,8 @@ struct StillTree {
     let since: UInt64
     /// How often it was let go again before that.
     let retries: Int
+    /// Programs that were just being loaded even so.
+    let loading: [SurveyedProcess]
     /// Keeps new connections away; nil where there is nobody to keep them from.
     let door: ListenerLock?
 
@@ -23,7 +26,7 @@ struct StillTree {
     ///
     /// What is under way for a moment only, such as data on a connection that nobody has accepted yet, cannot be carried.
     /// A tree that is caught in such a moment is let go, so that it arrives, and stopped again. TCP connections that it does
-    /// not accept even so are carried as they wait.
+    /// not accept even so are carried as they wait. So is a tree of which a program is just being loaded.
     ///
     /// - Parameters:
     ///   - known: what was seen of mappings while it ran.
@@ -31,7 +34,7 @@ struct StillTree {
     ///   - tracking: knows what it has written to, and is asked for that at the first moment.
     init(
         _ options: DumpOptions, _ deadline: Deadline, _ known: KnownMappings, before: Survey,
-        _ tracking: WriteTracking? = nil
+        _ tracking: WriteTracking? = nil, _ logger: Logger
     ) throws {
         var (left, pause) = (Self.attempts, Self.pause)
         door = before.door
@@ -44,13 +47,16 @@ struct StillTree {
                 options.carriesWaiting = left == 0
                 let survey = try Survey(frozen: tree.processes.map(\.pid), options, known, before: before)
                 let isPassing = !survey.obstacles.isEmpty && survey.obstacles.allSatisfy { $0.code == .underWay }
-                if !isPassing || left == 0 || deadline.isPast {
+                let loading = survey.obstacles.isEmpty ? LoadingPrograms.find(survey.processes) : []
+                if !isPassing && loading.isEmpty || left == 0 || deadline.isPast {
                     self.tree = tree
                     self.survey = survey
                     self.since = since
+                    self.loading = loading
                     retries = Self.attempts - left
                     return
                 }
+                loading.forEach { logger.debug("\($0.object.description) is just being loaded: the tree is let go") }
             } catch {
                 tree.thaw()
                 throw error

@@ -19,6 +19,7 @@ extension NamedFile {
         guard let needed = site.choices.needed(self), needed.isShipped, let digest = needed.digest else { return nil }
         if needed.uses.isDisjoint(with: .written) {
             guard untouched == nil else { return nil }
+            if needed.uses.contains(.loading) { return [beingLoaded] }
             site.choose(.copy(digest), for: self)
             site.warn(
                 "\(path): this host has \(whereMissing ? "no such file" : "another file"), and the copy that came with the"
@@ -33,6 +34,18 @@ extension NamedFile {
         let what = whereMissing ? "is not there, and is put there" : "is replaced (--overwrite-files)"
         site.warn("\(path) \(what): the copy that came with the images, of \(needed.size) bytes")
         return placing.obstacles + site.copies.obstacles(to: digest, of: needed, path: path)
+    }
+}
+
+extension NamedFile {
+    /// Beside the copy the loader would map libraries of this host.
+    private var beingLoaded: Problem {
+        Problem(
+            .fileChanged,
+            "a program was dumped while its libraries were being loaded, and would get those of this host, which do not go"
+                + " with the loader that it has",
+            object: .init(path: path.string),
+            remedy: "Dump it again, when it has been loaded, or restore it where this file is the same")
     }
 }
 

@@ -51,11 +51,13 @@ public struct NeededFile: Sendable, Equatable {
         public static let place = Uses(rawValue: 64)
         /// A working or root directory.
         public static let directory = Uses(rawValue: 128)
+        /// The loader, or a library, of a program that had not been loaded to its end (ld.so(8)).
+        public static let loading = Uses(rawValue: 256)
 
         static let names: [(Uses, String)] = [
             (.executed, "executed"), (.mapped, "mapped"), (.mappedForWriting, "mapped for writing"),
             (.reading, "reading"), (.appending, "appending"), (.writing, "writing"), (.place, "place"),
-            (.directory, "directory"),
+            (.directory, "directory"), (.loading, "loading"),
         ]
 
         /// What is written may differ from what was there at the dump.

@@ -1,0 +1,86 @@
+internal import Linux
+
+/// What the dynamic loader of a program (ld.so(8)) tells debuggers of itself: `struct r_debug` of `<link.h>`, to which the
+/// entry DT_DEBUG of the program's dynamic section leads. Both the GNU C library and musl keep it.
+enum LoaderState: Equatable {
+    /// It has not come to the program's libraries yet.
+    case before
+    /// It is mapping or unmapping objects.
+    case atWork
+    /// All that the program needs is mapped.
+    case consistent
+
+    /// Types of auxiliary vectors (getauxval(3)).
+    private static let (programHeaders, entrySize, entryCount, interpreterBase): (UInt64, UInt64, UInt64, UInt64) =
+        (3, 4, 5, 7)
+    /// Types of program headers (elf(5)).
+    private static let (dynamic, headers): (UInt64, UInt64) = (2, 6)
+    private static let debug: UInt64 = 21
+    /// What is said to be larger is nonsense.
+    private static let (mostHeaders, largestDynamic): (UInt64, UInt64) = (64, 16 << 10)
+
+    /// Looks into a process that stands still.
+    ///
+    /// - Returns: nil for a program without a loader, or whose loader tells nothing.
+    static func of(_ pid: Int32) -> Self? {
+        guard let words = try? ProcessDirectory(pid).auxiliaryVector() else { return nil }
+        // That of a 32-bit program has words of 32 bits.
+        for (words, width) in [(words, 8), (words.flatMap { [$0 & 0xffff_ffff, $0 >> 32] }, 4)] {
+            let reader = Reader(pid: pid, width: width)
+            var values: [UInt64: UInt64] = [:]
+            for index in stride(from: 0, to: words.count - 1, by: 2) where words[index] != 0 {
+                values[words[index]] = words[index + 1]
+            }
+            if values[entrySize] == reader.headerSize { return reader.state(values) }
+        }
+        return nil
+    }
+
+    private struct Reader {
+        let pid: Int32
+        /// Of an address, in bytes.
+        let width: Int
+
+        var headerSize: UInt64 { width == 8 ? 56 : 32 }
+
+        /// The words at an address of the process, as wide as its addresses.
+        private func words(at address: UInt64, bytes: UInt64) -> [UInt64]? {
+            guard let bytes = try? RemoteMemory.read(pid, at: address, count: Int(bytes)) else { return nil }
+            return stride(from: 0, to: bytes.count - width + 1, by: width).map { start in
+                bytes[start..<start + width].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+            }
+        }
+
+        func state(_ values: [UInt64: UInt64]) -> LoaderState? {
+            guard let start = values[programHeaders], let count = values[entryCount], count <= mostHeaders,
+                let base = values[interpreterBase], base != 0,
+                let table = words(at: start, bytes: count * headerSize)
+            else { return nil }
+            var (bias, section): (UInt64, (address: UInt64, size: UInt64)?) = (0, nil)
+            let wordsOfHeader = Int(headerSize) / width
+            for index in 0..<Int(count) {
+                let header = table[index * wordsOfHeader..<(index + 1) * wordsOfHeader]
+                // The type shares a word with the flags in a wide one; the address is the third word either way.
+                let (type, address) = (header[header.startIndex] & 0xffff_ffff, header[header.startIndex + 2])
+                if type == headers { bias = start &- address }
+                // The size in memory: the sixth word of both.
+                if type == dynamic { section = (address, header[header.startIndex + 5]) }
+            }
+            guard let section, section.size <= largestDynamic,
+                let entries = words(at: bias &+ section.address, bytes: section.size)
+            else { return nil }
+            for index in stride(from: 0, to: entries.count - 1, by: 2) where entries[index] == debug {
+                return state(at: entries[index + 1])
+            }
+            return nil
+        }
+
+        /// - Parameter address: of the structure: a version, the list of objects, a function, the state, each in a word.
+        private func state(at address: UInt64) -> LoaderState? {
+            if address == 0 { return .before }
+            guard let words = words(at: address, bytes: UInt64(4 * width)) else { return nil }
+            if words[0] & 0xffff_ffff == 0 { return .before }
+            return words[3] & 0xffff_ffff == 0 ? .consistent : .atWork
+        }
+    }
+}
