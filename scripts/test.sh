@@ -1,6 +1,7 @@
 #!/bin/bash
 # Unit tests and system tests. The last line tells how many passed and failed.
 # FILTER=Name runs only the tests whose names match; APUS=FILE tests another executable than the one built here.
+# LANES=N suites run at a time (default: one for each processor), LIMIT=S seconds is the longest that one may take.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 swift=${SWIFT:-swift}
@@ -18,24 +19,54 @@ if [ -z "${APUS:-}" ]; then
 fi
 make --no-print-directory subjects || exit 1
 make --no-print-directory -C Tests/Fixtures install || exit 1
-export APUS
-
+"$swift" build --build-tests || exit 1
+tests=$PWD/.build/debug/apusPackageTests.xctest
 report=$(mktemp -d)
 trap 'rm -rf "$report"' EXIT
-timeout --kill-after=10 3600 "$swift" test ${FILTER:+--filter "$FILTER"} --xunit-output "$report/tests.xml" 2>&1 | tee "$report/log"
-status=${PIPESTATUS[0]}
+export APUS tests report LIMIT=${LIMIT:-1200}
 
-# What failed, once more: it stands far up among those that passed.
-grep -a -A 12 'recorded an issue' "$report/log" | grep -av '^[◇✔]' | head -n 400
+# Each suite of the system tests, and each other target, is a process of its own, in which one test follows the other: a suite
+# that hangs or crashes fails alone, and what it said stands together.
+"$tests" --testing-library swift-testing --list-tests >"$report/list" || exit 1
+names=$(sed -En -e 's,^(SystemTests\.[^/]*)/.*,\1,p' -e 't' -e 's,^([A-Za-z]+Tests)\..*,\1,p' "$report/list" | sort -u)
+# Those that take longest begin, so that none of them is left over in the end.
+slow='ThreeRounds|KillAtEveryStep|RealPrograms|BrokenMigration|MigratingPrograms|TCPServers|RunTests|CriuInterop|Fuzz'
+names=$(grep -E "$slow" <<<"$names"; grep -vE "$slow" <<<"$names")
+[ -z "${FILTER:-}" ] || names=all
 
-# One file by XCTest and one by Swift Testing. A test that records several failures has failed once.
-sums=$(cat "$report"/*.xml 2>/dev/null | awk '
-	/<testcase / { tests++; counted = 0 }
-	/<skipped/ { tests-- }
-	/<failure/ || /<error/ { if (!counted) failed++; counted = 1 }
-	END { print tests + 0, failed + 0 }')
-read -r tests failed <<<"$sums"
-if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1; tests=$((tests + 1)); fi
-if [ "$tests" = 0 ]; then echo 'no test was run' >&2; failed=1 tests=1; fi
-echo "$((tests - failed)) passed, $failed failed"
+run_suite() {
+	local name=$1 began=$SECONDS status filter=${FILTER:-^${1/./\\.}[./]}
+	timeout --kill-after=10 "$LIMIT" "$tests" --testing-library swift-testing --no-parallel --filter "$filter" \
+		--xunit-output "$report/$name.xml" </dev/null >"$report/$name.log" 2>&1
+	status=$?
+	# A test that records several failures has failed once.
+	local ran=0 failed=0
+	read -r ran failed < <(awk '
+		/<testcase / { tests++; counted = 0 }
+		/<skipped/ { tests-- }
+		/<failure/ || /<error/ { if (!counted) failed++; counted = 1 }
+		END { print tests + 0, failed + 0 }' "$report/$name.xml" 2>/dev/null)
+	if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1 ran=$((ran + 1)); fi
+	echo "$((ran - failed)) $failed" >"$report/$name.sum"
+	if [ "$failed" = 0 ]; then
+		echo "ok      $name: $ran tests in $((SECONDS - began)) s"
+	else
+		echo "FAILED  $name: $failed of $ran tests in $((SECONDS - began)) s (exit status $status)"
+	fi
+}
+export -f run_suite
+xargs -d '\n' -P "${LANES:-$(nproc)}" -I{} bash -c 'run_suite "$1"' - {} <<<"$names"
+
+# What failed, and of a suite that did not come to its end the last that it said.
+for sum in "$report"/*.sum; do
+	read -r passed failed <"$sum"
+	[ "$failed" = 0 ] && continue
+	log=${sum%.sum}.log
+	echo "== $(basename "${log%.log}")"
+	grep -a -A 12 'recorded an issue' "$log" | grep -av '^[◇✔]' | head -n 200
+	[ -s "${sum%.sum}.xml" ] || tail -n 40 "$log"
+done
+read -r passed failed < <(cat "$report"/*.sum 2>/dev/null | awk '{ passed += $1; failed += $2 } END { print passed + 0, failed + 0 }')
+if [ "$((passed + failed))" = 0 ]; then echo 'no test was run' >&2; failed=1; fi
+echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
