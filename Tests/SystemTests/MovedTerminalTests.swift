@@ -222,6 +222,24 @@ struct MovedTerminalTests {
         }
     }
 
+    /// Without a terminal there is nothing to join anybody to: what is in the way is the session alone.
+    @Test func aSessionThatStays() throws {
+        try withJourney { journey in
+            let shell = try journey.source.start(["sh", "-c", "sleep 1000 & wait"], output: "out")
+            func children() -> [Int32] { journey.source.processes.filter { $0 != shell } }
+            try #require(eventually { children().contains { journey.source.isReleased($0, named: "sleep") } })
+            let pid = try #require(children().first)
+            let refused = try journey.migrate(pid)
+            #expect(refused.status == 1 && refused.errors.contains("begins a session of its own"), "\(refused)")
+            #expect(refused.errors.contains("setsid") && !refused.errors.contains("pseudo-terminal"), "\(refused)")
+            let moved = try journey.migrate(pid, ["--detach"])
+            #expect(moved.status == 0, "\(moved)")
+            #expect(eventually { journey.target.isReleased(pid, named: "sleep") })
+            let stat = text("\(journey.target.proc)/\(pid)/stat").split(separator: " ")
+            #expect(stat.count > 5 && stat[5] == "\(pid)", "\(stat)")
+        }
+    }
+
     /// What does not go is said before anybody is called.
     @Test func refusals() throws {
         try withWorld { world in
