@@ -110,7 +110,7 @@ struct LeavingTerminal {
                 ? "Migrate with --detach: there the tree begins a session of its own, without the leader that stays here."
                     + " Or start the program with setsid the next time"
                 : "Migrate with --detach: there a new pseudo-terminal takes the place of the one outside, and `apus attach`"
-                + " joins you to it. Or with --attach, which does that at once"
+                    + " joins you to it. Or with --attach, which does that at once"
             return problem
         }
         return problems.first.map { Problems($0, Array(problems.dropFirst())) } ?? error

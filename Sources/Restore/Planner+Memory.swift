@@ -61,7 +61,8 @@ extension Planner {
         }
         composePolicies(traits, of: task, in: &batch)
         drop(inherited.surplus(over: segments), in: &batch)
-        fill(inherited.missing(of: segments), vmas.filter { !$0.kind.contains(.asyncIORing) }, in: &batch)
+        let ordinary = vmas.filter { !$0.kind.contains(.asyncIORing) }
+        fill(inherited.missing(of: segments), ordinary, of: task, in: &batch)
         composeRings(vmas, segments, of: task, in: &batch)
         composeRequestRings(vmas, of: task, in: &batch)
         composeKeys(traits, vmas, of: task, in: &batch)

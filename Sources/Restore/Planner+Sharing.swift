@@ -124,6 +124,11 @@ extension Planner {
         images.tasks[index].ids.flatMap { sharing.tables[$0.filesID] } ?? [index]
     }
 
+    /// Whether others have the same table of descriptors as a task.
+    func sharesTable(_ task: TaskImages) -> Bool {
+        task.ids.flatMap { sharing.tables[$0.filesID] }.map { $0.count > 1 } ?? false
+    }
+
     /// Adds the opening of a task's descriptors. A table that several share is filled once, by the one that all others
     /// have it from, when none of them needs any more what they have inherited from Apus.
     mutating func composeTable(_ index: Int, in batch: inout Batch) {

@@ -37,6 +37,8 @@ public struct Planner {
     /// The service descriptor of each file of the images, of each pages file, of each shared memory object.
     var files: [FileTable.Key: Int32] = [:]
     var pages: [PagesKey: Int32] = [:]
+    /// Directories of images in which tasks open pages files for themselves, by layer.
+    var folders: [Int: Int32] = [:]
     var sharedMemory: [UInt64: Int32] = [:]
     /// By task.
     var ways: [WaysOut] = []
@@ -251,6 +253,16 @@ public struct Planner {
         let number = takeDescriptor()
         pages[key] = number
         let resource = PagesFile(segment, of: layers)
+        plan.openings.append(.init(descriptor: number, resource: resource, owner: nil))
+        return number
+    }
+
+    /// The service descriptor of a directory of images.
+    mutating func descriptor(ofImages layer: Int) -> Int32 {
+        if let known = folders[layer] { return known }
+        let number = takeDescriptor()
+        folders[layer] = number
+        let resource = PagesFolder(layers.directories[layer])
         plan.openings.append(.init(descriptor: number, resource: resource, owner: nil))
         return number
     }

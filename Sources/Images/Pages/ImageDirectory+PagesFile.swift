@@ -41,6 +41,11 @@ extension ImageDirectory {
         return keep(file, as: id)
     }
 
+    /// The name in the directory of what ``pagesFile(_:)`` gives; nil where that has no name, because the pages are compressed.
+    public func nameOfPagesFile(_ id: UInt32) -> String? {
+        compressedPages(id) == nil ? RawImage.pages.layout.fileName(id: UInt64(id)) : nil
+    }
+
     /// Makes what ``pagesFile(_:)`` makes where pages are compressed, for all page maps that were read.
     ///
     /// - Throws: as ``pagesFile(_:)``.
