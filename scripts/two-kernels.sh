@@ -1,7 +1,7 @@
 #!/bin/bash
 # Carries programs between the kernel of this machine and two of Debian's, 6.1 and 6.12, in virtual machines with emulated
-# processors (scripts/vm.sh): there, back again, and from there to here. The processor of the first has no AVX. As root:
-# two-kernels.sh; APUS names the program (.build/apus). Takes some minutes, and the first time the network. The last line
+# processors (scripts/vm.sh): there, back again, and from there to here, by dumps and by migration. The processor of the first
+# has no AVX. As root: two-kernels.sh; APUS names the program (.build/apus). Takes some minutes, and the first time the network. The last line
 # tells how many of its parts passed and failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -185,6 +185,93 @@ round() { # KERNEL PROCESSOR
 	rm -rf "$folder"/*.apus "$folder/criu"
 }
 
+# Migration, by TLS over the network between a machine and this host. By which ports each reaches the other:
+port_there=12787 port_here=12788
+from_there=10.0.2.2
+
+# In the virtual machine: takes trees, and sends them back when it is asked to.
+receiving() {
+	local request
+	export TMPDIR=/tmp
+	echo 4194304 >/proc/sys/kernel/pid_max
+	"$APUS" receive --init >"$folder/token.there" || exit 1
+	"$APUS" receive --listen "0.0.0.0:$port_there" >"$folder/receiver.there" 2>&1 &
+	until [ -s "$folder/token.here" ]; do sleep 0.2; done
+	"$APUS" migrate --pair "$from_there:$port_here" <"$folder/token.here" || exit 1
+	: >"$folder/ready"
+	until [ -e "$folder/over" ]; do
+		for request in "$folder"/back.*; do
+			[ -e "$request" ] || continue
+			(timeout 240 "$APUS" migrate "$(cat "$request")" "$from_there:$port_here" --to tls --continue-clocks --timeout 60 2>&1
+			echo "status $?") >"$folder/answer"
+			rm "$request"
+			mv "$folder/answer" "$folder/answer.${request##*.}"
+		done
+		sleep 0.2
+	done
+}
+
+# It moves there in the midst of its work, goes on there, and comes back.
+migrates() { # NAME
+	local before work=$folder/work/$1.out
+	await "$work" 3
+	before=$(lines "$work")
+	timeout 240 "$APUS" migrate "$(pid "$1")" "127.0.0.1:$port_there" --to tls --state-dir "$TMPDIR/state" \
+		--continue-clocks --timeout 60 || { tail -n 20 "$folder/receiver.there"; exit 1; }
+	! kill -0 "$(pid "$1")" 2>/dev/null || fail 'the original is still there'
+	await "$work" $((before + 2))
+	pid "$1" >"$TMPDIR/request"
+	mv "$TMPDIR/request" "$folder/back.$1"
+	before=$(lines "$work")
+	until [ -e "$folder/answer.$1" ]; do sleep 0.2; done
+	cat "$folder/answer.$1"
+	grep -qx 'status 0' "$folder/answer.$1" || fail 'it has not come back'
+	kill -0 "$(pid "$1")" 2>/dev/null || fail 'it is not here'
+	await "$work" $((before + 2))
+}
+finishes() { # NAME
+	if [ "$1" = count ]; then
+		kill -KILL -- "-$(pid "$1")"
+		awk '$1 != NR - 1 { print "line " NR ": " $0; bad = 1 } END { exit bad }' "$folder/work/$1.out"
+		return
+	fi
+	ended "$(pid "$1")"
+	diff "$folder/$1.whole" "$folder/work/$1.out"
+}
+
+# Each program moves to a kernel and back, while it works.
+migrations() { # KERNEL PROCESSOR
+	local name machine receiver patience=600 first=60000
+	rm -rf "$folder/work" "$folder"/{ready,over,token.*,back.*,answer*}
+	mkdir "$folder/work"
+	"$APUS" receive --init --state-dir "$TMPDIR/state" >"$TMPDIR/token" || exit 1
+	"$APUS" receive --listen "127.0.0.1:$port_here" --state-dir "$TMPDIR/state" >"$TMPDIR/receiver" 2>&1 &
+	receiver=$!
+	scripts/vm.sh --kernel "$1" --cpu "$2" --share "$folder" --timeout 900 --forward "$port_there" --env folder="$folder" \
+		-- bash "$here/scripts/two-kernels.sh" receiving >"$TMPDIR/machine" 2>&1 &
+	machine=$!
+	mv "$TMPDIR/token" "$folder/token.here"
+	until [ -e "$folder/ready" ] || [ $patience = 0 ] || ! kill -0 $machine 2>/dev/null; do
+		sleep 0.2
+		patience=$((patience - 1))
+	done
+	if [ -e "$folder/ready" ] && "$APUS" migrate --pair "127.0.0.1:$port_there" --state-dir "$TMPDIR/state" <"$folder/token.there"; then
+		for name in $names; do
+			begin "$name" $((first += 500)) $(command_of "$name" "$folder/programs")
+			part "$name migrates to Linux $1 and back while it works" migrates "$name"
+			part "$name has its result after that" finishes "$name"
+		done
+	else
+		failed=$((failed + 1))
+		echo "FAILED: a receiver under Linux $1"
+		tail -n 40 "$TMPDIR/machine" | sed 's/^/    /'
+	fi
+	: >"$folder/over"
+	wait $machine
+	kill $receiver 2>/dev/null
+	wait $receiver 2>/dev/null
+}
+
 # A program of Tests/Programs, slowed down so that its moves fall into the midst of it, and its undisturbed result.
 slowly() { # NAME FILE WHAT FOR
 	sed "s/$3/$4/" "Tests/Programs/$2" >"$folder/programs/$2"
@@ -236,11 +323,14 @@ inside() {
 	programs
 	round 6.1 Nehalem
 	round 6.12 max,mpx=off,pku=off
+	migrations 6.1 Nehalem
+	migrations 6.12 max,mpx=off,pku=off
 	report_parts
 }
 
 case ${1:-} in
 there) there ;;
+receiving) receiving ;;
 inside) inside ;;
 *)
 	skip() { echo "skipped: two kernels ($*)"; exit 0; }

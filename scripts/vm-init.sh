@@ -50,6 +50,10 @@ fi
 busybox mkdir -p lib/modules
 busybox mount --bind ".$(busybox cat run/vm/modules)" lib/modules
 busybox ip link set lo up
+if [ -e sys/class/net/eth0 ]; then
+	busybox ip address add 10.0.2.15/24 dev eth0
+	busybox ip link set eth0 up
+fi
 busybox hostname vm
 
 # The second life of this process: it waits for the command, and for all who have lost their parents.

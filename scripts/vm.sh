@@ -10,6 +10,8 @@
 #     --numa N           the memory split over N nodes
 #     --append ARGS      more arguments for the kernel
 #     --share FOLDER     a folder of this host that can be written to, under the same name; may be given again
+#     --forward PORT     a network with this host alone, which is 10.0.2.2 there; who connects to the port of 127.0.0.1 here
+#                        reaches the same port there
 #     --env NAME=VALUE   for the command's environment; APUS, APUS_*, PATH, HOME and LANG come from here
 #     --timeout SECONDS  for all of it (default: 600); then the status is 124
 #     --console FILE     where to write what the kernel says (shown where the machine fails to start)
@@ -17,7 +19,7 @@
 # The command runs in the current folder, with what it prints going to the standard output; its status is that of vm.sh.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
-kernel='' cpu=max,mpx=off smp=2 memory=3G numa='' append='' timeout=600 console=''
+kernel='' cpu=max,mpx=off smp=2 memory=3G numa='' append='' timeout=600 console='' forward=''
 shares=() environment=()
 
 fail() { echo "vm.sh: $*" >&2; exit 125; }
@@ -25,7 +27,7 @@ fail() { echo "vm.sh: $*" >&2; exit 125; }
 while [ $# -gt 0 ]; do
 	case $1 in
 	--) shift; break ;;
-	--kernel | --cpu | --smp | --memory | --numa | --append | --share | --env | --timeout | --console)
+	--kernel | --cpu | --smp | --memory | --numa | --append | --share | --forward | --env | --timeout | --console)
 		[ $# -gt 1 ] || fail "$1 needs a value"
 		case $1 in
 		--share) shares+=("$(realpath -e "$2")") || fail "no folder $2" ;;
@@ -71,7 +73,7 @@ first_root() {
 	local root=$run/first module path
 	mkdir -p "$root"/{bin,modules,proc,sys,dev,new}
 	cp "$(command -v busybox)" "$root/bin/busybox"
-	for module in virtio_pci 9p 9pnet_virtio overlay; do
+	for module in virtio_pci 9p 9pnet_virtio overlay ${forward:+virtio_net}; do
 		modprobe --dirname "$run/lib" --set-version "$kernel" --show-depends "$module" 2>/dev/null
 	done | while read -r verb path _; do
 		# What is built in needs no file.
@@ -109,7 +111,14 @@ if [ -n "$numa" ]; then
 	node_memory=$(($(numfmt --from=iec "$memory") / numa / 2097152 * 2))
 	memory=$((node_memory * numa))M
 fi
-arguments=(-nodefaults -nographic -no-reboot -accel tcg,thread=multi -cpu "$cpu" -m "$memory" -smp "$smp" -nic none)
+arguments=(-nodefaults -nographic -no-reboot -accel tcg,thread=multi -cpu "$cpu" -m "$memory" -smp "$smp")
+if [ -n "$forward" ]; then
+	arguments+=(-netdev "user,id=network,hostfwd=tcp:127.0.0.1:$forward-:$forward")
+	# Nothing is started from it.
+	arguments+=(-device virtio-net-pci,netdev=network,romfile=)
+else
+	arguments+=(-nic none)
+fi
 share() { # TAG FOLDER OPTIONS
 	arguments+=(-fsdev "local,id=$1,path=$2,security_model=passthrough,multidevs=remap$3")
 	arguments+=(-device "virtio-9p-pci,fsdev=$1,mount_tag=$1")
