@@ -44,17 +44,18 @@ extension Problem {
             let words = "\(cause.attempted): \(cause.errno.description)".printable
             text += "  cause: " + words.wrapped(style, hanging: 9) + "\n"
         }
-        if !remedy.isEmpty {
-            text += "  " + style.helpful("help:") + " " + remedy.printable.wrapped(style, hanging: 8) + "\n"
-        }
-        return text
+        return remedy.isEmpty ? text : text + Self.help(remedy, style)
+    }
+
+    static func help(_ remedy: String, _ style: TextStyle) -> String {
+        "  " + style.helpful("help:") + " " + remedy.printable.wrapped(style, hanging: 8) + "\n"
     }
 }
 
 extension Problems {
     /// All problems for people, a blank line between two of them, and their number where there are several.
     public func rendered(_ style: TextStyle = TextStyle()) -> String {
-        let text = all.map { $0.rendered(style) }.joined(separator: "\n")
+        let text = Self.texts(of: all, style).joined(separator: "\n")
         return all.count == 1 ? text : text + "\n" + style.strong("\(all.count) problems found") + "\n"
     }
 }

@@ -38,6 +38,22 @@ import Testing
         #expect(text.hasSuffix("\n\nerror[odd]: something\n\n2 problems found\n"))
     }
 
+    /// Where one remedy settles a thousand, it stands there once, and each of them is named.
+    @Test func aCrowdIsToldTogether() {
+        var pids = (100..<1100).map { Int32($0) }
+        pids.remove(at: 500)
+        let crowd = pids.map { Problem("taken", "pid \($0) is taken", object: .init(pid: $0), remedy: "End it") }
+        let text = Problems(Self.full, crowd + [Self.bare]).rendered(TextStyle())
+        #expect(text.split(separator: "\n").count < 20, "\(text)")
+        #expect(text.contains("and 996 more: processes 103 to 599, 601 to 1099\n  help: End it\n"), "\(text)")
+        #expect(text.contains("pid 102 is taken") && !text.contains("pid 103 is taken"))
+        #expect(text.hasSuffix("error[odd]: something\n\n1001 problems found\n"))
+        let files = (0..<12).map { Problem("gone", "it is gone", object: .init(path: "/f\($0)"), remedy: "Copy it") }
+        let named = Problems.texts(of: files, TextStyle(columns: 200))
+        #expect(named.count == 1 && named[0].contains("and 9 more: /f3; /f4; /f5"), "\(named)")
+        #expect(Problems.texts(of: Array(files.prefix(8)), TextStyle()).count == 8)
+    }
+
     @Test func hostileNamesCannotDriveTheTerminal() {
         let hostile = Problem("x", "s", object: .init(path: "/tmp/\u{1b}]0;owned\u{7}\n"), remedy: "")
         let text = hostile.rendered(TextStyle())

@@ -13,7 +13,7 @@ extension RestoreCheck {
             parts[0] +=
                 "Their TCP connections need these addresses on this host: \(addresses.joined(separator: ", ")).\n"
         }
-        parts += problems.map { $0.rendered(style) }
+        parts += Problems.texts(of: problems, style)
         if !warnings.isEmpty {
             parts.append(
                 style.strong("What would be otherwise than it was:") + "\n"
