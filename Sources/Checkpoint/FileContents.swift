@@ -133,12 +133,7 @@ final class FileContents {
     }
 
     /// Files whose content is yet to be read, held open, by their place among the records.
-    private var pending: [(index: Int, file: OwnedFile, status: FileStatus)] = []
-
-    private final class OwnedFile {
-        let descriptor: OwnedDescriptor
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-    }
+    private var pending: [(index: Int, file: SharedDescriptor, status: FileStatus)] = []
 
     /// Describes the files that the images of the tree name, which stands still.
     ///
@@ -165,7 +160,7 @@ final class FileContents {
             if let reason = wishes.reasonNotToRead(item) {
                 record.unread = reason
             } else if let file = Self.open(item) {
-                pending.append((number, OwnedFile(file), item.status))
+                pending.append((number, SharedDescriptor(file), item.status))
                 record.unread = "it was opened in the last moment"
             } else {
                 record.unread = "it could not be opened"

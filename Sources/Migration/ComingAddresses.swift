@@ -23,7 +23,7 @@ final class ComingAddresses: Sendable {
                 let device = wish["device"]?.string, Sockets.isInterfaceName(device)
             else { return nil }
             var address = DeviceAddress(bytes, length: length)
-            let broadcast = wish["broadcast"]?.string.flatMap { [UInt8](hexadecimal: $0) } ?? []
+            let broadcast = wish["broadcast"]?.string.flatMap(Hexadecimal.bytes) ?? []
             if broadcast.count == 4, bytes.count == 4 { address.broadcast = broadcast }
             address.isAlone = wish["alone"]?.isTrue ?? false
             self.address = address

@@ -27,20 +27,15 @@ final class LateKeeper: Sendable {
     }
 
     private struct State {
-        var socket: Socket?
+        var socket: SharedDescriptor?
         /// What a new one has to be told.
         var tree: [UInt8] = []
-    }
-
-    private final class Socket: Sendable {
-        let descriptor: OwnedDescriptor
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
     }
 
     private let command: [String]
     private let uuid: String
     private let journal: Journal
-    private let lock: Socket?
+    private let lock: SharedDescriptor?
     private let state: Mutex<State>
 
     /// Starts it.
@@ -56,7 +51,7 @@ final class LateKeeper: Sendable {
         ]
         self.uuid = uuid
         journal = Journal(of: .arrivals, in: options.stateDirectory)
-        lock = Socket(try journal.serve(uuid))
+        lock = SharedDescriptor(try journal.serve(uuid))
         do throws(Errno) { state = Mutex(State(socket: try Self.start(command))) } catch {
             throw Problem(
                 .noKeeper, "the process that watches over late pages cannot be started",
@@ -65,14 +60,14 @@ final class LateKeeper: Sendable {
         if let lock { say([Word.lock], [lock.descriptor.raw]) }
     }
 
-    private static func start(_ command: [String]) throws(Errno) -> Socket {
+    private static func start(_ command: [String]) throws(Errno) -> SharedDescriptor {
         let pair = try Files.socketPair(type: Sockets.sequencedPackets)
         let nothing = try Files.open("/dev/null", .readWrite)
         // Whoever reads what this process prints must not wait for the end of the keeper.
         _ = try Subprocess.spawn(
             command, session: true,
             descriptors: [(there: 0, here: pair.second.raw), (1, nothing.raw), (2, nothing.raw)])
-        return Socket(pair.first)
+        return SharedDescriptor(pair.first)
     }
 
     /// Whether it is there.

@@ -10,13 +10,8 @@ public struct LateKeeping {
     private let journal: Journal
     private let logger: Logger
     private var held: [UInt32: UserFaults] = [:]
-    private var locks: [Lock] = []
+    private var locks: [SharedDescriptor] = []
     private var tree: Journal.Record?
-
-    private final class Lock {
-        let descriptor: OwnedDescriptor
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-    }
 
     /// - Parameter options: of the host that the tree has come to.
     public init(_ options: Arrival.Options, logger: Logger) {
@@ -65,7 +60,7 @@ public struct LateKeeping {
                 held[number] = UserFaults(owning: file)
             }
         case LateKeeper.Word.letGo: if let number = number() { held[number] = nil }
-        case LateKeeper.Word.lock: if let file = descriptors.popLast()?.take() { locks.append(Lock(file)) }
+        case LateKeeper.Word.lock: if let file = descriptors.popLast()?.take() { locks.append(SharedDescriptor(file)) }
         case LateKeeper.Word.end: return .endTree
         case LateKeeper.Word.dismissed: return .dismissed
         default: break

@@ -16,7 +16,7 @@ final class LateMeeting: Sendable {
         /// The tree is not to go on here.
         case givesUp
         /// A connection to the source. Whoever has brought it stays as long as the other descriptor is open.
-        case source(Wire, LateServer.OwnedSocket)
+        case source(Wire, SharedDescriptor)
     }
 
     private static let (connection, end): (UInt8, UInt8) = (UInt8(ascii: "c"), UInt8(ascii: "e"))
@@ -58,7 +58,7 @@ final class LateMeeting: Sendable {
         guard let ready = try? Files.poll(&entries, timeout: 1_000_000_000), ready > 0,
             let message = try? Sockets.receive(visitor.raw, atMost: 16)
         else { return .nobody }
-        let kept = LateServer.OwnedSocket(visitor)
+        let kept = SharedDescriptor(visitor)
         var ends = message.descriptors
         guard message.payload == [Self.connection], ends.count == 2 else {
             for number in ends { try? Files.close(number) }

@@ -52,13 +52,7 @@ struct LateServer {
     /// When something came over the connection the last time.
     private var heard = SystemClock.monotonic.now
     /// Whoever keeps a newly connected source from leaving: its end of the meeting.
-    private var guest: OwnedSocket?
-
-    /// Keeps a descriptor open, where values can be copied.
-    final class OwnedSocket {
-        let descriptor: OwnedDescriptor
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-    }
+    private var guest: SharedDescriptor?
 
     /// - Parameters:
     ///   - memories: what is to come of each.

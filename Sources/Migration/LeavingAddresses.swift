@@ -54,7 +54,7 @@ final class LeavingAddresses {
                 [
                     "address": .string(address.description),
                     "length": .integer(Int64(moved.length ?? address.length)), "device": .string(moved.deviceThere),
-                    "broadcast": .string(moved.length == nil ? address.broadcast.hexadecimal : ""),
+                    "broadcast": .string(moved.length == nil ? Hexadecimal.text(address.broadcast) : ""),
                     "alone": .bool(address.isAlone),
                 ]
             })
@@ -112,7 +112,7 @@ final class LeavingAddresses {
         }
         return .array(
             devices.sorted { $0.key < $1.key }.map { name, device in
-                func list(_ messages: [[UInt8]]) -> JSON { .array(messages.map { .string($0.hexadecimal) }) }
+                func list(_ messages: [[UInt8]]) -> JSON { .array(messages.map { .string(Hexadecimal.text($0)) }) }
                 return [
                     "device": .string(name), "had": list(device.addresses), "routes": list(device.routes),
                     "moving": .array(zip(moved, addresses).filter { $0.0.device == name }.map { .string("\($0.1)") }),
@@ -178,7 +178,7 @@ final class LeavingAddresses {
     static func comeBack(_ record: JSON) -> [Problem] {
         (record.elements ?? []).flatMap { one -> [Problem] in
             guard let name = one["device"]?.string, Sockets.isInterfaceName(name) else { return [] }
-            func list(_ name: String) -> [[UInt8]] { one.texts(name).compactMap { [UInt8](hexadecimal: $0) } }
+            func list(_ name: String) -> [[UInt8]] { one.texts(name).compactMap(Hexadecimal.bytes) }
             let before = NetworkDevice(
                 index: 0, type: 0, flags: 0, mtu: 0, queueLength: 0, group: 0, address: [], alias: [], generation: nil,
                 addresses: list("had"), routes: list("routes").filter { $0.count >= 12 })

@@ -47,22 +47,3 @@ extension Problem.Code {
     /// An address cannot be moved from one host to the other.
     static let addressUnmovable: Self = "address-unmovable"
 }
-
-extension [UInt8] {
-    /// As text, two digits of base 16 each.
-    var hexadecimal: String {
-        map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
-
-    init?(hexadecimal text: String) {
-        let digits = Array<UInt8>(text.utf8)
-        guard digits.count % 2 == 0 else { return nil }
-        self = []
-        for place in stride(from: 0, to: digits.count, by: 2) {
-            guard let byte = UInt8(String(decoding: digits[place..<place + 2], as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            append(byte)
-        }
-    }
-}

@@ -17,7 +17,7 @@ enum Originals {
     /// repair mode sends neither FIN nor RST when it is closed.
     static func end(_ record: Journal.Record) {
         let all = there(record)
-        var held: [Held] = []
+        var held: [SharedDescriptor] = []
         for (pid, descriptor) in all { held += connections(of: pid, descriptor.raw) }
         for one in held { try? Sockets.setRepair(one.raw, .on) }
         for (_, descriptor) in all { try? Processes.kill(pidfd: descriptor.raw, signal: SIGKILL) }
@@ -29,24 +29,17 @@ enum Originals {
         withExtendedLifetime(held) {}
     }
 
-    /// Keeps a descriptor open.
-    private final class Held {
-        private let descriptor: OwnedDescriptor
-        var raw: Int32 { descriptor.raw }
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-    }
-
-    private static func there(_ record: Journal.Record) -> [(pid: Int32, descriptor: Held)] {
+    private static func there(_ record: Journal.Record) -> [(pid: Int32, descriptor: SharedDescriptor)] {
         record.processes.compactMap { process in
             guard let descriptor = try? Processes.open(process.pid),
                 (try? ProcessDirectory(process.pid).stat())?.startTime == process.start
             else { return nil }
-            return (process.pid, Held(descriptor))
+            return (process.pid, SharedDescriptor(descriptor))
         }
     }
 
     /// Copies of the TCP sockets of a process.
-    private static func connections(of pid: Int32, _ process: Int32) -> [Held] {
+    private static func connections(of pid: Int32, _ process: Int32) -> [SharedDescriptor] {
         let (folder, tcp) = (FilePath("/proc/\(pid)/fd"), Int32(6))
         return ((try? Files.entries(of: folder)) ?? []).compactMap { entry in
             guard let name = FilePath.Component(String(decoding: entry.name, as: UTF8.self)),
@@ -56,7 +49,7 @@ enum Originals {
                 domain == Sockets.inet || domain == Sockets.inet6,
                 (try? Sockets.number(of: copy.raw, .protocolNumber)) == tcp
             else { return nil }
-            return Held(copy)
+            return SharedDescriptor(copy)
         }
     }
 }

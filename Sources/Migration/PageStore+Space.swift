@@ -97,10 +97,4 @@ extension PageStore {
             }
         }
     }
-
-    /// Keeps a descriptor open, where values can be copied.
-    final class SharedDescriptor: Sendable {
-        let descriptor: OwnedDescriptor
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-    }
 }

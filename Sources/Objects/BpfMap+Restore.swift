@@ -45,7 +45,7 @@ public struct BpfTable: Resource {
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
-            if site.bpfMaps[entry.mapID] == nil { site.bpfMaps[entry.mapID] = SharedFile(try make()) }
+            if site.bpfMaps[entry.mapID] == nil { site.bpfMaps[entry.mapID] = SharedDescriptor(try make()) }
             guard let map = site.bpfMaps[entry.mapID] else { throw .badFileDescriptor }
             // By its id, for the description may be to read or to write only.
             let way = OpenFlags(rawValue: Int32(truncatingIfNeeded: entry.flags))

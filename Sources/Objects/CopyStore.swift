@@ -14,13 +14,8 @@ public final class CopyStore {
     private let images: ImageDirectory
     private let directory: FilePath
     /// Holds `apus gc` off until the restore is over (flock(2)).
-    private var lock: Held?
+    private var lock: SharedDescriptor?
     private var made: [ContentDigest] = []
-
-    private final class Held {
-        let descriptor: OwnedDescriptor
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-    }
 
     public init(_ images: ImageDirectory, state: FilePath = CopyStore.usualState) {
         self.images = images
@@ -104,7 +99,7 @@ public final class CopyStore {
         }
         let opened = try Files.open(directory, [.readOnly, .directory, .noFollow])
         try Files.lock(opened.raw, .shared)
-        lock = Held(opened)
+        lock = SharedDescriptor(opened)
     }
 
     /// Whether the store has the copy, whole. One that has not its content is of no use to anybody.

@@ -54,7 +54,7 @@ struct DatagramArrival: Equatable, Sendable {
 
     var json: JSON {
         var members: [JSON.Member] = []
-        if let destination { members.append(.init("to", .string(SocketSupplement.text(destination)))) }
+        if let destination { members.append(.init("to", .string(Hexadecimal.text(destination)))) }
         if let ttl { members.append(.init("ttl", .integer(Int64(ttl)))) }
         if let tos { members.append(.init("tos", .integer(Int64(tos)))) }
         return .object(members)
@@ -64,7 +64,7 @@ struct DatagramArrival: Equatable, Sendable {
     init?(_ json: JSON) {
         guard case .object = json else { return nil }
         if let value = json["to"] {
-            guard case .string(let text) = value, let bytes = SocketSupplement.bytes(text),
+            guard case .string(let text) = value, let bytes = Hexadecimal.bytes(text),
                 [4, 16].contains(bytes.count)
             else { return nil }
             destination = bytes

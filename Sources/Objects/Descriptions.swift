@@ -61,7 +61,7 @@ public final class Descriptions {
     var answers: [UInt64: Result<InetSocketAnswers, Problem>] = [:]
 
     private var lastID: UInt32 = 0
-    private var handles: [Int32: ProcessHandle] = [:]
+    private var handles: [Int32: SharedDescriptor] = [:]
     private var groups: [Fingerprint: [(seen: SeenDescriptor, key: DescriptionKey)]] = [:]
 
     public init(_ circumstances: Circumstances) { self.circumstances = circumstances }
@@ -149,7 +149,7 @@ public final class Descriptions {
     /// A pidfd of a process; it belongs to this object.
     func handle(of pid: Int32) throws(Errno) -> Int32 {
         if let known = handles[pid] { return known.descriptor.raw }
-        let handle = try ProcessHandle(pid)
+        let handle = SharedDescriptor(try Processes.open(thread: pid))
         handles[pid] = handle
         return handle.descriptor.raw
     }
@@ -167,11 +167,6 @@ public final class Descriptions {
         seen.unreadable(error, attempted)
     }
 
-    /// A pidfd, shared by all who need one.
-    private final class ProcessHandle {
-        let descriptor: OwnedDescriptor
-        init(_ pid: Int32) throws(Errno) { descriptor = try Processes.open(thread: pid) }
-    }
 }
 
 @available(*, unavailable)

@@ -32,7 +32,7 @@ public struct FileNotifier: Resource {
         }
         for told in images.supplement[.fanotify, entry.id]?["filesystems"]?.elements ?? [] {
             func number(_ name: String) -> UInt32? { told[name]?.bits.flatMap { UInt32(exactly: $0) } }
-            guard let path = told["path"]?.string.flatMap(SocketSupplement.bytes), let mask = number("mask"),
+            guard let path = told["path"]?.string.flatMap(Hexadecimal.bytes), let mask = number("mask"),
                 let ignored = number("ignored"), let flags = number("flags")
             else {
                 throw Problem(

@@ -145,7 +145,7 @@ public enum Fanotify: DescriptionKind {
         var fileSystem: JSON? {
             guard case .fileSystem(let path) = object else { return nil }
             return .object([
-                .init("path", .string(SocketSupplement.text(path.bytes))), .init("mask", .number(mask)),
+                .init("path", .string(Hexadecimal.text(path.bytes))), .init("mask", .number(mask)),
                 .init("ignored", .number(ignored)), .init("flags", .number(flags)),
             ])
         }

@@ -28,11 +28,11 @@ enum GhostDirectories {
     /// Makes them.
     ///
     /// - Returns: a descriptor of each, by its id.
-    static func make(_ items: [Item]) throws(Problem) -> [(UInt32, SharedFile)] {
+    static func make(_ items: [Item]) throws(Problem) -> [(UInt32, SharedDescriptor)] {
         // Where each is: another directory may have its name now.
         var places: [FilePath: FilePath] = [:]
         var names: [FilePath] = []
-        var made: [(UInt32, SharedFile)] = []
+        var made: [(UInt32, SharedDescriptor)] = []
         func remove() { for name in names.reversed() { try? Files.remove(name, isDirectory: true) } }
         for item in items {
             do throws(Problem) {
@@ -71,8 +71,8 @@ enum GhostDirectories {
         }
     }
 
-    private static func open(_ path: FilePath) throws(Problem) -> SharedFile {
-        do throws(Errno) { return SharedFile(try Files.open(path, [.readOnly, .directory, .noFollow])) } catch {
+    private static func open(_ path: FilePath) throws(Problem) -> SharedDescriptor {
+        do throws(Errno) { return SharedDescriptor(try Files.open(path, [.readOnly, .directory, .noFollow])) } catch {
             throw failure(path, error, "open")
         }
     }

@@ -70,15 +70,15 @@ struct UnnamedFile: Resource {
         case .directory:
             for (id, made) in try GhostDirectories.make(directories) { site.deletedFiles[id] = made }
         case .fifo:
-            site.deletedFiles[id] = SharedFile(try GhostMaker(path: path, id: id).makePipe(ghost))
+            site.deletedFiles[id] = SharedDescriptor(try GhostMaker(path: path, id: id).makePipe(ghost))
         default:
             guard let content = try site.images.ghost(id: id) else { return }
             let ghost = GhostMaker(path: path, id: id)
             if let maker, let made = try ghost.make(content, as: maker) {
-                site.deletedFiles[id] = SharedFile(made)
+                site.deletedFiles[id] = SharedDescriptor(made)
                 site.temporaryFiles.insert(id)
             } else {
-                site.deletedFiles[id] = SharedFile(try ghost.make(content))
+                site.deletedFiles[id] = SharedDescriptor(try ghost.make(content))
             }
         }
     }

@@ -9,7 +9,7 @@ internal import SystemPackage
 /// has kept the old pipe open gives that one, with all that was queued.
 struct GivenPipes {
     private struct Filling {
-        let pipe: SharedFile
+        let pipe: SharedDescriptor
         let key: String
         let bytes: [UInt8]
         let capacity: UInt32
@@ -17,7 +17,7 @@ struct GivenPipes {
 
     private var fillings: [Filling] = []
     /// How many bytes were put into each, so that they can be taken out again.
-    private var filled: [(pipe: SharedFile, bytes: [UInt8])] = []
+    private var filled: [(pipe: SharedDescriptor, bytes: [UInt8])] = []
 
     /// A description of the pipe behind a descriptor of the caller, as the program has it open.
     ///
@@ -30,7 +30,7 @@ struct GivenPipes {
             // Anything may stand in for a pipe that carried nothing: it is taken as it is.
             guard try Files.status(of: place).kind == .fifo else { return try Files.duplicate(descriptor) }
             if let content, !content.bytes.isEmpty, !fillings.contains(where: { $0.key == key }) {
-                let both = SharedFile(try Files.open(place, [.readWrite, .nonBlocking]))
+                let both = SharedDescriptor(try Files.open(place, [.readWrite, .nonBlocking]))
                 fillings.append(.init(pipe: both, key: key, bytes: content.bytes, capacity: content.capacity ?? 0))
             }
             let own = flags.subtracting([.writeOnly, .readWrite])

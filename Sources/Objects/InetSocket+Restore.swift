@@ -113,7 +113,7 @@ public struct InetSocketEnd: Resource {
                 try? Sockets.shutDown(socket.raw, entry.shutdown == .read ? 0 : entry.shutdown == .write ? 1 : both)
             }
             if isListening {
-                let copy = SharedFile(try Files.duplicate(socket.raw))
+                let copy = SharedDescriptor(try Files.duplicate(socket.raw))
                 site.listening.append(
                     ListeningSocket(
                         socket: copy, backlog: entry.backlog, sharesAddress: entry.opts.reuseaddr, port: own.port,

@@ -56,8 +56,8 @@ struct RequestRingImage: Sendable, Equatable {
                 .init("taken", .number(taken)), .init("tail", .number(tail)), .init("head", .number(head)),
                 .init("dropped", .number(dropped)), .init("overflow", .number(overflow)),
                 .init("flags", .number(flags)),
-                .init("array", numbers(array)), .init("requests", .string(SocketSupplement.text(requests))),
-                .init("results", .string(SocketSupplement.text(results))),
+                .init("array", numbers(array)), .init("requests", .string(Hexadecimal.text(requests))),
+                .init("results", .string(Hexadecimal.text(results))),
             ] + buffers.members + (files.map { [$0.member] } ?? []))
     }
 
@@ -73,8 +73,8 @@ struct RequestRingImage: Sendable, Equatable {
             let size = RequestRing.Size(requests: counts[0], results: counts[1]), let layout = numbers("layout"),
             let taken = number("taken"), let tail = number("tail"), let head = number("head"),
             let dropped = number("dropped"), let overflow = number("overflow"), let flags = number("flags"),
-            let array = numbers("array"), let requests = told["requests"]?.string.flatMap(SocketSupplement.bytes),
-            let results = told["results"]?.string.flatMap(SocketSupplement.bytes)
+            let array = numbers("array"), let requests = told["requests"]?.string.flatMap(Hexadecimal.bytes),
+            let results = told["results"]?.string.flatMap(Hexadecimal.bytes)
         else { return nil }
         self.size = size
         self.layout = layout

@@ -66,7 +66,7 @@ extension UnixSocketWorkshop {
             try JournalStream.connect(socket.raw, as: identifier)
             return socket
         }
-        made[entry.ino] = SharedFile(socket)
+        made[entry.ino] = SharedDescriptor(socket)
         return true
     }
 }

@@ -4,7 +4,7 @@ internal import SystemPackage
 
 /// A TCP socket that will listen when all else is there.
 struct ListeningSocket {
-    let socket: SharedFile
+    let socket: SharedDescriptor
     let backlog: UInt32
     /// SO_REUSEADDR.
     let sharesAddress: Bool

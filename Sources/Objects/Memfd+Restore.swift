@@ -35,7 +35,7 @@ public struct MemoryFile: Resource {
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
             if site.memoryFiles[inode.inodeID] == nil {
-                let made = SharedFile(try make())
+                let made = SharedDescriptor(try make())
                 site.memoryFiles[inode.inodeID] = made
                 if isSealedLate { site.lateSeals.append((made, inode.seals)) }
             }
@@ -76,10 +76,4 @@ public struct MemoryFile: Resource {
         if inode.seals != sealed, inode.seals != 0, !isSealedLate { try Files.addSeals(file.raw, inode.seals) }
         return file
     }
-}
-
-/// A file that several descriptions are opened of.
-final class SharedFile: Sendable {
-    let descriptor: OwnedDescriptor
-    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
 }

@@ -118,7 +118,7 @@ struct MulticastGroup: Hashable, Sendable {
         text.split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ")
             guard words.count >= 3, let number = Int32(words[0]),
-                let address = SocketSupplement.bytes(String(words[2])),
+                let address = Hexadecimal.bytes(String(words[2])),
                 address.count == 16
             else { return nil }
             return (number, MulticastGroup(interface: String(words[1]), address: address))
@@ -145,11 +145,11 @@ struct MulticastGroup: Hashable, Sendable {
 
     var json: JSON {
         var members: [JSON.Member] = [
-            .init("interface", .string(interface)), .init("address", .string(SocketSupplement.text(address))),
+            .init("interface", .string(interface)), .init("address", .string(Hexadecimal.text(address))),
         ]
         if includes { members.append(.init("includes", .bool(true))) }
         if !sources.isEmpty {
-            members.append(.init("sources", .array(sources.map { .string(SocketSupplement.text($0)) })))
+            members.append(.init("sources", .array(sources.map { .string(Hexadecimal.text($0)) })))
         }
         return .object(members)
     }
@@ -169,6 +169,6 @@ struct MulticastGroup: Hashable, Sendable {
 
     private static func address(_ json: JSON?) -> [UInt8]? {
         guard case .string(let text)? = json else { return nil }
-        return SocketSupplement.bytes(text)
+        return Hexadecimal.bytes(text)
     }
 }

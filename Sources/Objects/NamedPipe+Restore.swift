@@ -72,7 +72,7 @@ public struct NamedPipeEnd: Resource {
         let place = try ghost?.place(at: site) ?? file.path
         do throws(Errno) {
             // With both ends held for the moment, nothing that is opened waits for its other end.
-            if site.namedPipes[pipe] == nil { site.namedPipes[pipe] = SharedFile(try filled(place)) }
+            if site.namedPipes[pipe] == nil { site.namedPipes[pipe] = SharedDescriptor(try filled(place)) }
             let descriptor = try Files.open(place, openFlags)
             // A place and not the pipe itself (O_PATH), which CRIU stores as an end of it: such a description has no flags to set.
             if flags.contains(.path) { return descriptor }

@@ -120,10 +120,10 @@ struct PacketRingState: Equatable, Sendable {
 
     var json: JSON {
         [
-            "next": .integer(Int64(next)), "heads": .string(SocketSupplement.text(heads)),
+            "next": .integer(Int64(next)), "heads": .string(Hexadecimal.text(heads)),
             "waiting": .array(
                 waiting.map {
-                    ["number": .integer(Int64($0.number)), "bytes": .string(SocketSupplement.text($0.bytes))]
+                    ["number": .integer(Int64($0.number)), "bytes": .string(Hexadecimal.text($0.bytes))]
                 }),
         ]
     }
@@ -131,7 +131,7 @@ struct PacketRingState: Equatable, Sendable {
     /// - Returns: nil for what is not of such a ring.
     init?(_ json: JSON, _ layout: PacketRingLayout) {
         guard let next = json["next"]?.bits.flatMap({ Int(exactly: $0) }), next < layout.count || next == 0,
-            let heads = json["heads"]?.string.flatMap(SocketSupplement.bytes),
+            let heads = json["heads"]?.string.flatMap(Hexadecimal.bytes),
             heads.count == (layout.hasBlocks ? 0 : layout.count * PacketRingLayout.frameHeader),
             case .array(let values)? = json["waiting"]
         else { return nil }
@@ -139,7 +139,7 @@ struct PacketRingState: Equatable, Sendable {
         var numbers: Set<Int> = []
         for value in values {
             guard let number = value["number"]?.bits.flatMap({ Int(exactly: $0) }), number < layout.count,
-                let bytes = value["bytes"]?.string.flatMap(SocketSupplement.bytes), bytes.count <= layout.room,
+                let bytes = value["bytes"]?.string.flatMap(Hexadecimal.bytes), bytes.count <= layout.room,
                 bytes.count >= (layout.hasBlocks ? PacketRingLayout.blockHeader : PacketRingLayout.frameHeader),
                 numbers.insert(number).inserted
             else { return nil }

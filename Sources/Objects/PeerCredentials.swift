@@ -88,7 +88,7 @@ extension UnixSocketWorkshop {
                     try Sockets.connect(socket.raw, Self.address(listener), as: one)
                 }
             }
-            leavers.append((listener, leaver.sent, SharedFile(socket)))
+            leavers.append((listener, leaver.sent, SharedDescriptor(socket)))
         }
     }
 

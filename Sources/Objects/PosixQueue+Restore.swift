@@ -184,7 +184,7 @@ struct PosixQueueState: Sendable, Equatable {
 
     /// - Returns: nil where no kernel could have had that (HARD_MSGMAX, HARD_MSGSIZEMAX of linux/ipc_namespace.h; NAME_MAX).
     init?(_ told: JSON) {
-        guard let inode = told["inode"]?.bits, let name = told["name"]?.string.flatMap(SocketSupplement.bytes),
+        guard let inode = told["inode"]?.bits, let name = told["name"]?.string.flatMap(Hexadecimal.bytes),
             let capacity = told["capacity"]?.bits, let size = told["size"]?.bits, let uid = told["uid"]?.bits,
             let gid = told["gid"]?.bits, (1...65536).contains(capacity), (1...16 << 20).contains(size),
             (1...255).contains(name.count), !name.contains(0), !name.contains(UInt8(ascii: "/"))
@@ -197,7 +197,7 @@ struct PosixQueueState: Sendable, Equatable {
         isLeft = told["left"]?.isTrue ?? false
         for message in told["messages"]?.elements ?? [] {
             guard let priority = message["priority"]?.bits, priority < 32768,
-                let bytes = message["bytes"]?.string.flatMap(SocketSupplement.bytes), bytes.count <= Int(size)
+                let bytes = message["bytes"]?.string.flatMap(Hexadecimal.bytes), bytes.count <= Int(size)
             else { return nil }
             messages.append(.init(priority: UInt32(priority), bytes: bytes))
         }

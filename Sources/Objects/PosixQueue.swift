@@ -63,7 +63,7 @@ public enum PosixQueue: DescriptionKind {
             throw descriptions.unreadable(seen, error, "mq_getsetattr")
         }
         var members: [JSON.Member] = [
-            .init("inode", .number(seen.status.inode)), .init("name", .string(SocketSupplement.text(name))),
+            .init("inode", .number(seen.status.inode)), .init("name", .string(Hexadecimal.text(name))),
             .init("capacity", .number(attributes.capacity)), .init("size", .number(attributes.messageSize)),
             .init("uid", .number(seen.status.uid)), .init("gid", .number(seen.status.gid)),
             .init("unlinked", .bool(seen.status.linkCount == 0)),

@@ -60,7 +60,7 @@ extension Descriptions {
                 let told = messages.map { message in
                     JSON.object([
                         .init("priority", .number(message.priority)),
-                        .init("bytes", .string(SocketSupplement.text(message.bytes))),
+                        .init("bytes", .string(Hexadecimal.text(message.bytes))),
                     ])
                 }
                 queue.members.append(.init("messages", .array(told)))

@@ -78,7 +78,7 @@ final class OpenTerminal {
         guard try Files.status(of: multiplexer).representedDevice == TerminalFile.multiplexer else {
             throw .noSuchAddressOrDevice
         }
-        var below: [SharedFile] = []
+        var below: [SharedDescriptor] = []
         while true {
             let pair = try Files.open(multiplexer, [.readWrite, .noControllingTerminal])
             let number = UInt32(bitPattern: try Terminal.pairNumber(pair.raw))
@@ -88,7 +88,7 @@ final class OpenTerminal {
                 break
             }
             if number > index, !anyNumber { throw .fileExists }
-            below.append(SharedFile(pair))
+            below.append(SharedDescriptor(pair))
         }
         try Terminal.setLocked(master.raw, false)
         if let stored { try settle(stored) }

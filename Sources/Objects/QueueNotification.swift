@@ -41,7 +41,7 @@ public struct QueueNotification: Sendable, Equatable {
         case .message(let bytes, let socket):
             members += [
                 .init("manner", .string("thread")), .init("socket", .number(socket)),
-                .init("cookie", .string(SocketSupplement.text(bytes))),
+                .init("cookie", .string(Hexadecimal.text(bytes))),
             ]
         }
         return .object(members)
@@ -65,7 +65,7 @@ public struct QueueNotification: Sendable, Equatable {
         case "none": manner = .silent
         case "thread":
             guard let socket = number("socket"), socket >= 0,
-                let bytes = told["cookie"]?.string.flatMap(SocketSupplement.bytes), bytes.count == Self.cookieSize
+                let bytes = told["cookie"]?.string.flatMap(Hexadecimal.bytes), bytes.count == Self.cookieSize
             else { return nil }
             manner = .message(bytes, socket: socket)
         default: return nil

@@ -53,15 +53,15 @@ public final class RestoreSite {
     public var seesOutside = true
     var pipes: [UInt32: PipeEnds] = [:]
     /// Both ends of each named pipe, until all of its descriptions are open.
-    var namedPipes: [UInt32: SharedFile] = [:]
+    var namedPipes: [UInt32: SharedDescriptor] = [:]
     var givenPipes = GivenPipes()
-    var memoryFiles: [UInt64: SharedFile] = [:]
+    var memoryFiles: [UInt64: SharedDescriptor] = [:]
     /// BPF maps, by their ids at the dump.
-    var bpfMaps: [UInt32: SharedFile] = [:]
+    var bpfMaps: [UInt32: SharedDescriptor] = [:]
     /// Seals that forbid mappings which the tree has yet to make.
-    var lateSeals: [(file: SharedFile, seals: UInt32)] = []
+    var lateSeals: [(file: SharedDescriptor, seals: UInt32)] = []
     /// Files without a name, by their id in the images.
-    var deletedFiles: [UInt32: SharedFile] = [:]
+    var deletedFiles: [UInt32: SharedDescriptor] = [:]
     /// Those of them whose first description is yet to be taken.
     var temporaryFiles: Set<UInt32> = []
     /// Processes that have ended, by the inodes of their pidfds.

@@ -38,11 +38,11 @@ public struct SocketIdentity: Sendable, Hashable {
             // Where that process has ended, the pid may be another's by now.
             if let copy = try? Processes.descriptor(number, of: known.descriptor.raw) { return copy }
         }
-        let process = SharedFile(try Processes.open(pid))
+        let process = SharedDescriptor(try Processes.open(pid))
         asked.withLock { $0 = (pid, process) }
         return try Processes.descriptor(number, of: process.descriptor.raw)
     }
 
     /// The process that was asked last: a server has thousands of sockets.
-    private static let asked = Mutex<(pid: Int32, process: SharedFile)?>(nil)
+    private static let asked = Mutex<(pid: Int32, process: SharedDescriptor)?>(nil)
 }

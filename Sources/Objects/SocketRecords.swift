@@ -24,7 +24,7 @@ public struct SocketRecords {
     /// Sockets outside of the tree that one of the tree is connected to, by inode.
     var external: Set<UInt32> = []
     /// Descriptors that were on their way in messages: Apus keeps its copies until all is recorded.
-    var received: [SharedFile] = []
+    var received: [SharedDescriptor] = []
 }
 
 extension Descriptions {
@@ -42,7 +42,7 @@ extension Descriptions {
                 throw unreadable(seen, error, "recvmsg(MSG_PEEK)")
             }
             for message in messages {
-                sockets.received += message.descriptors.map { SharedFile(OwnedDescriptor(owning: $0)) }
+                sockets.received += message.descriptors.map { SharedDescriptor(OwnedDescriptor(owning: $0)) }
             }
             for message in messages { try record(message, queuedIn: seen, id) }
             // The names of senders, without the family before them.

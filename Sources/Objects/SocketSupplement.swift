@@ -106,12 +106,12 @@ struct SocketSupplement: Equatable, Sendable {
             members.append(.init("tcp", .object(tcpOptions.map { .init("\($0.option)", .integer(Int64($0.value))) })))
         }
         if let congestionControl { members.append(.init("congestion", .string(congestionControl))) }
-        if !fastOpenKey.isEmpty { members.append(.init("fastOpenKey", .string(Self.text(fastOpenKey)))) }
+        if !fastOpenKey.isEmpty { members.append(.init("fastOpenKey", .string(Hexadecimal.text(fastOpenKey)))) }
         if let order { members.append(.init("order", .integer(Int64(order)))) }
         if senders.contains(where: { !$0.isEmpty }) {
-            members.append(.init("senders", .array(senders.map { .string(Self.text($0)) })))
+            members.append(.init("senders", .array(senders.map { .string(Hexadecimal.text($0)) })))
         }
-        if let journal { members.append(.init("journal", .string(Self.text(journal)))) }
+        if let journal { members.append(.init("journal", .string(Hexadecimal.text(journal)))) }
         if !devices.isEmpty {
             let names = devices.sorted { $0.key < $1.key }
             members.append(.init("devices", .object(names.map { .init("\($0.key)", .string($0.value)) })))
@@ -154,7 +154,7 @@ struct SocketSupplement: Equatable, Sendable {
             congestionControl = name
         }
         if let value = json["fastOpenKey"] {
-            guard case .string(let text) = value, let key = Self.bytes(text), [16, 32].contains(key.count) else {
+            guard case .string(let text) = value, let key = Hexadecimal.bytes(text), [16, 32].contains(key.count) else {
                 throw Self.invalid(id)
             }
             fastOpenKey = key
@@ -184,7 +184,7 @@ struct SocketSupplement: Equatable, Sendable {
             }
         }
         if let value = json["journal"] {
-            guard case .string(let text) = value, let name = Self.bytes(text), name.count <= 64,
+            guard case .string(let text) = value, let name = Hexadecimal.bytes(text), name.count <= 64,
                 !name.contains(UInt8(ascii: "\n")), !name.contains(0)
             else { throw Self.invalid(id) }
             journal = name
@@ -193,7 +193,7 @@ struct SocketSupplement: Equatable, Sendable {
         connector = try Self.process(json["connector"], id)
         guard case .array(let names)? = json["senders"] else { return }
         for name in names {
-            guard case .string(let text) = name, let bytes = Self.bytes(text), bytes.count <= 108 else {
+            guard case .string(let text) = name, let bytes = Hexadecimal.bytes(text), bytes.count <= 108 else {
                 throw Self.invalid(id)
             }
             senders.append(bytes)
@@ -217,18 +217,6 @@ struct SocketSupplement: Equatable, Sendable {
         Problem(
             .objectUnsupported, "what the supplement says of socket \(id) makes no sense",
             remedy: "Copy the images again, all of them")
-    }
-
-    /// Names are bytes: two hexadecimal digits each.
-    static func text(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-
-    static func bytes(_ text: String) -> [UInt8]? {
-        let digits = text.utf8.map { UInt8(String(UnicodeScalar($0)), radix: 16) }
-        guard digits.count % 2 == 0, digits.allSatisfy({ $0 != nil }) else { return nil }
-        return stride(from: 0, to: digits.count, by: 2).map { (digits[$0] ?? 0) << 4 | (digits[$0 + 1] ?? 0) }
     }
 }
 

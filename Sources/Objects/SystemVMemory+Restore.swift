@@ -136,7 +136,7 @@ public struct IPCNamespace: Resource {
 
     public func open(at site: RestoreSite) throws(Problem) -> OwnedDescriptor {
         do throws(Errno) {
-            site.segments.home = SharedFile(try Files.open("/proc/self/ns/ipc", .readOnly))
+            site.segments.home = SharedDescriptor(try Files.open("/proc/self/ns/ipc", .readOnly))
             try SystemV.enterNewNamespace()
             for (name, value) in values { try set(FilePath("/proc/sys").appending(name), value) }
             return try Files.open("/proc/self/ns/ipc", .readOnly)
@@ -189,7 +189,7 @@ struct SegmentsAtWork {
     var unlimited: [IpcMsgEntry] = []
     var attached: [AttachedSegment] = []
     /// The IPC namespace of Apus, while it is in that of the tree.
-    var home: SharedFile?
+    var home: SharedDescriptor?
 
     /// Detaches everything and goes home.
     mutating func leave() {

@@ -26,7 +26,7 @@ extension TCPState {
 
 /// The connections of a tree while it is dumped: locked, and under a guard.
 public final class HeldConnections {
-    private var sockets: [SharedFile]
+    private var sockets: [SharedDescriptor]
     private let places: [UInt64: Int]
     private let sharing: [Bool]
     private var watch: ConnectionGuard?
@@ -51,7 +51,7 @@ public final class HeldConnections {
         among descriptors: [SeenDescriptor], victims: [Int32], locksNetwork: Bool, keepsLock: Bool,
         images: FilePath, through descriptions: Descriptions
     ) throws(Problem) {
-        var (sockets, places, sharing): ([SharedFile], [UInt64: Int], [Bool]) = ([], [:], [])
+        var (sockets, places, sharing): ([SharedDescriptor], [UInt64: Int], [Bool]) = ([], [:], [])
         var connections: Set<PacketFilter.Connection> = []
         for seen in descriptors where InetSocket.isTCP(seen) {
             if places[seen.status.inode] != nil { continue }
@@ -74,7 +74,7 @@ public final class HeldConnections {
             } catch {
                 throw descriptions.unreadable(seen, error, "getsockname, getpeername")
             }
-            sockets.append(SharedFile(own))
+            sockets.append(SharedDescriptor(own))
         }
         ports = descriptions.circumstances.sockets.listeningPorts
         // Without connections there are those who ask for some while the tree is away.

@@ -77,7 +77,7 @@ struct TerminalQueues: Sendable, Equatable {
             members.append(.init("lines", .array(queues.lineEnds.map { .integer(Int64($0)) })))
         }
         if withInput && !queues.input.isEmpty {
-            members.append(.init("input", .string(SocketSupplement.text(queues.input))))
+            members.append(.init("input", .string(Hexadecimal.text(queues.input))))
         }
         return members.isEmpty ? nil : .object(members)
     }
@@ -94,7 +94,7 @@ struct TerminalQueues: Sendable, Equatable {
         queues.isStopped = json?["stopped"] == .bool(true)
         queues.output = images.terminalData[master] ?? []
         queues.input = slave.flatMap { images.terminalData[$0.id] } ?? []
-        if case .string(let text)? = json?["input"] { queues.input += SocketSupplement.bytes(text) ?? [] }
+        if case .string(let text)? = json?["input"] { queues.input += Hexadecimal.bytes(text) ?? [] }
         if case .array(let ends)? = json?["lines"] {
             queues.lineEnds = ends.map { $0.bits.flatMap { Int(exactly: $0) } ?? -1 }
         } else if let slave, slave.termios.cLflag & 2 != 0 {  // ICANON

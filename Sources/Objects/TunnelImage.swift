@@ -35,7 +35,7 @@ struct TunnelImage: Sendable, Equatable {
     // MARK: Supplement
 
     var json: JSON {
-        func bytes(_ value: [UInt8]) -> JSON { .string(SocketSupplement.text(value)) }
+        func bytes(_ value: [UInt8]) -> JSON { .string(Hexadecimal.text(value)) }
         var members: [JSON.Member] = [
             .init("index", .number(device.index)), .init("type", .number(device.type)),
             .init("flags", .number(device.flags)), .init("mtu", .number(device.mtu)),
@@ -55,10 +55,10 @@ struct TunnelImage: Sendable, Equatable {
         func number<Value: FixedWidthInteger>(_ name: String) -> Value? {
             told[name]?.bits.flatMap { Value(exactly: $0) }
         }
-        func bytes(_ name: String) -> [UInt8]? { told[name]?.string.flatMap(SocketSupplement.bytes) }
+        func bytes(_ name: String) -> [UInt8]? { told[name]?.string.flatMap(Hexadecimal.bytes) }
         func messages(_ name: String) -> [[UInt8]]? {
             guard let elements = told[name]?.elements else { return nil }
-            let found = elements.compactMap { $0.string.flatMap(SocketSupplement.bytes) }
+            let found = elements.compactMap { $0.string.flatMap(Hexadecimal.bytes) }
             // The greatest message that netlink has.
             return found.count == elements.count && found.allSatisfy { $0.count < 1 << 15 } ? found : nil
         }

@@ -15,7 +15,7 @@ struct UnfinishedDatagram: Equatable, Sendable {
     var json: JSON {
         .object([
             .init("data", .integer(Int64(data))), .init("port", .integer(Int64(receiver.port))),
-            .init("address", .string(SocketSupplement.text(receiver.address))),
+            .init("address", .string(Hexadecimal.text(receiver.address))),
         ])
     }
 
@@ -23,7 +23,7 @@ struct UnfinishedDatagram: Equatable, Sendable {
     init?(_ json: JSON) {
         guard let data = json["data"]?.bits.flatMap({ UInt32(exactly: $0) }),
             let port = json["port"]?.bits.flatMap({ UInt16(exactly: $0) }), case .string(let text)? = json["address"],
-            let address = SocketSupplement.bytes(text), [4, 16].contains(address.count)
+            let address = Hexadecimal.bytes(text), [4, 16].contains(address.count)
         else { return nil }
         (self.data, receiver) = (data, .init(address: address, port: port))
     }

@@ -109,7 +109,7 @@ extension UnixSocketWorkshop {
         let descriptor: Int32
         /// The receiver, where the sender is not connected to it.
         let receiver: UnixSkEntry?
-        let temporary: SharedFile?
+        let temporary: SharedDescriptor?
     }
 
     private func sender(to entry: UnixSkEntry) throws(Problem) -> Sender {
@@ -125,7 +125,7 @@ extension UnixSocketWorkshop {
         let socket = try attempt(entry, "be given what was queued in it") { () throws(Errno) in
             try Sockets.make(Sockets.unix, Sockets.datagram)
         }
-        let temporary = SharedFile(socket)
+        let temporary = SharedDescriptor(socket)
         return Sender(descriptor: temporary.descriptor.raw, receiver: entry, temporary: temporary)
     }
 
@@ -149,7 +149,7 @@ extension UnixSocketWorkshop {
             try? apart(stranger) { () throws(Errno) in try Sockets.bind(socket.raw, Self.address(stranger)) }
             return socket
         }
-        let temporary = SharedFile(socket)
+        let temporary = SharedDescriptor(socket)
         return Sender(descriptor: temporary.descriptor.raw, receiver: entry, temporary: temporary)
     }
 

@@ -14,11 +14,11 @@ final class UnixSocketWorkshop {
     /// What the tree has to do without on this host, in words.
     var losses: Set<String> = []
     /// One descriptor of each socket, by inode.
-    var made: [UInt32: SharedFile] = [:]
+    var made: [UInt32: SharedDescriptor] = [:]
     /// The other ends of those whose other end is closed: closed again when the queues are filled.
-    var doomed: [UInt32: SharedFile] = [:]
+    var doomed: [UInt32: SharedDescriptor] = [:]
     /// Those who had connected to a socket and closed their ends: closed again when what they sent is there.
-    var leavers: [(listener: UnixSkEntry, sent: UInt32, socket: SharedFile)] = []
+    var leavers: [(listener: UnixSkEntry, sent: UInt32, socket: SharedDescriptor)] = []
     /// How many senders of datagrams were made that are nobody's.
     var strangers: UInt32 = 0
     private var rooms: [UInt32: UnixSocketRoom] = [:]
@@ -96,8 +96,8 @@ final class UnixSocketWorkshop {
 
     private func keep(_ ends: consuming Files.Pair, _ first: UInt32, _ second: UInt32?) throws(Problem) {
         do throws(Errno) {
-            made[first] = SharedFile(try Files.duplicate(ends.first.raw))
-            let other = SharedFile(try Files.duplicate(ends.second.raw))
+            made[first] = SharedDescriptor(try Files.duplicate(ends.first.raw))
+            let other = SharedDescriptor(try Files.duplicate(ends.second.raw))
             if let second { made[second] = other } else { doomed[first] = other }
         } catch {
             throw Problem(
@@ -112,7 +112,7 @@ final class UnixSocketWorkshop {
         let socket = try attempt(entry, "be made") { () throws(Errno) in
             try Sockets.make(Sockets.unix, Int32(bitPattern: entry.type))
         }
-        made[entry.ino] = SharedFile(socket)
+        made[entry.ino] = SharedDescriptor(socket)
         try bind(entry, descriptor(entry), at: site)
     }
 
@@ -122,7 +122,7 @@ final class UnixSocketWorkshop {
         let type = Int32(bitPattern: server.type)
         if client == nil {
             let socket = try attempt(server, "be made") { () throws(Errno) in try Sockets.make(Sockets.unix, type) }
-            doomed[server.ino] = SharedFile(socket)
+            doomed[server.ino] = SharedDescriptor(socket)
         }
         let connecting = client.map(descriptor) ?? doomed[server.ino]?.descriptor.raw ?? -1
         let (whoConnected, whoListened) = (supplement(of: server).peer, client.flatMap { supplement(of: $0).peer })
@@ -136,7 +136,7 @@ final class UnixSocketWorkshop {
             try listen(listener, as: whoListened)
             try attempt(server, "be connected") { () throws(Errno) in
                 try at(listener) { () throws(Errno) in try connect(Self.address(listener)) }
-                made[server.ino] = SharedFile(try Sockets.accept(descriptor(listener)))
+                made[server.ino] = SharedDescriptor(try Sockets.accept(descriptor(listener)))
             }
             return
         }
@@ -151,7 +151,7 @@ final class UnixSocketWorkshop {
                 }
                 try connect(address)
             }
-            made[server.ino] = SharedFile(try Sockets.accept(listener.raw))
+            made[server.ino] = SharedDescriptor(try Sockets.accept(listener.raw))
         }
     }
 

@@ -59,8 +59,8 @@ struct WaitingStream: Equatable, Sendable {
         ]
         return .object(
             [
-                .init("own", .string(SocketSupplement.text(ends.own.address))),
-                .init("peer", .string(SocketSupplement.text(ends.other.address))),
+                .init("own", .string(Hexadecimal.text(ends.own.address))),
+                .init("peer", .string(Hexadecimal.text(ends.other.address))),
             ] + numbers.map { .init($0, .integer(Int64($1))) })
     }
 
@@ -71,7 +71,7 @@ struct WaitingStream: Equatable, Sendable {
         }
         func address(_ name: String) -> [UInt8]? {
             guard case .string(let text)? = json[name] else { return nil }
-            return SocketSupplement.bytes(text)
+            return Hexadecimal.bytes(text)
         }
         guard let own = address("own"), let peer = address("peer"), own.count == peer.count,
             [4, 16].contains(own.count),

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import Diagnostics
 
 /// By what a certificate or a key is recognised: the SHA-256 of its DER.
 struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
@@ -10,21 +11,11 @@ struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads what ``hex`` has written; nil where it is none.
     init?(hex: some StringProtocol) {
-        let digits = hex.utf8.compactMap { digit -> UInt8? in
-            switch digit {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-            default: nil
-            }
-        }
-        guard digits.count == 2 * Self.size, hex.utf8.count == digits.count else { return nil }
-        bytes = stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+        guard let bytes = Hexadecimal.bytes(String(hex)), bytes.count == Self.size else { return nil }
+        self.bytes = bytes
     }
 
-    var hex: String {
-        let digits = Array("0123456789abcdef")
-        return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
-    }
+    var hex: String { Hexadecimal.text(bytes) }
 
     var description: String { hex }
 }

@@ -22,12 +22,6 @@ import Testing
         "192.0.2.7@lo",
     ]) func `what names none`(_ text: String) { #expect(MovedAddress(text) == nil) }
 
-    @Test func `bytes as text`() {
-        #expect([UInt8]([0, 10, 255]).hexadecimal == "000aff")
-        #expect([UInt8](hexadecimal: "000aff") == [0, 10, 255])
-        #expect([UInt8](hexadecimal: "0") == nil && [UInt8](hexadecimal: "zz") == nil)
-    }
-
     @Test func `what the source wishes for is not trusted`() throws {
         let good: JSON = [
             "address": "192.0.2.7", "length": 24, "device": "eth0", "broadcast": "c00002ff", "alone": true,
