@@ -70,7 +70,7 @@ extension Departure {
 
     /// Joins runs that are near each other, the nearer ones first, until there are few: what lies between follows with them, though
     /// it may have been sent.
-    private static func joined(_ runs: [Range<UInt64>]) -> [Range<UInt64>] {
+    static func joined(_ runs: [Range<UInt64>]) -> [Range<UInt64>] {
         var (joined, gap) = (runs, 2 * Pagemap.pageSize)
         while joined.count > mostRuns, gap < 1 << 40 {
             var next: [Range<UInt64>] = []

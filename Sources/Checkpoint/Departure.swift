@@ -33,12 +33,25 @@ public final class Departure {
 
     /// Sends what has been written to since the last time, while the tree runs.
     ///
-    /// - Parameter told: before anything is sent, how many bytes there are.
-    /// - Returns: how many bytes that was.
+    /// - Parameters:
+    ///   - limit: where there are more bytes, nothing is sent, and the other host is told what of that which it has is out of date.
+    ///   - told: before anything is sent, how many bytes there are.
+    /// - Returns: how many bytes that was; nil where nothing was sent.
     /// - Throws: what the carrier throws.
-    public func sendWritten(told: (UInt64) -> Void = { _ in }) throws(Problem) -> UInt64 {
+    public func sendWritten(
+        unlessMoreThan limit: UInt64 = .max, told: (UInt64) -> Void = { _ in }
+    ) throws(Problem) -> UInt64? {
         let written = tracking.collect()
         let size = written.reduce(UInt64(0)) { $1.runs.reduce($0) { $0 + $1.size } }
+        if size > limit {
+            for (owner, tracker, runs) in written where !runs.isEmpty {
+                let outdated = Self.joined(runs.map { $0.address..<$0.address + $0.size })
+                // At the end it must not count as sent.
+                tracker.wasNotRead(outdated)
+                try carrier.announce(outdated: outdated, of: .process(owner))
+            }
+            return nil
+        }
         told(size)
         for (owner, tracker, runs) in written {
             if runs.isEmpty { continue }
@@ -77,6 +90,11 @@ public protocol PageCarrier: AnyObject {
     ///
     /// - Throws: where the other host cannot be reached.
     func announce(late runs: [Range<UInt64>], of space: PageSpace) throws(Problem)
+
+    /// Says which pages that were taken there are out of date. They are sent once more, or follow.
+    ///
+    /// - Throws: where the other host cannot be reached.
+    func announce(outdated runs: [Range<UInt64>], of space: PageSpace) throws(Problem)
 
     /// Says what the pages are that a pages file of the images would hold.
     func record(_ file: CarriedFile)

@@ -157,6 +157,10 @@ final class Courier: PageCarrier {
         lateSize += runs.reduce(0) { $0 + $1.upperBound - $1.lowerBound }
     }
 
+    func announce(outdated runs: [Range<UInt64>], of space: PageSpace) throws(Problem) {
+        try wire.send(late: runs, of: space, as: .outdated)
+    }
+
     func record(_ file: CarriedFile) { files.append(file) }
 
     func deliver(_ directory: ImageDirectory) throws {

@@ -64,6 +64,8 @@ struct Frame {
         case join = 33
         /// To the destination: no more pages come over this connection. Empty.
         case finished = 34
+        /// To the destination: pages that it has, or will not have, are out of date.
+        case outdated = 35
     }
 
     let kind: Kind

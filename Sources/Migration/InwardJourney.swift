@@ -94,6 +94,7 @@ final class InwardJourney {
             case .late:
                 guard keeper != nil else { throw BodyReader.malformed }
                 try store.takeLate(frame.body)
+            case .outdated: try forget(frame.body)
             case .last:
                 try door?.close()
                 return try build(JSON(parsing: frame.body) ?? [:])
@@ -153,6 +154,12 @@ final class InwardJourney {
         early?.pages = store
         if let memory = early?.memory { store.fill(memory) }
         logger.info(early == nil ? "The root is made when all is there" : "The root is there, and is filled")
+    }
+
+    /// What is out of date is taken away while the tree runs there: when it stands still that would take its time.
+    private func forget(_ body: [UInt8]) throws(Problem) {
+        let placed = try store.forget(body)
+        try early?.drop(placed)
     }
 
     /// Other connections come, for pages.

@@ -195,7 +195,9 @@ struct OutwardJourney {
 
     /// Sends memory while the tree runs.
     private mutating func sendAhead() throws {
-        let mostRounds = options.postcopy == .always ? min(options.mostRounds, 1) : options.mostRounds
+        // The rest follows anyway: further rounds are worth while where they are much shorter than the last.
+        let isFollowed = options.postcopy == .always
+        let mostRounds = isFollowed ? min(options.mostRounds, 3) : options.mostRounds
         departure.sendsLate = canFollow && options.postcopy != .never
         guard mostRounds > 0, departure.isWatching else { return }
         courier.bandwidth = options.bandwidth
@@ -211,8 +213,12 @@ struct OutwardJourney {
         var pace = Pace(limit: options.downtimeLimit * 1_000_000, fixed: summary.rehearsal)
         for number in 1...mostRounds {
             let start = SystemClock.monotonic.now
-            let size = try departure.sendWritten { forecast.begin(size: $0, carried: courier.carried, at: start) }
+            let limit = isFollowed && departure.sendsLate ? summary.rounds.last.map { $0.size / 4 } ?? .max : .max
+            let size = try departure.sendWritten(unlessMoreThan: limit) {
+                forecast.begin(size: $0, carried: courier.carried, at: start)
+            }
             try courier.finishRound()
+            guard let size else { break }
             forecast.end(at: SystemClock.monotonic.now)
             let round = MigrationSummary.Round(number: number, size: size, time: SystemClock.monotonic.now - start)
             summary.rounds.append(round)

@@ -84,17 +84,42 @@ extension PageStore {
 
         /// What is there of these pages is out of date: they follow when the tree runs.
         mutating func expectLate(_ range: Range<UInt64>) {
+            for (index, pages) in Self.parts(of: range) {
+                chunks[index, default: Chunk()].present.remove(pages)
+                chunks[index, default: Chunk()].inPlace.remove(pages)
+                chunks[index, default: Chunk()].late.insert(pages)
+            }
+        }
+
+        /// What is there of these pages is out of date.
+        ///
+        /// - Returns: which of them were in their place already.
+        mutating func forget(_ range: Range<UInt64>) -> [Range<UInt64>] {
+            var placed: [Range<UInt64>] = []
+            for (index, pages) in Self.parts(of: range) {
+                guard var chunk = chunks[index] else { continue }
+                for run in chunk.inPlace.runs where run.overlaps(pages) {
+                    placed.append(PageStore.range(of: run.clamped(to: pages), inChunk: index))
+                }
+                chunk.present.remove(pages)
+                chunk.inPlace.remove(pages)
+                chunks[index] = chunk
+            }
+            return placed
+        }
+
+        /// Cuts a range at the bounds of chunks.
+        private static func parts(of range: Range<UInt64>) -> [(index: UInt64, pages: Range<Int>)] {
+            var parts: [(index: UInt64, pages: Range<Int>)] = []
             var start = range.lowerBound
             while start < range.upperBound {
                 let (index, within) = (start / chunkSize, start % chunkSize)
                 let end = min(range.upperBound, start - within + chunkSize)
                 let first = Int(within / Pagemap.pageSize)
-                let pages = first..<first + Int((end - start) / Pagemap.pageSize)
-                chunks[index, default: Chunk()].present.remove(pages)
-                chunks[index, default: Chunk()].inPlace.remove(pages)
-                chunks[index, default: Chunk()].late.insert(pages)
+                parts.append((index, first..<first + Int((end - start) / Pagemap.pageSize)))
                 start = end
             }
+            return parts
         }
     }
 }

@@ -74,6 +74,19 @@ final class PageStore: PageLocator, EarlyPages {
         try result.get()
     }
 
+    /// Takes the body of a frame that says which pages are out of date.
+    ///
+    /// - Returns: which of them are in the memory of the root, sorted by address.
+    /// - Throws: `protocol` for a body that is none.
+    func forget(_ body: [UInt8]) throws(Problem) -> [Range<UInt64>] {
+        let (space, runs) = try LateRuns.parse(body)
+        return state.withLock { state in
+            guard var own = state.spaces.removeValue(forKey: space) else { return [] }
+            defer { state.spaces[space] = own }
+            return LateRuns.joined(runs.flatMap { own.forget($0) })
+        }
+    }
+
     /// What follows when the tree runs, by the process that it is of, sorted by address, without overlap.
     var late: [Int32: [Range<UInt64>]] {
         state.withLock { $0.late.mapValues(LateRuns.joined) }
@@ -301,7 +314,7 @@ final class PageStore: PageLocator, EarlyPages {
         }
     }
 
-    private static func range(of pages: Range<Int>, inChunk index: UInt64) -> Range<UInt64> {
+    static func range(of pages: Range<Int>, inChunk index: UInt64) -> Range<UInt64> {
         let start = index * chunkSize
         return start + UInt64(pages.lowerBound) * Pagemap.pageSize..<start + UInt64(pages.upperBound) * Pagemap.pageSize
     }

@@ -1,5 +1,5 @@
 internal import CLinux
-internal import Diagnostics
+public import Diagnostics
 internal import Glibc
 public import Images
 internal import Linux
@@ -181,6 +181,29 @@ public final class EarlyRoot {
         builder.mailbox.write(placed)
         try builder.run(placed, in: builder.root)
     }
+
+    /// Takes pages away that are out of date, whichever process they are of: no two have the same addresses in it.
+    ///
+    /// - Parameter ranges: in its memory, sorted by address.
+    /// - Throws: where it has gone.
+    public func drop(_ ranges: [Range<UInt64>]) throws(Problem) {
+        if isOver { return }
+        let notNeeded = 4  // MADV_DONTNEED
+        for start in stride(from: 0, to: ranges.count, by: Self.mostDropped) {
+            var batch = Batch()
+            for range in ranges[start...].prefix(Self.mostDropped) {
+                batch.call(
+                    Int(SYS_madvise), .value(range.lowerBound), .value(range.upperBound - range.lowerBound),
+                    .int(notNeeded), for: "drop pages that are out of date")
+            }
+            let placed = RestorePlan.PlacedBatch(batch, at: Self.batchPlace)
+            builder.mailbox.write(placed)
+            try builder.run(placed, in: builder.root)
+        }
+    }
+
+    /// So many calls fit into the smallest mailbox that there is.
+    private static let mostDropped = 4096
 
     // MARK: Taking over
 

@@ -82,6 +82,37 @@ import Tracing
         return body
     }
 
+    /// What is out of date is in neither place, until it comes once more; what is in its place already is told.
+    @Test func `what is out of date is no page`() throws {
+        let store = PageStore()
+        let pid = Processes.current
+        try unsafe withMemory(pages: 8) { memory, base in
+            store.fill(try EarlyMemory(of: pid, [pid: [base + 2 * Self.page..<base + 6 * Self.page]]))
+            _ = try store.take(body(.process(pid), [(base, 8 * Self.page)], filling: [1]))
+            try store.takeLayout(layout(1, [(.process(pid), base, 8 * Self.page)]))
+            let outdated = late(
+                .process(pid), [(base + Self.page, 2 * Self.page), (base + 5 * Self.page, 2 * Self.page)])
+            #expect(
+                try store.forget(outdated) == [
+                    base + 2 * Self.page..<base + 3 * Self.page, base + 5 * Self.page..<base + 6 * Self.page,
+                ])
+            #expect(store.late.isEmpty)
+            #expect(store.pagesInPlace(of: pid) == [base + 3 * Self.page..<base + 5 * Self.page])
+            let whole = PageLayers.Segment(address: base, pages: 8, layer: 0, pagesID: 1, fileOffset: 0)
+            #expect(throws: Problem.self) { try store.locate(whole) }
+            _ = try store.take(
+                body(
+                    .process(pid), [(base + Self.page, 2 * Self.page), (base + 5 * Self.page, 2 * Self.page)],
+                    filling: [2, 3]))
+            #expect(try store.locate(whole).map(\.pages) == [2, 4, 2])
+            let there = (2..<6).map { unsafe memory[$0 * 4096] }
+            #expect(there == [2, 1, 1, 3])
+            // Of what nobody knows nothing is there.
+            #expect(try store.forget(late(.process(4711), [(base, Self.page)])) == [])
+            #expect(throws: Problem.self) { try store.forget([1, 2, 3]) }
+        }
+    }
+
     /// Also what came of it before: it was written to since.
     @Test func `what follows is no part of what is read`() throws {
         let store = PageStore()
