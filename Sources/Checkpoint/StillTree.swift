@@ -26,7 +26,8 @@ struct StillTree {
     ///
     /// What is under way for a moment only, such as data on a connection that nobody has accepted yet, cannot be carried.
     /// A tree that is caught in such a moment is let go, so that it arrives, and stopped again. TCP connections that it does
-    /// not accept even so are carried as they wait. So is a tree of which a program is just being loaded.
+    /// not accept even so are carried as they wait. A tree of which a program is just being loaded (``LoadingPrograms``) is let
+    /// go in the same way.
     ///
     /// - Parameters:
     ///   - known: what was seen of mappings while it ran.

@@ -55,17 +55,20 @@ struct BrokenMigrationTests {
         }
     }
 
-    /// Apus of the host that the tree leaves is killed.
-    @Test func theSourceIsKilled() throws {
+    /// Apus of the host that the tree leaves is killed; also while memory of the tree that runs there already has yet to follow.
+    @Test(arguments: [[], ["--postcopy", "always", "--rounds", "0"]])
+    func theSourceIsKilled(_ options: [String]) throws {
+        let subject = options.isEmpty ? Self.subject : Subject(name: "ballast", arguments: ["4"])
         try withJourney { journey in
-            var running = try RunningSubject(Self.subject, in: journey.source)
+            var running = try RunningSubject(subject, in: journey.source)
             let trials = Trials(world: journey.source)
-            let steps = try trials.count { try journey.migrate(running.pid, environment: $0) }
+            let steps = try trials.count { try journey.migrate(running.pid, options, environment: $0) }
             journey.target.killAll()
-            running = try RunningSubject(Self.subject, in: journey.source)
+            running = try RunningSubject(subject, in: journey.source)
             // A dump is killed at each step elsewhere: here some of them, and all of the last ones.
             for step in 1...steps where step % 9 == 1 || step > steps - 12 {
-                let moved = try journey.migrate(running.pid, environment: ["APUS_TEST_KILL_AT_STEP": "\(step)"])
+                let moved = try journey.migrate(
+                    running.pid, options, environment: ["APUS_TEST_KILL_AT_STEP": "\(step)"])
                 running = try settled(running, journey, moved, "killed at step \(step) of \(steps)")
             }
         }
@@ -123,6 +126,6 @@ struct BrokenMigrationTests {
         #expect(RunningSubject(running, in: journey.target).check() == [], "\(place)")
         journey.target.killAll()
         journey.source.killAll()
-        return try RunningSubject(Self.subject, in: journey.source)
+        return try RunningSubject(running.subject, in: journey.source)
     }
 }
