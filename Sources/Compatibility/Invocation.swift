@@ -155,6 +155,12 @@ extension Invocation {
         for given in options {
             let written = given.source.place == nil ? given.option.spelling : given.option.long
             guard given.option.verbs.covers(verb) else {
+                // A configuration file is for all verbs.
+                if given.source.place == nil, let remedy = Self.misplaced(given.option, verb) {
+                    problems.append(
+                        Problem(.misplacedOption, "\(verb.rawValue) has no option \(written)", remedy: remedy))
+                    continue
+                }
                 notes.append("\(written) has no effect on \(verb.rawValue)")
                 continue
             }
@@ -170,6 +176,25 @@ extension Invocation {
             }
         }
         options.removeAll { !$0.option.verbs.covers(verb) }
+    }
+
+    /// What is said of an option that another verb has. CRIU passes over its own; who gives one of Apus's counts on what it does.
+    ///
+    /// - Returns: the remedy; nil where the option has no effect.
+    private static func misplaced(_ option: CommandOption, _ verb: Verb) -> String? {
+        switch (verb, option.long) {
+        case (.migrate, "leave-running"), (.dump, "keep-original"):
+            return verb == .dump
+                ? "Give --leave-running to have the processes run on after the dump"
+                : "Give --keep-original to have the original stay, stopped"
+        case (.restore, "detach"): return "Give --restore-detached (-d)"
+        case (.dump, "dry-run"): return "Ask `apus explain PID` what a dump would do"
+        case (.migrate, "pid-policy"): return "Free the pids on the other host first"
+        default:
+            guard option.origin == .apus else { return nil }
+            let verbs = Verb.allCases.filter { option.verbs.covers($0) }.map(\.rawValue)
+            return "Leave it out: it is an option of \(verbs.joined(separator: ", "))"
+        }
     }
 
     private mutating func refuse(_ written: String, _ given: GivenOption, remedy: String) {

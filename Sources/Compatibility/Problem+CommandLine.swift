@@ -14,6 +14,8 @@ extension Problem.Code {
     public static let invalidValue: Self = "invalid-value"
     /// The option, or this value of it, is not built yet.
     public static let optionNotBuilt: Self = "option-not-built"
+    /// The option is another verb's.
+    public static let misplacedOption: Self = "misplaced-option"
     /// An option that the verb cannot do without is missing.
     public static let missingOption: Self = "missing-option"
     /// No verb has this name.
