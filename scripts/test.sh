@@ -46,6 +46,8 @@ run_suite() {
 		/<skipped/ { tests-- }
 		/<failure/ || /<error/ { if (!counted) failed++; counted = 1 }
 		END { print tests + 0, failed + 0 }' "$report/$name.xml" 2>/dev/null)
+	# Of one that did not even begin there is nothing.
+	: "${ran:=0}" "${failed:=0}"
 	if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1 ran=$((ran + 1)); fi
 	echo "$((ran - failed)) $failed" >"$report/$name.sum"
 	if [ "$failed" = 0 ]; then
@@ -56,6 +58,7 @@ run_suite() {
 }
 export -f run_suite
 xargs -d '\n' -P "${LANES:-$(nproc)}" -I{} bash -c 'run_suite "$1"' - {} <<<"$names"
+lanes=$?
 
 # What failed, and of a suite that did not come to its end the last that it said.
 for sum in "$report"/*.sum; do
@@ -67,6 +70,11 @@ for sum in "$report"/*.sum; do
 	[ -s "${sum%.sum}.xml" ] || tail -n 40 "$log"
 done
 read -r passed failed < <(cat "$report"/*.sum 2>/dev/null | awk '{ passed += $1; failed += $2 } END { print passed + 0, failed + 0 }')
+begun=$(find "$report" -name '*.sum' | wc -l)
+if [ "$lanes" != 0 ] || [ "$begun" != "$(wc -l <<<"$names")" ]; then
+	echo "only $begun of $(wc -l <<<"$names") suites were run" >&2
+	failed=$((failed + 1))
+fi
 if [ "$((passed + failed))" = 0 ]; then echo 'no test was run' >&2; failed=1; fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -212,8 +212,9 @@ receiving() {
 }
 
 # It moves there in the midst of its work, goes on there, and comes back.
-migrates() { # NAME
-	local before work=$folder/work/$1.out
+migrates() { # NAME FIRST-PID
+	local before patience work=$folder/work/$1.out
+	begin "$1" "$2" $(command_of "$1" "$folder/programs")
 	await "$work" 3
 	before=$(lines "$work")
 	timeout 240 "$APUS" migrate "$(pid "$1")" "127.0.0.1:$port_there" --to tls --state-dir "$TMPDIR/state" \
@@ -223,7 +224,11 @@ migrates() { # NAME
 	pid "$1" >"$TMPDIR/request"
 	mv "$TMPDIR/request" "$folder/back.$1"
 	before=$(lines "$work")
-	until [ -e "$folder/answer.$1" ]; do sleep 0.2; done
+	for ((patience = 1500; patience > 0; patience--)); do
+		[ ! -e "$folder/answer.$1" ] || break
+		sleep 0.2
+	done
+	[ -e "$folder/answer.$1" ] || fail 'the machine does not answer'
 	cat "$folder/answer.$1"
 	grep -qx 'status 0' "$folder/answer.$1" || fail 'it has not come back'
 	kill -0 "$(pid "$1")" 2>/dev/null || fail 'it is not here'
@@ -257,8 +262,7 @@ migrations() { # KERNEL PROCESSOR
 	done
 	if [ -e "$folder/ready" ] && "$APUS" migrate --pair "127.0.0.1:$port_there" --state-dir "$TMPDIR/state" <"$folder/token.there"; then
 		for name in $names; do
-			begin "$name" $((first += 500)) $(command_of "$name" "$folder/programs")
-			part "$name migrates to Linux $1 and back while it works" migrates "$name"
+			part "$name migrates to Linux $1 and back while it works" migrates "$name" $((first += 500))
 			part "$name has its result after that" finishes "$name"
 		done
 	else

@@ -54,7 +54,7 @@ extension Departure {
     /// Less is sent in no time, and each process that waits for pages costs some.
     private static let worthwhile: UInt64 = 1 << 20
     private static let smallestArea: UInt64 = 256 << 10
-    private static let mostLateProcesses = 64
+    static let mostLateProcesses = 64
     /// The other host makes room for each run by a call.
     private static let mostRuns = 4096
 

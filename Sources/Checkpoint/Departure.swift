@@ -44,8 +44,11 @@ public final class Departure {
         let written = tracking.collect()
         let size = written.reduce(UInt64(0)) { $1.runs.reduce($0) { $0 + $1.size } }
         if size > limit {
-            for (owner, tracker, runs) in written where !runs.isEmpty {
-                let outdated = Self.joined(runs.map { $0.address..<$0.address + $0.size })
+            for (number, (owner, tracker, runs)) in written.filter({ !$0.runs.isEmpty }).enumerated() {
+                let own = runs.map { $0.address..<$0.address + $0.size }
+                // What lies between them counts as out of date as well, and must be able to follow.
+                let isLocked = (try? ProcessDirectory(tracker.pid).status().lockedSize) ?? 1 > 0
+                let outdated = isLocked || number >= Self.mostLateProcesses ? own : Self.joined(own)
                 // At the end it must not count as sent.
                 tracker.wasNotRead(outdated)
                 try carrier.announce(outdated: outdated, of: .process(owner))

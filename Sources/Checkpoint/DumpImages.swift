@@ -148,7 +148,7 @@ struct DumpImages {
         let uses = NeededFile.Uses(of: area)
         // What the loader will add has to fit the other code, the program alone fits anywhere.
         guard loading.contains(process.pid), area.protection.contains(.execute),
-            process.places?.executable.status.inode != file.status.inode
+            process.places.map({ InodeIdentity($0.executable.status) }) != InodeIdentity(file.status)
         else { return uses }
         return uses.union(.loading)
     }

@@ -3,8 +3,8 @@ internal import Linux
 /// What the dynamic loader of a program (ld.so(8)) tells debuggers of itself: `struct r_debug` of `<link.h>`, to which the
 /// entry DT_DEBUG of the program's dynamic section leads. Both the GNU C library and musl keep it.
 enum LoaderState: Equatable {
-    /// It has not come to the program's libraries yet.
-    case before
+    /// It has said nothing yet. The program names so many libraries.
+    case before(needed: Int)
     /// It is mapping or unmapping objects.
     case atWork
     /// All that the program needs is mapped.
@@ -15,7 +15,8 @@ enum LoaderState: Equatable {
         (3, 4, 5, 7)
     /// Types of program headers (elf(5)).
     private static let (dynamic, headers): (UInt64, UInt64) = (2, 6)
-    private static let debug: UInt64 = 21
+    /// Entries of the dynamic section.
+    private static let (needed, debug): (UInt64, UInt64) = (1, 21)
     /// What is said to be larger is nonsense.
     private static let (mostHeaders, largestDynamic): (UInt64, UInt64) = (64, 16 << 10)
 
@@ -69,17 +70,16 @@ enum LoaderState: Equatable {
             guard let section, section.size <= largestDynamic,
                 let entries = words(at: bias &+ section.address, bytes: section.size)
             else { return nil }
-            for index in stride(from: 0, to: entries.count - 1, by: 2) where entries[index] == debug {
-                return state(at: entries[index + 1])
-            }
-            return nil
+            let places = stride(from: 0, to: entries.count - 1, by: 2)
+            guard let place = places.first(where: { entries[$0] == debug }) else { return nil }
+            let address = entries[place + 1]
+            return address == 0 ? .before(needed: places.count { entries[$0] == needed }) : state(at: address)
         }
 
         /// - Parameter address: of the structure: a version, the list of objects, a function, the state, each in a word.
         private func state(at address: UInt64) -> LoaderState? {
-            if address == 0 { return .before }
             guard let words = words(at: address, bytes: UInt64(4 * width)) else { return nil }
-            if words[0] & 0xffff_ffff == 0 { return .before }
+            // musl leads to it when all is mapped, and fills it in when all is bound.
             return words[3] & 0xffff_ffff == 0 ? .consistent : .atWork
         }
     }

@@ -22,16 +22,16 @@ enum LoadingPrograms {
     private static func isLoading(_ process: SurveyedProcess) -> Bool {
         switch LoaderState.of(process.eye) {
         case .atWork: true
-        // Some programs have no room for the loader's word: these have libraries all the same.
-        case .before: executables(process).count <= 2
+        // The program, its loader, and what it names itself: musl says nothing before these and all that they need are there.
+        case .before(let needed): executables(process).count < needed + 2
         case .consistent, nil: false
         }
     }
 
     /// The files of code that are mapped.
-    private static func executables(_ process: SurveyedProcess) -> Set<UInt64> {
+    private static func executables(_ process: SurveyedProcess) -> Set<InodeIdentity> {
         Set(
             process.areas.lazy.filter { $0.area.protection.contains(.execute) }
-                .compactMap { process.files[$0.area.range.lowerBound]?.status.inode })
+                .compactMap { process.files[$0.area.range.lowerBound].map { InodeIdentity($0.status) } })
     }
 }

@@ -35,19 +35,25 @@ extension Problems {
             return bare.rendered(style)
         }
         let rest = crowd.dropFirst(examples)
-        let names = "and \(rest.count) more: " + names(of: rest.map(\.object))
+        let names = "and \(rest.count) more: " + names(of: Array(rest))
         parts.append("  " + names.printable.wrapped(style, hanging: 2) + "\n")
         var text = parts.joined(separator: "\n")
         if let remedy = crowd.first?.remedy, !remedy.isEmpty { text += Problem.help(remedy, style) }
         return text
     }
 
-    /// Processes by their numbers, as ranges; other things by what they are called.
-    private static func names(of objects: [Problem.Object]) -> String {
+    /// Processes by their numbers, as ranges; other things by what they are called, and where that does not tell them apart by what is
+    /// the matter.
+    private static func names(of problems: [Problem]) -> String {
+        let objects = problems.map(\.object)
+        let called = objects.map(\.description)
+        guard Set(called).count == called.count, !called.contains("") else {
+            return zip(called, problems).map { ($0.isEmpty ? "" : $0 + ": ") + $1.summary }.joined(separator: "; ")
+        }
         let pids = objects.compactMap { object -> Int32? in
             object.fd == nil && object.path == nil && object.address == nil ? object.pid : nil
         }
-        guard pids.count == objects.count else { return objects.map(\.description).joined(separator: "; ") }
+        guard pids.count == objects.count else { return called.joined(separator: "; ") }
         var ranges: [ClosedRange<Int32>] = []
         for pid in Set(pids).sorted() {
             if let last = ranges.last, last.upperBound + 1 == pid {

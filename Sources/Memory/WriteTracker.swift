@@ -83,8 +83,13 @@ public final class WriteTracker {
             return []
         }
         var clean: [Range<UInt64>] = []
+        // There may be thousands of both.
+        let pending = pending.sorted { $0.lowerBound < $1.lowerBound }
+        var first = 0
         for area in watchable {
-            var written = pending.filter { $0.overlaps(area.range) }
+            while first < pending.count, pending[first].upperBound <= area.range.lowerBound { first += 1 }
+            var written = pending[first...].prefix { $0.lowerBound < area.range.upperBound }
+                .filter { $0.overlaps(area.range) }
             do throws(Errno) {
                 try map.written(area.range, protecting: false) { (run) throws(Errno) in written.append(run.range) }
             } catch {

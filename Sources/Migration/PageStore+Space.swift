@@ -63,11 +63,12 @@ extension PageStore {
                 chunk.present.remove(pages)
                 return
             }
+            let isNew = chunk.place == nil
             let place = try place(of: &chunk)
-            for run in chunk.present.runs where run.overlaps(pages) {
-                let part = run.clamped(to: pages)
-                let start = place + UInt64(part.lowerBound) * Pagemap.pageSize
-                try Files.punchHole(file.descriptor.raw, start..<start + UInt64(part.count) * Pagemap.pageSize)
+            // Also where nothing is said to be present: what is out of date stands there yet.
+            if !isNew {
+                let start = place + within
+                try Files.punchHole(file.descriptor.raw, start..<start + (range.upperBound - range.lowerBound))
             }
             chunk.present.insert(pages)
             chunk.inPlace.remove(pages)

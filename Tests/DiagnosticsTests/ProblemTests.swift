@@ -52,6 +52,12 @@ import Testing
         let named = Problems.texts(of: files, TextStyle(columns: 200))
         #expect(named.count == 1 && named[0].contains("and 9 more: /f3; /f4; /f5"), "\(named)")
         #expect(Problems.texts(of: Array(files.prefix(8)), TextStyle()).count == 8)
+        // Where the objects do not tell them apart.
+        for object in [Problem.Object(), .init(pid: 7)] {
+            let ports = (0..<12).map { Problem("busy", "port \($0) is taken", object: object, remedy: "Free it") }
+            let text = Problems.texts(of: ports, TextStyle(columns: 500)).joined()
+            #expect((0..<12).allSatisfy { text.contains("port \($0) is taken") }, "\(text)")
+        }
     }
 
     @Test func hostileNamesCannotDriveTheTerminal() {

@@ -113,6 +113,23 @@ import Tracing
         }
     }
 
+    /// What was there before it was out of date does not come back when it comes as zeros.
+    @Test func `zeros come in place of what was out of date`() throws {
+        let store = PageStore()
+        let base: UInt64 = 0x7f00_0000_0000
+        _ = try store.take(body(.process(5), [(base, 3 * Self.page)], filling: [1]))
+        _ = try store.forget(late(.process(5), [(base + Self.page, Self.page)]))
+        var zeros: [UInt8] = []
+        PageSpace.process(5).append(to: &zeros)
+        zeros.append(littleEndian: UInt32(1))
+        zeros.append(littleEndian: base + Self.page)
+        zeros.append(littleEndian: Self.page | 1)
+        _ = try store.take(zeros, isSparse: true)
+        try store.takeLayout(layout(1, [(.process(5), base, 3 * Self.page)]))
+        let whole = PageLayers.Segment(address: base, pages: 3, layer: 0, pagesID: 1, fileOffset: 0)
+        #expect(try bytes(store, whole) == [1, 0, 1])
+    }
+
     /// Also what came of it before: it was written to since.
     @Test func `what follows is no part of what is read`() throws {
         let store = PageStore()

@@ -45,7 +45,7 @@ struct LateMigrationTests {
     }
 
     /// It writes all over its memory: what was sent ahead and written to since follows in its latest state.
-    @Test(arguments: [0, 1])
+    @Test(arguments: [0, 1, 3])
     func aWriter(_ rounds: Int) throws {
         try withJourney { journey in
             let fifo = journey.source.path("status")
