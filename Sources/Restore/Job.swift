@@ -38,8 +38,20 @@ struct Job {
             throw Problem(
                 .noTerminal, "the terminal cannot be given to the tree", object: .init(fd: own),
                 cause: .init(error, attempted: "ioctl(TCSETS, TIOCSPGRP)"),
-                remedy: "Start Apus in the foreground of the terminal")
+                remedy: Job.remedy(plan))
         }
+    }
+
+    /// A terminal is that of one session, and here it is that of Apus.
+    private static func remedy(_ plan: RestorePlan) -> String {
+        let own = plan.terminals.first { one in
+            plan.tasks.contains { $0.pid == Int32(truncatingIfNeeded: one.info.sid) }
+        }
+        guard let info = own?.info else { return "Start Apus in the foreground of the terminal" }
+        let key = "tty[\(String(info.rdev, radix: 16)):\(String(info.dev, radix: 16))]"
+        return
+            "The tree brings a session of its own along, which this terminal cannot belong to as well. Restore it without"
+            + " --shell-job, and give it a terminal that is no session's, open as descriptor N of Apus: --inherit-fd fd[N]:\(key)"
     }
 
     /// The new terminal's own size stands, and the program is told once it runs; one that has none gets the old size.

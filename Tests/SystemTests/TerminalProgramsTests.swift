@@ -250,6 +250,39 @@ struct TerminalProgramsTests {
             try tmux.run(["kill-server"])
         }
     }
+
+    /// A program that leads its own session, in a terminal from outside: no job of another terminal, and what helps is said.
+    @Test func aSessionThatBringsItselfAlong() throws {
+        try withWorld { world in
+            let program = ["bash", "-c", "echo ready; while true; do sleep 0.1; done"]
+            let job = try world.job(program, output: "talk", leads: true)
+            let pid = try #require(job.pid)
+            try #require(eventually { text(world.path("talk")).contains("ready") })
+            try world.requireDump(pid, to: "images", ["--shell-job"])
+            let restore = [Place.apus, "restore", "-D", world.path("images"), "--shell-job", "-o", "restore.log"]
+            let other = try world.job(restore, output: "second", leads: true)
+            func said() -> String {
+                text(world.path("second")).split { " \r\n".contains($0) }.joined(separator: " ")
+            }
+            #expect(eventually { said().contains("]") })
+            let key = try #require(
+                said().firstMatch(of: /--inherit-fd fd\[N\]:(tty\[[0-9a-f]+:[0-9a-f]+\])/), "\(said())"
+            ).1
+            withExtendedLifetime(other) {}
+            // That is so.
+            let folder = world.path("images")
+            let script = """
+                import os, pty, subprocess
+                master, slave = pty.openpty()
+                given = 'fd[%d]:\(key)' % slave
+                done = subprocess.run(['\(Place.apus)', 'restore', '-D', '\(folder)', '-d', '--inherit-fd', given], pass_fds=[slave])
+                os.kill(\(pid), 0)
+                raise SystemExit(done.returncode)
+                """
+            let restored = try world.command(["python3", "-c", script]).run()
+            #expect(restored.status == 0, "\(restored)")
+        }
+    }
 }
 
 /// A program that has terminals and takes commands.
