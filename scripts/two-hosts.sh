@@ -155,6 +155,38 @@ to_and_fro() {
 	diff "$folder/$output.whole" "$folder/moved" || fail 'the result differs'
 }
 
+# Waits until a file on a host has a text in it.
+appears() { # HOST FILE TEXT
+	local patience=300
+	until on "$1" grep -qsaF -- "$3" "$2"; do
+		patience=$((patience - 1))
+		[ $patience -gt 0 ] || fail "$1: \"$3\" does not appear in $2: $(on "$1" tail -c 600 "$2")"
+		sleep 0.1
+	done
+}
+
+# An interactive shell with a job moves with its user, who types on in the terminal from which it was moved.
+kept_attached() {
+	local pid
+	on one bash -c 'cat >outer_terminal.py; rm -f old.* new.*' <Tests/Programs/outer_terminal.py
+	on one bash -c 'setsid python3 outer_terminal.py run old 24 80 env "PS1=ready> " bash --norc --noprofile -i </dev/null >old.pid 2>&1 &'
+	appears one old.out 'ready> '
+	pid=$(on one cat old.pid)
+	on one bash -c 'echo "word=kept; sleep 1000 &" >old.in'
+	appears one old.out '[1] '
+	on one bash -c 'setsid python3 outer_terminal.py run new 24 80 apus migrate --attach "$1" two --ship auto </dev/null >new.pid 2>&1 &' begin "$pid"
+	appears one new.out 'Ctrl-] d'
+	on one kill -0 "$pid" 2>/dev/null && fail 'the original is still there'
+	on one bash -c 'echo "echo at \$(uname -n): \$word; jobs; stty size" >new.in'
+	appears one new.out 'at two: kept'
+	appears one new.out 'Running'
+	appears one new.out '24 80'
+	on one bash -c 'echo "kill %1; exit 3" >new.in'
+	appears one new.out 'has ended'
+	on two kill -0 "$pid" 2>/dev/null && fail 'it is still there'
+	return 0
+}
+
 # A program of Tests/Programs, slowed down so that three moves by ssh fall into the midst of it.
 slowly() {
 	sed "s/$2/$3/" "Tests/Programs/$1" >"$folder/$1"
@@ -172,6 +204,7 @@ for program in numpy_loop.py perl_forks.pl; do on one bash -c "cat >$program" <"
 on_both 'the founding scenario by hand, from bookworm to trixie' by_hand
 on_both 'the same as a bundle through a pipe, there and back' there_and_back
 on_both 'the same by migration, while it counts' by_migration there_and_back
+on_both 'an interactive shell moves with its user, through ssh' kept_attached
 on_both 'a locale archive that was changed meanwhile' changed_archive
 on_both 'python3 with numpy, three moves' to_and_fro numpy.out python3 numpy_loop.py
 on_both 'python3 with numpy, three migrations' by_migration to_and_fro numpy.out python3 numpy_loop.py
