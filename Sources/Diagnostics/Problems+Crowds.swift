@@ -1,6 +1,6 @@
 extension Problems {
-    /// As many that one remedy settles are told each by itself.
-    private static let mostAlike = 8
+    /// As many that one remedy settles are told each by itself: they fit onto a screen or two.
+    private static let mostAlike = 32
     /// Of more, so many are; the others are only named.
     private static let examples = 3
 

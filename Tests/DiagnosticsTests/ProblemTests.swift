@@ -48,15 +48,15 @@ import Testing
         #expect(text.contains("and 996 more: processes 103 to 599, 601 to 1099\n  help: End it\n"), "\(text)")
         #expect(text.contains("pid 102 is taken") && !text.contains("pid 103 is taken"))
         #expect(text.hasSuffix("error[odd]: something\n\n1001 problems found\n"))
-        let files = (0..<12).map { Problem("gone", "it is gone", object: .init(path: "/f\($0)"), remedy: "Copy it") }
-        let named = Problems.texts(of: files, TextStyle(columns: 200))
-        #expect(named.count == 1 && named[0].contains("and 9 more: /f3; /f4; /f5"), "\(named)")
-        #expect(Problems.texts(of: Array(files.prefix(8)), TextStyle()).count == 8)
+        let files = (0..<40).map { Problem("gone", "it is gone", object: .init(path: "/f\($0)"), remedy: "Copy it") }
+        let named = Problems.texts(of: files, TextStyle(columns: 1000))
+        #expect(named.count == 1 && named[0].contains("and 37 more: /f3; /f4; /f5"), "\(named)")
+        #expect(Problems.texts(of: Array(files.prefix(32)), TextStyle()).count == 32)
         // Where the objects do not tell them apart.
         for object in [Problem.Object(), .init(pid: 7)] {
-            let ports = (0..<12).map { Problem("busy", "port \($0) is taken", object: object, remedy: "Free it") }
-            let text = Problems.texts(of: ports, TextStyle(columns: 500)).joined()
-            #expect((0..<12).allSatisfy { text.contains("port \($0) is taken") }, "\(text)")
+            let ports = (0..<40).map { Problem("busy", "port \($0) is taken", object: object, remedy: "Free it") }
+            let text = Problems.texts(of: ports, TextStyle(columns: 5000)).joined()
+            #expect((0..<40).allSatisfy { text.contains("port \($0) is taken") }, "\(text)")
         }
     }
 
