@@ -39,15 +39,8 @@ run_suite() {
 	timeout --kill-after=10 "$LIMIT" "$tests" --testing-library swift-testing --no-parallel --filter "$filter" \
 		--xunit-output "$report/$name.xml" </dev/null >"$report/$name.log" 2>&1
 	status=$?
-	# A test that records several failures has failed once.
-	local ran=0 failed=0
-	read -r ran failed < <(awk '
-		/<testcase / { tests++; counted = 0 }
-		/<skipped/ { tests-- }
-		/<failure/ || /<error/ { if (!counted) failed++; counted = 1 }
-		END { print tests + 0, failed + 0 }' "$report/$name.xml" 2>/dev/null)
-	# Of one that did not even begin there is nothing.
-	: "${ran:=0}" "${failed:=0}"
+	local ran failed
+	read -r ran failed < <(scripts/test-counts.sh "$report/$name.xml")
 	if [ "$status" != 0 ] && [ "$failed" = 0 ]; then failed=1 ran=$((ran + 1)); fi
 	echo "$((ran - failed)) $failed" >"$report/$name.sum"
 	if [ "$failed" = 0 ]; then

@@ -90,9 +90,8 @@ goes_back() { # NAME
 	apus dump --timeout 60 -t "$(pid "$1")" -o "$folder/$1.apus" --overwrite --ship "$(shipping "$1")"
 	! kill -0 "$(pid "$1")" 2>/dev/null || fail 'the original is still there'
 }
-# It has arrived, and comes to its end with the result that it has where nothing disturbs it.
-ends() { # NAME IMAGES
-	arrives "$2"
+# It comes to its end with the result that it has where nothing disturbs it.
+finishes() { # NAME PROGRAM
 	if [ "$1" = count ]; then
 		kill -KILL -- "-$(pid "$2")"
 		awk '$1 != NR - 1 { print "line " NR ": " $0; bad = 1 } END { exit bad }' "$folder/work/$2.out"
@@ -100,6 +99,11 @@ ends() { # NAME IMAGES
 	fi
 	ended "$(pid "$2")"
 	diff "$folder/$1.whole" "$folder/work/$2.out"
+}
+# The same, when it has arrived.
+ends() { # NAME IMAGES
+	arrives "$2"
+	finishes "$1" "$2"
 }
 
 # A program that may use all of this processor is refused by one that can do less, before anything is made.
@@ -234,15 +238,6 @@ migrates() { # NAME FIRST-PID
 	kill -0 "$(pid "$1")" 2>/dev/null || fail 'it is not here'
 	await "$work" $((before + 2))
 }
-finishes() { # NAME
-	if [ "$1" = count ]; then
-		kill -KILL -- "-$(pid "$1")"
-		awk '$1 != NR - 1 { print "line " NR ": " $0; bad = 1 } END { exit bad }' "$folder/work/$1.out"
-		return
-	fi
-	ended "$(pid "$1")"
-	diff "$folder/$1.whole" "$folder/work/$1.out"
-}
 
 # Each program moves to a kernel and back, while it works.
 migrations() { # KERNEL PROCESSOR
@@ -263,7 +258,7 @@ migrations() { # KERNEL PROCESSOR
 	if [ -e "$folder/ready" ] && "$APUS" migrate --pair "127.0.0.1:$port_there" --state-dir "$TMPDIR/state" <"$folder/token.there"; then
 		for name in $names; do
 			part "$name migrates to Linux $1 and back while it works" migrates "$name" $((first += 500))
-			part "$name has its result after that" finishes "$name"
+			part "$name has its result after that" finishes "$name" "$name"
 		done
 	else
 		failed=$((failed + 1))

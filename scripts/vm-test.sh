@@ -22,12 +22,7 @@ for suite in $suites; do
 	echo "== $suite"
 	scripts/vm.sh --timeout "${TIMEOUT:-3000}" "$@" --env APUS_TEST_PATIENCE="${PATIENCE:-10}" --share "$report" -- \
 		"$tests" --testing-library swift-testing --no-parallel --filter "$suite" --xunit-output "$report/$suite.xml" || status=1
-	# A test that records several failures has failed once.
-	read -r ran bad < <(awk '
-		/<testcase / { tests++; counted = 0 }
-		/<skipped/ { tests-- }
-		/<failure/ || /<error/ { if (!counted) failed++; counted = 1 }
-		END { print tests + 0, failed + 0 }' "$report/$suite.xml" 2>/dev/null || echo 0 0)
+	read -r ran bad < <(scripts/test-counts.sh "$report/$suite.xml")
 	passed=$((passed + ran - bad)) failed=$((failed + bad))
 done
 echo "$passed passed, $failed failed"

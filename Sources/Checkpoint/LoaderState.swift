@@ -1,4 +1,5 @@
 internal import Linux
+internal import Tracing
 
 /// What the dynamic loader of a program (ld.so(8)) tells debuggers of itself: `struct r_debug` of `<link.h>`, to which the
 /// entry DT_DEBUG of the program's dynamic section leads. Both the GNU C library and musl keep it.
@@ -48,7 +49,8 @@ enum LoaderState: Equatable {
         private func words(at address: UInt64, bytes: UInt64) -> [UInt64]? {
             guard let bytes = try? RemoteMemory.read(pid, at: address, count: Int(bytes)) else { return nil }
             return stride(from: 0, to: bytes.count - width + 1, by: width).map { start in
-                bytes[start..<start + width].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+                width == 8
+                    ? bytes.littleEndian(UInt64.self, at: start) : UInt64(bytes.littleEndian(UInt32.self, at: start))
             }
         }
 

@@ -183,10 +183,8 @@ extension Invocation {
     /// - Returns: the remedy; nil where the option has no effect.
     private static func misplaced(_ option: CommandOption, _ verb: Verb) -> String? {
         switch (verb, option.long) {
-        case (.migrate, "leave-running"), (.dump, "keep-original"):
-            return verb == .dump
-                ? "Give --leave-running to have the processes run on after the dump"
-                : "Give --keep-original to have the original stay, stopped"
+        case (.migrate, "leave-running"): return "Give --keep-original to have the original stay, stopped"
+        case (.dump, "keep-original"): return "Give --leave-running to have the processes run on after the dump"
         case (.restore, "detach"): return "Give --restore-detached (-d)"
         case (.dump, "dry-run"): return "Ask `apus explain PID` what a dump would do"
         case (.migrate, "pid-policy"): return "Free the pids on the other host first"

@@ -21,9 +21,8 @@ extension Problems {
     }
 
     private struct Kind: Hashable {
-        let code: Code
+        let code: Problem.Code
         let remedy: String
-        typealias Code = Problem.Code
 
         init(_ problem: Problem) { (code, remedy) = (problem.code, problem.remedy) }
     }

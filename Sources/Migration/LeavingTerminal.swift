@@ -100,20 +100,23 @@ struct LeavingTerminal {
 
     /// What a dump says of terminals and sessions outside has another way out in a migration.
     func reworded(_ error: any Error) -> any Error {
-        let tree = TerminalLook(of: pid)
-        let hasTerminal = !tree.controlled.isEmpty || (try? tree.outside().isEmpty) == false
         let problems = Problems.all(of: error).map { problem -> Problem in
             guard problem.code == .leadsOutside, problem.remedy.contains("--shell-job") else { return problem }
             var problem = problem
             problem.remedy =
-                !hasTerminal
-                ? "Migrate with --detach: there the tree begins a session of its own, without the leader that stays here."
-                    + " Or start the program with setsid the next time"
-                : "Migrate with --detach: there a new pseudo-terminal takes the place of the one outside, and `apus attach`"
+                usesTerminal
+                ? "Migrate with --detach: there a new pseudo-terminal takes the place of the one outside, and `apus attach`"
                     + " joins you to it. Or with --attach, which does that at once"
+                : "Migrate with --detach: there the tree begins a session of its own, without the leader that stays here."
+                    + " Or start the program with setsid the next time"
             return problem
         }
         return problems.first.map { Problems($0, Array(problems.dropFirst())) } ?? error
+    }
+
+    private var usesTerminal: Bool {
+        let tree = TerminalLook(of: pid)
+        return !tree.controlled.isEmpty || (try? tree.outside().isEmpty) == false
     }
 
     // MARK: The other host
