@@ -26,6 +26,11 @@ extension PageMap {
     /// Where the page of zeros cannot be told (no PAGEMAP_SCAN, and no right to see page frame numbers), it counts as
     /// populated: zeros are then stored that need not be.
     ///
+    /// The kernel is asked for all other pages. What it selects it puts down page by page, and where a program has much
+    /// memory, nearly all of it is populated: to ask for the rest takes a quarter of the time (0.7 and 2.8 ms for a GiB).
+    ///
+    /// - Parameter range: whole mappings, or parts of them, with nothing between, of a process that stands still; and none of
+    ///   bare page frames (VM_PFNMAP), which the kernel passes over.
     /// - Throws: ESRCH when the process is gone, and what `body` throws.
     public func populated(
         _ range: Range<UInt64>, _ backing: Backing, _ body: (PageRun) throws(Errno) -> Void
@@ -38,8 +43,15 @@ extension PageMap {
         case .sharedAnonymous: break
         }
         if !canTellZeros { without.remove(.zero) }
-        let query = Query(all: without, inverted: without, any: [.present, .swapped], reported: .swapped)
-        try scan(range, query, body)
+        // Absent, swapped out (which is not present either), or one of those that need not be stored.
+        let others = Query(inverted: .present, any: without.union(.present), reported: without.union(.swapped))
+        var start = range.lowerBound
+        try scan(range, others) { (run) throws(Errno) in
+            if start < run.range.lowerBound { try body(PageRun(range: start..<run.range.lowerBound, categories: [])) }
+            start = run.range.upperBound
+            if run.categories == .swapped { try body(run) }
+        }
+        if start < range.upperBound { try body(PageRun(range: start..<range.upperBound, categories: [])) }
     }
 
     /// The same, collected.
