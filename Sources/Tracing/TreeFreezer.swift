@@ -138,9 +138,14 @@ public struct TreeFreezer {
         }
     }
 
+    /// A thread that can stop does so within microseconds, of a large tree one after the other. What stands still while none does
+    /// for so many nanoseconds may be waiting for another one that was stopped.
+    private static let patience: UInt64 = 2_000_000
+
     private mutating func settleAll() throws(Problem) {
-        let began = Deadline.now()
+        var lastProgress = Deadline.now()
         while !moving.isEmpty {
+            let count = moving.count
             var rest: [Tracee] = []
             for tracee in moving {
                 let settled: Bool
@@ -156,7 +161,11 @@ public struct TreeFreezer {
             if deadline.isOver {
                 throw Self.timeout(pid: moving[0].pid, tid: moving[0].tid)
             }
-            if Deadline.now() - began > 2_000_000 { try helpVforkParents() }
+            if moving.count < count { lastProgress = Deadline.now() }
+            if Deadline.now() - lastProgress > Self.patience {
+                try helpVforkParents()
+                lastProgress = Deadline.now()
+            }
             ChildSignal.wait(atMost: deadline.remaining(atMost: 1_000_000))
         }
     }
