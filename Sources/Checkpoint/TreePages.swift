@@ -40,12 +40,20 @@ struct TreePages {
 
     /// Looks at the page tables.
     init(_ processes: [SurveyedProcess], _ counters: PageCounters) throws(Problem) {
+        let looks = Workers.map(processes.count) { index in
+            Result { () throws(Problem) in
+                let own = PageCounters()
+                let source = ProcessPages(try ProcessMemory(pid: processes[index].eye), processes[index].areas, own)
+                return (runs: try source.runs(), scanned: own.scanned)
+            }
+        }
         var sources: [ProcessPages] = []
         var runs: [[StoredRun]] = []
-        for process in processes {
-            let source = ProcessPages(try ProcessMemory(pid: process.eye), process.areas, counters)
-            sources.append(source)
-            runs.append(try source.runs())
+        for (process, look) in zip(processes, looks) {
+            let seen = try look.get()
+            counters.add(scanned: seen.scanned)
+            runs.append(seen.runs)
+            sources.append(ProcessPages(try ProcessMemory(pid: process.eye), process.areas, counters))
         }
         self.processes = processes
         self.sources = sources

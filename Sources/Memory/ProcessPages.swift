@@ -83,7 +83,7 @@ public struct ProcessPages: PageSource {
                     range: area.range, flags: isLocked ? .isPresent : [.isPresent, .isLazy],
                     backing: isHuge ? .privateMemory : .privateAnonymous)
             }
-            counters.scanned += (next.size) / Pagemap.pageSize
+            counters.add(scanned: next.size / Pagemap.pageSize)
             if let last = groups.last, last.range.upperBound == area.range.lowerBound, last.flags == next.flags,
                 last.backing == next.backing
             {
@@ -140,10 +140,12 @@ public struct ProcessPages: PageSource {
 
 /// Counts what a dump did with pages.
 public final class PageCounters {
-    public internal(set) var scanned: UInt64 = 0
+    public private(set) var scanned: UInt64 = 0
     public var written: UInt64 = 0
-    public internal(set) var lazy: UInt64 = 0
     public init() {}
+
+    /// So many pages more were looked at.
+    public func add(scanned count: UInt64) { scanned += count }
 }
 
 @available(*, unavailable)
