@@ -25,10 +25,12 @@ enum LoaderState: Equatable {
     ///
     /// - Returns: nil for a program without a loader, or whose loader tells nothing.
     static func of(_ pid: Int32) -> Self? {
-        guard let words = try? ProcessDirectory(pid).auxiliaryVector() else { return nil }
+        guard let words = try? ProcessDirectory(pid).auxiliaryVector(), let memory = try? ProcessMemory(pid: pid) else {
+            return nil
+        }
         // That of a 32-bit program has words of 32 bits.
         for (words, width) in [(words, 8), (words.flatMap { [$0 & 0xffff_ffff, $0 >> 32] }, 4)] {
-            let reader = Reader(pid: pid, width: width)
+            let reader = Reader(memory: memory, width: width)
             var values: [UInt64: UInt64] = [:]
             for index in stride(from: 0, to: words.count - 1, by: 2) where words[index] != 0 {
                 values[words[index]] = words[index + 1]
@@ -39,7 +41,8 @@ enum LoaderState: Equatable {
     }
 
     private struct Reader {
-        let pid: Int32
+        /// process_vm_readv(2) would pin the pages, and with that take a copy of each that is shared copy-on-write.
+        let memory: ProcessMemory
         /// Of an address, in bytes.
         let width: Int
 
@@ -47,7 +50,7 @@ enum LoaderState: Equatable {
 
         /// The words at an address of the process, as wide as its addresses.
         private func words(at address: UInt64, bytes: UInt64) -> [UInt64]? {
-            guard let bytes = try? RemoteMemory.read(pid, at: address, count: Int(bytes)) else { return nil }
+            guard let bytes = try? memory.read(RemoteAddress(address), count: Int(bytes)) else { return nil }
             return stride(from: 0, to: bytes.count - width + 1, by: width).map { start in
                 width == 8
                     ? bytes.littleEndian(UInt64.self, at: start) : UInt64(bytes.littleEndian(UInt32.self, at: start))
