@@ -103,19 +103,26 @@ extension Invocation {
         if verb == .run, others.isEmpty { return }
         // The bundle, or the image directory.
         if verb == .restore, operands.count == 1, others.count == 1, others.first?.follows == nil { return }
+        let texts = others.map(\.text)
         for argument in others {
-            problems.append(
-                argument.follows.map { detached($0, argument.text) }
-                    ?? Problem(
-                        .unexpectedArgument, "the argument \(argument.text.printable) is not expected",
-                        remedy: "Remove it; for the command of --exec-cmd, give that option"))
+            problems.append(argument.follows.map { detached($0, argument.text) } ?? unexpected(argument.text, of: verb, texts))
+            // The words of one program are one mistake.
+            if verb == .run { return }
         }
-        for bytes in scan.terminated ?? [] {
-            problems.append(
-                Problem(
-                    .unexpectedArgument, "the argument \(RawArgument.text(bytes).printable) is not expected",
-                    remedy: "Remove it; for the command of --exec-cmd, give that option"))
-        }
+        for bytes in scan.terminated ?? [] { problems.append(unexpected(RawArgument.text(bytes), of: verb, texts)) }
+    }
+
+    /// - Parameter all: what stands before `--` and belongs to no option.
+    private func unexpected(_ text: String, of verb: Verb, _ all: [String]) -> Problem {
+        let remedy =
+            switch verb {
+            case .run: "Write the program behind --, as in: apus run -- \(all.map(\.printable).joined(separator: " "))"
+            case .dump where !has("tree") && Int32(text) != nil:
+                "Give the process with -t, as in: apus dump -t \(text) -D DIRECTORY"
+            case .restore: "Remove it; for the command of --exec-cmd, give that option"
+            default: "Remove it"
+            }
+        return Problem(.unexpectedArgument, "the argument \(text.printable) is not expected", remedy: remedy)
     }
 
     /// Puts what was written in order: the last one counts, all are collected, levels are summed up.
@@ -187,7 +194,6 @@ extension Invocation {
         case (.dump, "keep-original"): return "Give --leave-running to have the processes run on after the dump"
         case (.restore, "detach"): return "Give --restore-detached (-d)"
         case (.dump, "dry-run"): return "Ask `apus explain PID` what a dump would do"
-        case (.migrate, "pid-policy"): return "Free the pids on the other host first"
         default:
             guard option.origin == .apus else { return nil }
             let verbs = Verb.allCases.filter { option.verbs.covers($0) }.map(\.rawValue)
