@@ -81,7 +81,13 @@ public struct BundleReader {
 
     /// The manifest comes first, so that what follows can be held against it.
     private mutating func readManifest() throws(Problem) {
-        guard let header = try TarHeader.read(try cursor.exactly(TarHeader.blockSize)),
+        let block = try cursor.upTo(TarHeader.blockSize)
+        // Where it is cut within its first block, that at least begins with the name.
+        let name = Array(BundleFormat.first.utf8)
+        if block.count < TarHeader.blockSize, block.prefix(name.count).elementsEqual(name.prefix(block.count)) {
+            throw .truncated()
+        }
+        guard block.count == TarHeader.blockSize, let header = try TarHeader.read(block),
             header.path == BundleFormat.first, header.kind == .file, header.size <= 256 << 20
         else { throw .invalid("this is no bundle: it does not begin with a manifest") }
         try copy(header)

@@ -147,16 +147,23 @@ final class ByteCursor {
         return place == 0 && end == piece.count ? piece : Array(piece[place..<end])
     }
 
+    /// So many bytes; fewer at the end.
+    func upTo(_ count: Int) throws(Problem) -> [UInt8] {
+        var bytes = try some(atMost: count)
+        while bytes.count < count {
+            let more = try some(atMost: count - bytes.count)
+            if more.isEmpty { break }
+            bytes += more
+        }
+        return bytes
+    }
+
     /// So many bytes.
     ///
     /// - Throws: `bundle-truncated` where there are fewer.
     func exactly(_ count: Int) throws(Problem) -> [UInt8] {
-        var bytes = try some(atMost: count)
-        while bytes.count < count {
-            let more = try some(atMost: count - bytes.count)
-            if more.isEmpty { throw .truncated() }
-            bytes += more
-        }
+        let bytes = try upTo(count)
+        if bytes.count < count { throw .truncated() }
         return bytes
     }
 }
