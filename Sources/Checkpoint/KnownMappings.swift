@@ -8,12 +8,19 @@ internal import Objects
 /// stand still. `/proc/PID/maps` takes microseconds. So where a tree is to run on as soon as it has twins, and its
 /// mappings are what they were a moment ago, their attributes are taken for what they were, too, and held against those
 /// of the twins when the tree runs again. A difference, which takes an madvise(2) in that moment, ends the dump.
+///
+/// A tree that leaves for another host stands still until they are confirmed. There the kernel's own flags are compared
+/// (``KernelMappings``), which takes no walk; where they cannot be read, or are not the same, it is made.
 struct KnownMappings: Sendable {
     /// Below so many bytes of private memory there is no time to be won.
     private static let worthwhile: UInt64 = 16 << 20
+    /// Below so much that is in memory, in KiB, the walk takes less than asking the kernel does.
+    private static let worthAsking: UInt64 = 128 << 10
 
     /// By process, as it was seen before.
     private var before: [Int32: [MappedArea]] = [:]
+    /// By process: what the kernel had then, where it was asked.
+    private var flags: [Int32: KernelMappings] = [:]
     /// By process: those whose attributes have yet to be confirmed.
     private(set) var assumed: [Int32: [MappedArea]] = [:]
     /// Apus itself watches what is written to (`WriteTracking`), and what shows of that is none of the mappings'.
@@ -22,7 +29,10 @@ struct KnownMappings: Sendable {
     init() {}
 
     /// Remembers what a survey of the running tree has seen.
-    init(_ processes: [SurveyedProcess]) {
+    ///
+    /// - Parameter flags: by process, what the kernel had in the same moment.
+    init(_ processes: [SurveyedProcess], _ flags: [Int32: KernelMappings] = [:]) {
+        self.flags = flags
         // Where the first thread has ended, what its twin would be called is another matter.
         for process in processes where process.eye == process.pid {
             let areas = process.areas.map { $0.area }
@@ -31,21 +41,36 @@ struct KnownMappings: Sendable {
         }
     }
 
-    /// The mappings of a process, and whether their attributes were taken from before the freeze.
-    func areas(of pid: Int32) throws(ProcfsError) -> (areas: [MappedArea], areAssumed: Bool) {
+    /// What is to be seen of the mappings of a process.
+    struct Look {
+        var areas: [MappedArea]
+        /// Their attributes were taken from before the freeze.
+        var areAssumed: Bool
+        /// What the kernel had in the same moment, where it was asked.
+        var flags: KernelMappings?
+    }
+
+    /// The mappings of a process.
+    func areas(of pid: Int32) throws(ProcfsError) -> Look {
         let directory = ProcessDirectory(pid)
         if let before = before[pid] {
             // VmLck is in KiB.
             let locked = (try directory.status().lockedSize ?? 0) << 10
             if let areas = Self.merged(try directory.maps(), before), Self.lockedSize(areas) == locked {
-                return (areas, true)
+                return Look(areas: areas, areAssumed: true)
             }
         }
+        // What is watched will have to be confirmed. The first look at the kernel costs some milliseconds.
+        let resident = disregardsWatch && before.isEmpty ? try directory.status().residentSize ?? 0 : 0
+        let flags = resident > Self.worthAsking ? try? KernelMappings(of: pid) : nil
         var areas = try directory.smaps()
         if disregardsWatch {
             for index in areas.indices { areas[index].details?.flags.remove(.faultWriteProtected) }
         }
-        return (areas, false)
+        guard let flags, let later = try? KernelMappings(of: pid), flags.isSameMoment(as: later) else {
+            return Look(areas: areas, areAssumed: false)
+        }
+        return Look(areas: areas, areAssumed: false, flags: flags)
     }
 
     /// Remembers what has yet to be confirmed.
@@ -79,6 +104,9 @@ struct KnownMappings: Sendable {
     /// - Parameter twins: as above.
     func difference(_ twins: [Int32: Int32]) -> Problem? {
         for (pid, areas) in assumed {
+            if let known = flags[pid], twins.isEmpty, let now = try? KernelMappings(of: pid), now.areas == known.areas {
+                continue
+            }
             let actual: [MappedArea]
             do throws(ProcfsError) {
                 actual = try ProcessDirectory(twins[pid] ?? pid).smaps()

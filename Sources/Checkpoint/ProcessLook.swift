@@ -13,6 +13,8 @@ final class ProcessLook: Sendable {
         var obstacles: [Problem] = []
         /// The attributes of its mappings are those of before the freeze, and have yet to be confirmed.
         var isAssumed = false
+        /// What the kernel had of its mappings, where it was asked.
+        var flags: KernelMappings?
     }
 
     private let known: KnownMappings
@@ -74,6 +76,7 @@ final class ProcessLook: Sendable {
         var files: [UInt64: NamedFile] = [:]
         let mappings = try known.areas(of: eye)
         result.isAssumed = mappings.areAssumed
+        result.flags = mappings.flags
         areas.reserveCapacity(mappings.areas.count)
         for area in mappings.areas {
             do throws(Problem) {

@@ -20,6 +20,8 @@ struct Survey {
     private var seenObstacles: [Problem] = []
     /// What is known of mappings from before the freeze.
     private(set) var known = KnownMappings()
+    /// What the kernel had of the mappings of processes, where it was asked.
+    private var flags: [Int32: KernelMappings] = [:]
     /// What the processes have in common with each other.
     private(set) var sharing: TreeSharing?
     private var sharingBefore: TreeSharing?
@@ -43,7 +45,7 @@ struct Survey {
         let first = try Survey(runningFrom: root, options)
         // A tree that leaves for another host is to stand still no longer than one that runs on.
         let isBrief = options.finally == .run || options.isWatched
-        var known = isBrief ? KnownMappings(first.processes) : KnownMappings()
+        var known = isBrief ? KnownMappings(first.processes, first.flags) : KnownMappings()
         known.disregardsWatch = options.isWatched
         if first.obstacles.isEmpty { return ([], known, first) }
         var obstacles = first.obstacles
@@ -127,6 +129,7 @@ struct Survey {
         let look = ProcessLook(known, ghostLimit: options.ghostLimit, linking: options.linkRemap)
         for seen in Workers.map(pids.count, { look.process(pids[$0]) }) {
             if let process = seen.process { processes.append(process) }
+            if let own = seen.flags, let process = seen.process { flags[process.pid] = own }
             if seen.isAssumed, let process = seen.process { known.assume(process.areas.map(\.area), of: process.pid) }
             obstacles += seen.obstacles
         }

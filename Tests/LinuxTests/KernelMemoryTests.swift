@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import SystemPackage
 import Testing
@@ -28,6 +29,47 @@ struct KernelMemoryTests {
         #expect(throws: Errno.badAddress) {
             try KernelMemory.use { (kernel) throws(Errno) in try kernel.bytes(8, at: 16) }
         }
+    }
+
+    /// Mappings are those of `/proc/PID/maps`, and a flag that only `smaps` tells changes one of them.
+    @Test(arguments: [1, 700])
+    func mappingsAreThoseOfTheProcess(_ count: UInt) throws {
+        let pid = try Subprocess.spawn(["sleep", "1000"])
+        defer {
+            try? Processes.kill(pid, signal: SIGKILL)
+            _ = try? Processes.wait(for: pid)
+        }
+        func maps() -> [Range<UInt64>] {
+            ((try? ProcessDirectory(pid).maps()) ?? []).filter { $0.name != .vsyscall }.map(\.range)
+        }
+        // It has been loaded.
+        for _ in 0..<400 where (try? ProcessDirectory(pid).stat().state) != .sleeping || maps().count < 9 { usleep(5000) }
+        let seen = try KernelMappings(of: pid)
+        #expect(seen.areas.map(\.range) == maps())
+        #expect(seen.areas.contains { $0.flags != seen.areas[0].flags })
+        #expect(seen.isSameMoment(as: try KernelMappings(of: pid)))
+
+        // Of this process: mappings that cannot be joined, and one whose flags change.
+        let size = count * 2 * 4096
+        let start = try call(Int(SYS_mmap), 0, size, 3, 0x22, UInt(signed: -1), 0)
+        defer { _ = outcome(of: Int(SYS_munmap), UInt(bitPattern: start), size) }
+        let first = UInt64(UInt(bitPattern: start))
+        for index in 0..<UInt64(count) {
+            _ = try call(Int(SYS_mprotect), UInt(first + index * 8192), 4096, 1)
+        }
+        let before = try KernelMappings(of: Processes.current)
+        let own = before.areas.filter { $0.range.lowerBound >= first && $0.range.upperBound <= first + UInt64(size) }
+        #expect(own.count >= Int(count) * 2 - 1)
+        let doNotFork: UInt = 10
+        _ = try call(Int(SYS_madvise), UInt(first), 4096, doNotFork)
+        let after = try KernelMappings(of: Processes.current)
+        #expect(!before.isSameMoment(as: after) && before != after)
+        let changed = after.areas.filter { !before.areas.contains($0) && $0.range.lowerBound == first }
+        #expect(changed.count == 1)
+    }
+
+    @Test func mappingsOfNobody() throws {
+        #expect(throws: Errno.noSuchFileOrDirectory) { try KernelMappings(of: Int32.max) }
     }
 
     @Test func copiesOfADescriptorAreOneFile() throws {
