@@ -603,7 +603,7 @@ _apus_migrate() {
     repeating_flags=()
     non_repeating_flags=(--no-default-config --json -V --version -j --shell-job -l --file-locks --link-remap --tcp-established --tcp-close --skip-in-flight -x --ext-unix-sk --evasive-devices --pair --relay --throttle --detach --attach --keep-original --overwrite-files --continue-clocks -h --help)
     repeating_options=(--external --file --move-address)
-    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit --file-validation --cpu-cap --state-dir --to --ssh-command --remote-apus --ship --downtime-limit --rounds --postcopy --max-bandwidth --compress --report --channels --timeout)
+    non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --network-lock --manage-cgroups --ghost-limit --file-validation --cpu-cap --state-dir --pid-policy --to --ssh-command --remote-apus --ship --downtime-limit --rounds --postcopy --max-bandwidth --compress --report --channels --timeout)
     __apus_offer_flags_options 2
 
     # Offer option value completions
@@ -655,6 +655,10 @@ _apus_migrate() {
         __apus_add_completions -d
         return
         ;;
+    '--pid-policy')
+        __apus_add_completions -W 'exact'$'\n''new-namespace'
+        return
+        ;;
     '--to')
         __apus_add_completions -W 'ssh'$'\n''tls'$'\n''unix'
         return
@@ -704,7 +708,7 @@ _apus_migrate() {
 
 _apus_receive() {
     repeating_flags=()
-    non_repeating_flags=(--no-default-config --json -V --version --stdio --init --keeper --connection --kept-terminal -h --help)
+    non_repeating_flags=(--no-default-config --json -V --version --stdio --init --keeper --connection --kept-terminal --own-pids -h --help)
     repeating_options=()
     non_repeating_options=(-D --images-dir -W --work-dir -o --log-file -v --verbosity --config --state-dir --listen)
     __apus_offer_flags_options 0

@@ -214,7 +214,8 @@ extension CommandOption {
             origin: .apus,
             does: "Print for programs, as JSON"),
         .init(
-            "pid-policy", nil, .required("policy"), for: restores, status: .only(["exact", "new-namespace"]),
+            "pid-policy", nil, .required("policy"), for: restores.union(.init(.migrate)),
+            status: .only(["exact", "new-namespace"]),
             origin: .apus, does: "Where pids are taken: exact refuses, new-namespace makes a pid namespace"),
         .init(
             "continue-clocks", for: restores.union(.init(.migrate)), origin: .apus,
@@ -343,6 +344,9 @@ extension CommandOption {
         .init(
             "kept-terminal", for: .init(.receive), origin: .apus,
             does: "Take a tree with the terminal that is descriptor 3; started by another `apus receive`"),
+        .init(
+            "own-pids", for: .init(.receive), origin: .apus,
+            does: "Take a tree as the init of a pid namespace; started by another `apus receive`"),
         .init("dry-run", for: .init(.restore), origin: .apus, does: "Print the plan and make nothing"),
         .init(
             "tcp-rebind", nil, .required("old=new"), repetition: .collected, for: restores, origin: .apus,

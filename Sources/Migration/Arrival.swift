@@ -2,6 +2,7 @@ internal import Diagnostics
 internal import Images
 internal import Linux
 public import Logging
+internal import Restore
 public import SystemPackage
 internal import Terminals
 
@@ -15,8 +16,20 @@ public enum Arrival {
         public var (input, output): (Int32, Int32) = (0, 1)
         /// The program that goes on where this one has heard that a terminal comes with the tree: see `KeeperProcess`.
         public var receiver: [String] = []
-        /// This is that program.
-        public var isReceiver = false
+        /// The program that goes on where the tree is to have a pid namespace of its own: see `NamespaceInit`.
+        public var initial: [String] = []
+        /// Which of these programs this is.
+        public var role = Role.first
+
+        /// What a program has to do with a tree that comes.
+        public enum Role: Sendable {
+            /// It hears what comes.
+            case first
+            /// It takes a tree whose terminal is kept.
+            case receiver
+            /// It takes a tree as the init of a pid namespace.
+            case initial
+        }
 
         public init(stateDirectory: FilePath) { self.stateDirectory = stateDirectory }
     }
@@ -50,18 +63,31 @@ public enum Arrival {
                     .badProtocol, "the other host speaks another version of the protocol",
                     remedy: "Install the same version of Apus on both hosts")
             }
-            if let tree = hello["terminal"], !options.isReceiver {
-                return try leave(tree, uuid, first.body, to: options.receiver, options.stateDirectory, wire)
+            switch options.role {
+            case .first:
+                if let tree = hello["terminal"] {
+                    return try leave(tree, uuid, first.body, to: options.receiver, options.stateDirectory, wire)
+                }
+                if hello["pid-namespace"]?.isTrue ?? false {
+                    return try leave(first.body, toInitial: options.initial, wire)
+                }
+                return try InwardJourney(options, uuid, wire, nil, nil, logger).run().status
+            case .receiver:
+                let terminal = try ComingTerminal(uuid, in: options.stateDirectory, logger)
+                return try InwardJourney(options, uuid, wire, terminal, nil, logger).run().status
+            case .initial:
+                let namespace = try NamespaceInit()
+                let (status, root) = try InwardJourney(options, uuid, wire, nil, namespace, logger).run()
+                guard status == 0, let root else { return status }
+                namespace.serve(root: root)
             }
-            let terminal = options.isReceiver ? try ComingTerminal(uuid, in: options.stateDirectory, logger) : nil
-            return try InwardJourney(options, uuid, wire, terminal, logger).run()
         default: throw BodyReader.malformed
         }
     }
 
     /// The first frame: another process may have taken it, and given its body.
     private static func first(_ options: Options, _ wire: Wire) throws -> Frame? {
-        guard options.isReceiver else { return try wire.receive(patience: nil) }
+        guard options.role != .first else { return try wire.receive(patience: nil) }
         let body = try Files.readAll(KeeperProcess.message, limit: Frame.longestBody)
         try Files.close(KeeperProcess.message)
         return Frame(kind: .hello, body: body)
@@ -77,6 +103,19 @@ public enum Arrival {
             return try KeeperProcess.run(
                 KeptTerminal(id: uuid, pid: pid, name: name, path: "", keeper: 0), in: TerminalFolder(in: state),
                 receiver: receiver, input: descriptors.input, output: descriptors.output, message: hello
+            ) { wire.close() }
+        } catch {
+            try? wire.send(.failed, ["problems": JSON.problems([error])])
+            return 1
+        }
+    }
+
+    /// Leaves the tree to the init of a new pid namespace.
+    private static func leave(_ hello: [UInt8], toInitial program: [String], _ wire: Wire) throws -> Int32 {
+        do throws(Problem) {
+            let (input, output) = wire.descriptors
+            return try NamespaceInit.run(
+                program, descriptors: [(0, input), (1, output)], message: (KeeperProcess.message, hello)
             ) { wire.close() }
         } catch {
             try? wire.send(.failed, ["problems": JSON.problems([error])])

@@ -20,6 +20,8 @@ final class InwardJourney {
     private let unpacker = BlockUnpacker()
     /// Takes the place of one that has stayed behind.
     private let terminal: ComingTerminal?
+    /// This is the init of a pid namespace for the tree.
+    private let namespace: NamespaceInit?
     private var isRehearsed = false
     /// The root, where it is there already and takes pages.
     private var early: EarlyRoot?
@@ -31,18 +33,21 @@ final class InwardJourney {
     private var keeper: LateKeeper?
 
     init(
-        _ options: Arrival.Options, _ uuid: String, _ wire: Wire, _ terminal: ComingTerminal?, _ logger: Logger
+        _ options: Arrival.Options, _ uuid: String, _ wire: Wire, _ terminal: ComingTerminal?,
+        _ namespace: NamespaceInit?, _ logger: Logger
     ) throws(Problem) {
         self.options = options
         self.uuid = uuid
         self.wire = wire
         self.terminal = terminal
+        self.namespace = namespace
         self.logger = logger
         scratch = try ScratchFolder(ScratchFolder.incoming, uuid)
         directory = try ImageDirectory(opening: scratch.path)
     }
 
-    func run() throws -> Int32 {
+    /// - Returns: the exit status, and the pid of the root where the tree runs.
+    func run() throws -> (status: Int32, root: Int32?) {
         defer {
             door?.abandon()
             early?.abandon()
@@ -58,6 +63,7 @@ final class InwardJourney {
                 [
                     "protocol": .integer(Int64(Frame.version)), "node": .string(host.node),
                     "kernel": .string(host.kernel), "terminal": .bool(terminal != nil),
+                    "pid-namespace": .bool(namespace != nil),
                 ])
             return try serve()
         } catch {
@@ -66,11 +72,11 @@ final class InwardJourney {
             try? wire.send(.failed, ["problems": JSON.problems(problems)])
             // The source says it: here it would be said a second time on the same terminal.
             for problem in problems { logger.info("\(problem.description)") }
-            return 1
+            return (1, nil)
         }
     }
 
-    private func serve() throws -> Int32 {
+    private func serve() throws -> (status: Int32, root: Int32?) {
         while true {
             // The source may take its time with a tree that is large, or look at its files.
             guard var frame = try wire.receive(patience: Wire.longPatience) else { throw hungUp }
@@ -176,6 +182,7 @@ final class InwardJourney {
         func flag(_ name: String) -> Bool { wishes[name]?.isTrue ?? false }
         var restore = RestoreOptions(imagesDirectory: scratch.path)
         restore.detached = true
+        restore.isInside = namespace != nil
         restore.fileLocks = flag("file-locks")
         restore.tcpEstablished = flag("tcp-established")
         restore.tcpClose = flag("tcp-close")
@@ -194,7 +201,7 @@ final class InwardJourney {
     // MARK: The tree
 
     /// Builds the tree, and lets it run when it is told to.
-    private func build(_ wishes: JSON) throws -> Int32 {
+    private func build(_ wishes: JSON) throws -> (status: Int32, root: Int32?) {
         var restore = restoreOptions(wishes)
         restore.pages = store
         terminal?.tell(wishes["terminal"] ?? .null)
@@ -204,18 +211,19 @@ final class InwardJourney {
         // Not where they have come to stay.
         defer { coming.withdraw() }
         let release = Release(
-            uuid, wire, Journal(of: .arrivals, in: options.stateDirectory), directory, coming, late: late)
+            uuid, wire, Journal(of: .arrivals, in: options.stateDirectory), directory, coming, late: late, namespace)
         restore.permission = { () throws(Problem) in try release.wait() }
         restore.committed = { release.done() }
+        let root = try directory.first(.pstree).map { Int32(bitPattern: $0.pid) }
         let status = try Restoration.run(restore, early: early, logger: logger)
         if !coming.isEmpty {
             // An announcement may be lost, as any packet.
             usleep(100_000)
             coming.announce()
         }
-        guard let late else { return status }
+        guard let late else { return (status, root) }
         keeper = nil
-        return late.wait() ? status : 1
+        return (late.wait() ? status : 1, root)
     }
 
     /// What brings the pages that have been announced to follow; nil where none have.

@@ -40,6 +40,8 @@ public struct MigrationOptions: Sendable {
     public var fileRules: [String] = []
     /// The processor there has to have the instructions of the one here; not with `--cpu-cap none`.
     public var comparesProcessors = true
+    /// `--pid-policy new-namespace`: the tree gets a pid namespace of its own there.
+    public var hasOwnPids = false
     /// The monotonic clocks of the tree go on where they were.
     public var continuesClocks = false
     /// Where Apus keeps what must survive a crash.

@@ -112,9 +112,11 @@ struct OutwardJourney {
 
     private func greet() throws {
         do throws(Problem) {
-            try wire.send(
-                .hello,
-                terminal.hello([.init("protocol", .integer(Int64(Frame.version))), .init("uuid", .string(uuid))]))
+            var words: [JSON.Member] = [
+                .init("protocol", .integer(Int64(Frame.version))), .init("uuid", .string(uuid)),
+            ]
+            if options.hasOwnPids { words.append(.init("pid-namespace", true)) }
+            try wire.send(.hello, terminal.hello(words))
         } catch {
             // Who does not listen may have said why.
             if error.code == .connectionLost { try courier.expect(.welcome) }
@@ -127,6 +129,11 @@ struct OutwardJourney {
                 remedy: "Install the same version of Apus on both hosts")
         }
         try terminal.confirm(welcome, options.host)
+        if options.hasOwnPids, welcome["pid-namespace"]?.isTrue != true {
+            throw Problem(
+                .badProtocol, "\(options.host) does not know how to make a pid namespace for the tree",
+                remedy: "Install the same version of Apus on both hosts")
+        }
         options.told(
             .reached(node: welcome["node"]?.string ?? options.host, kernel: welcome["kernel"]?.string ?? ""))
     }

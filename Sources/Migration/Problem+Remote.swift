@@ -27,10 +27,6 @@ extension Problem {
     func on(_ host: String) -> Problem {
         var problem = self
         problem.summary = "on \(host): \(summary)"
-        // There is no other namespace to choose there.
-        if code.rawValue == "pid-in-use" {
-            problem.remedy = "Free it on \(host): end that process there, if you can do without it"
-        }
         return problem
     }
 }

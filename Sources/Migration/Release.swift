@@ -1,6 +1,7 @@
 internal import Diagnostics
 internal import Images
 internal import Linux
+internal import Restore
 internal import Synchronization
 internal import SystemPackage
 internal import Tracing
@@ -14,6 +15,8 @@ final class Release: Sendable {
     private let addresses: ComingAddresses
     /// Brings what follows when the tree runs; nil where nothing does.
     private let late: LateArrival?
+    /// In which the tree is, and Apus itself is the init.
+    private let namespace: NamespaceInit?
     /// Held from the decision until it is written down that the tree runs: who asks meanwhile waits.
     private let lock = Mutex<Held?>(nil)
 
@@ -27,8 +30,9 @@ final class Release: Sendable {
     ///   - late: brings what follows when it runs.
     init(
         _ uuid: String, _ wire: Wire, _ journal: Journal, _ images: ImageDirectory, _ addresses: ComingAddresses,
-        late: LateArrival?
+        late: LateArrival?, _ namespace: NamespaceInit?
     ) {
+        self.namespace = namespace
         self.addresses = addresses
         self.late = late
         self.uuid = uuid
@@ -41,11 +45,7 @@ final class Release: Sendable {
     ///
     /// - Throws: where it is not to be.
     func wait() throws(Problem) {
-        var processes: [(pid: Int32, start: UInt64)] = []
-        for task in try images.messages(.pstree) {
-            let pid = Int32(bitPattern: task.pid)
-            if let stat = try? ProcessDirectory(pid).stat() { processes.append((pid, stat.startTime)) }
-        }
+        let processes = try members()
         try wire.send(.ready)
         while true {
             // Scripts of the source may run meanwhile.
@@ -60,6 +60,7 @@ final class Release: Sendable {
             }
             break
         }
+        namespace?.outlive()
         let held = try journal.lock(uuid)
         if let record = journal.record(uuid) {
             throw Problem(
@@ -79,6 +80,15 @@ final class Release: Sendable {
         }
         lock.withLock { $0 = Held(lock: held, entry: entry) }
         Steps.take()
+    }
+
+    /// The processes of the tree, as who asks for them will see them: of a namespace its init, with which all of it ends.
+    private func members() throws(Problem) -> [(pid: Int32, start: UInt64)] {
+        if let namespace { return [namespace.outer] }
+        return try images.messages(.pstree).compactMap { task in
+            let pid = Int32(bitPattern: task.pid)
+            return (try? ProcessDirectory(pid).stat()).map { (pid, $0.startTime) }
+        }
     }
 
     /// It runs, whatever happens to Apus.

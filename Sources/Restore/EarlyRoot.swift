@@ -62,7 +62,7 @@ public final class EarlyRoot {
     /// - Returns: nil where there is no use in it, or where it cannot be made: then the restore goes as usual.
     public init?(rehearsed options: RestoreOptions) {
         guard options.pidPolicy == .exact, !options.sibling,
-            let preflight = try? Preflight(options, seesPids: true, seesOutside: true)
+            let preflight = try? Preflight(options, seesPids: true, seesOutside: !options.isInside)
         else { return nil }
         defer {
             preflight.contents.abandon()

@@ -17,6 +17,8 @@ struct PidNamespace: Sendable {
     /// The socket's end of the one inside.
     private let link: Int32
 
+    init(link: Int32) { self.link = link }
+
     /// What is said over the socket, with a number.
     private enum Message: Int32 {
         /// Inside asks for the root's pid outside, which is answered by the same.
@@ -46,11 +48,7 @@ struct PidNamespace: Sendable {
                 try Processes.mountOwnProc()
             }
         } catch {
-            throw Problem(
-                .restoreFailed, "the pid namespace for the tree cannot be made",
-                cause: .init(error, attempted: "unshare(CLONE_NEWPID), fork, mount of /proc"),
-                remedy:
-                    "Run Apus as root; in a container it needs CAP_SYS_ADMIN and a kernel that allows pid namespaces")
+            throw refusal(error, "unshare(CLONE_NEWPID), fork, mount of /proc")
         }
         if pid == 0 {
             try? Files.close(outside)
@@ -58,10 +56,16 @@ struct PidNamespace: Sendable {
         }
         try? Files.close(inside)
         if let descriptor = options.statusDescriptor { try? Files.close(descriptor) }
-        return .outside(try watch(pid, outside, options))
+        return .outside(try watch(pid, outside, detached: options.detached))
     }
 
-    private static func makeLink() throws(Errno) -> (Int32, Int32) {
+    static func refusal(_ error: Errno, _ attempted: String) -> Problem {
+        Problem(
+            .restoreFailed, "the pid namespace for the tree cannot be made", cause: .init(error, attempted: attempted),
+            remedy: "Run Apus as root; in a container it needs CAP_SYS_ADMIN and a kernel that allows pid namespaces")
+    }
+
+    static func makeLink() throws(Errno) -> (outside: Int32, inside: Int32) {
         let pair = try Files.socketPair(type: Int32(SOCK_SEQPACKET.rawValue))
         let outside = try Files.duplicate(pair.first.raw, from: 3).release()
         return (outside, try Files.duplicate(pair.second.raw, from: 3).release())
@@ -69,12 +73,15 @@ struct PidNamespace: Sendable {
 
     // MARK: Outside
 
-    private static func watch(_ child: Int32, _ link: Int32, _ options: RestoreOptions) throws(Problem) -> Int32 {
+    /// Waits for the one inside.
+    ///
+    /// - Parameter detached: until the tree runs, and not until its root has ended.
+    static func watch(_ child: Int32, _ link: Int32, detached: Bool) throws(Problem) -> Int32 {
         defer { try? Files.close(link) }
         while let (message, number) = receive(link) {
             switch message {
             case .outerPid: send(.outerPid, pid(number, below: child) ?? 0, over: link)
-            case .released where options.detached: return 0
+            case .released where detached: return 0
             case .released: break
             case .ended:
                 guard let status = WaitStatus(word: number) else { return 1 }

@@ -12,7 +12,8 @@ struct PidsInUse {
     private var sessions: [Int32: Int32] = [:]
     private var groups: [Int32: Int32] = [:]
 
-    /// One problem for each that is taken. One taken by a zombie is waited for a while: it was killed a moment ago.
+    /// One problem for each that is taken. One taken by a zombie, which was killed a moment ago, or by a thread of Apus is waited
+    /// for a while.
     ///
     /// - Parameter own: a pid that a process of Apus' own making has, which becomes the one of the plan.
     static func problems(_ plan: RestorePlan, but own: Int32? = nil) -> [Problem] {
@@ -55,13 +56,28 @@ struct PidsInUse {
         Problem(
             .pidInUse, "pid \(pid) is in use here" + (holder.map { " \($0.text)" } ?? ""),
             object: .init(pid: pid, process: name),
-            remedy: "End that process, or restore into a pid namespace of its own with --pid-policy new-namespace")
+            remedy: (holder?.way ?? .ending).remedy)
     }
 
     private struct Holder {
+        /// What makes the number free.
+        enum Way {
+            case ending, elsewhere, again
+
+            var remedy: String {
+                let elsewhere = "ive the tree a pid namespace of its own with --pid-policy new-namespace"
+                switch self {
+                case .ending: return "End that process, or g\(elsewhere)"
+                case .elsewhere: return "It cannot be ended: g\(elsewhere)"
+                case .again: return "Run the same command again: Apus has another number then. Or g\(elsewhere)"
+                }
+            }
+        }
+
         var text: String
         /// It may have gone in a moment.
-        var isPassing: Bool
+        var isPassing = false
+        var way = Way.ending
     }
 
     private func holder(of pid: Int32) -> Holder? {
@@ -70,11 +86,17 @@ struct PidsInUse {
             if stat.state == .zombie {
                 return Holder(text: "by \(name), which has ended but was not waited for", isPassing: true)
             }
-            if let group = try? ProcessDirectory(pid).status().threadGroup, group != pid {
-                let process = Self.name(of: group).map { ", \($0)" } ?? ""
-                return Holder(text: "by \(name), a thread of process \(group)\(process)", isPassing: false)
+            if stat.isKernelThread { return Holder(text: "by \(name), a thread of the kernel", way: .elsewhere) }
+            let group = (try? ProcessDirectory(pid).status().threadGroup) ?? pid
+            if group == Processes.current {
+                // Most of its threads are there for a moment.
+                return Holder(text: "by Apus itself", isPassing: pid != group, way: .again)
             }
-            return Holder(text: "by \(name)", isPassing: false)
+            if group != pid {
+                let process = Self.name(of: group).map { ", \($0)" } ?? ""
+                return Holder(text: "by \(name), a thread of process \(group)\(process)")
+            }
+            return Holder(text: "by \(name)")
         }
         for (numbers, what) in [(sessions, "session"), (groups, "process group")] {
             guard let member = numbers[pid], let stat = try? ProcessDirectory(member).stat(),
@@ -82,7 +104,8 @@ struct PidsInUse {
             else { continue }
             let name = String(decoding: stat.name, as: UTF8.self)
             return Holder(
-                text: "as the \(what) of process \(member), \(name)", isPassing: stat.state == .zombie)
+                text: "as the \(what) of process \(member), \(name)", isPassing: stat.state == .zombie,
+                way: stat.isKernelThread ? .elsewhere : .ending)
         }
         return nil
     }

@@ -17,6 +17,8 @@ public struct RestoreOptions: Sendable {
     public var leaveStopped = false
     /// Where the pids of the tree come from (`--pid-policy`).
     public var pidPolicy = PidPolicy.exact
+    /// Apus itself is the init of a pid namespace for the tree (``NamespaceInit``).
+    public var isInside = false
     /// The monotonic clocks of the tree go on where they were at the dump (`--continue-clocks`).
     public var continueClocks = false
     /// Terminals come back under the numbers that they had, or nothing is restored (`--exact-terminals`).

@@ -28,12 +28,14 @@ struct BrokenMigrationTests {
         }
     }
 
+    private static let ownPids = ["--pid-policy", "new-namespace"]
+
     /// The network stays away after the cut: the tree is where it was, or stands still, and `apus recover` settles it.
-    @Test(arguments: ["there", "back"])
-    func theNetworkStaysAway(_ direction: String) throws {
+    @Test(arguments: ["there", "back"], [[], ownPids])
+    func theNetworkStaysAway(_ direction: String, _ options: [String]) throws {
         try withJourney { journey in
             var running = try RunningSubject(Self.subject, in: journey.source)
-            let whole = try journey.migrate(running.pid)
+            let whole = try journey.migrate(running.pid, options)
             try #require(whole.status == 0, "\(whole)")
             let frames = direction == "there" ? journey.frames.out : journey.frames.back
             journey.target.killAll()
@@ -42,7 +44,7 @@ struct BrokenMigrationTests {
             for number in max(frames - 3, 1)..<frames {
                 let cut = direction == "there" ? (number, 0) : (0, number)
                 let moved = try journey.migrate(
-                    running.pid, cut: cut, breaks: true, environment: ["APUS_TEST_SETTLING_TIME": "1"])
+                    running.pid, options, cut: cut, breaks: true, environment: ["APUS_TEST_SETTLING_TIME": "1"])
                 let place = "cut for good \(direction) after \(number) of \(frames) frames"
                 if moved.errors.contains("migration-unsettled") {
                     #expect(!journey.runs(running.pid).here, "\(place)")
@@ -75,12 +77,13 @@ struct BrokenMigrationTests {
     }
 
     /// Apus of the host that the tree comes to is killed.
-    @Test func theDestinationIsKilled() throws {
+    @Test(arguments: [[], ownPids])
+    func theDestinationIsKilled(_ options: [String]) throws {
         try withJourney { journey in
             let log = journey.source.path("steps")
             try journey.serve(["APUS_TEST_STEP_LOG": log])
             var running = try RunningSubject(Self.subject, in: journey.source)
-            let whole = try journey.migrate(running.pid)
+            let whole = try journey.migrate(running.pid, options)
             try #require(whole.status == 0, "\(whole)")
             try #require(eventually { Int(text(log).dropLast()) != nil })
             let steps = try #require(Int(text(log).dropLast()))
@@ -89,7 +92,7 @@ struct BrokenMigrationTests {
             for step in 1...steps where step % 5 == 1 || step > steps - 12 {
                 try journey.serve(["APUS_TEST_KILL_AT_STEP": "\(step)"])
                 let moved = try journey.migrate(
-                    running.pid, environment: ["APUS_TEST_SETTLING_TIME": "1"])
+                    running.pid, options, environment: ["APUS_TEST_SETTLING_TIME": "1"])
                 try journey.serve([:])
                 running = try settled(running, journey, moved, "killed there at step \(step) of \(steps)")
             }
@@ -105,7 +108,7 @@ struct BrokenMigrationTests {
         let pid = running.pid
         func isOnce() -> Bool {
             let runs = journey.runs(pid)
-            return runs.here ? !journey.target.isAlive(pid) : runs.there && !journey.source.isAlive(pid)
+            return runs.here ? journey.pidThere(pid) == nil : runs.there && !journey.source.isAlive(pid)
         }
         // Whoever died may be missed only now.
         var isSettled = eventually(seconds: 3, isOnce)
@@ -123,7 +126,8 @@ struct BrokenMigrationTests {
             #expect(running.check() == [], "\(place)")
             return running
         }
-        #expect(RunningSubject(running, in: journey.target).check() == [], "\(place)")
+        #expect(
+            RunningSubject(running, in: journey.target, as: journey.pidThere(pid)).check() == [], "\(place)")
         journey.target.killAll()
         journey.source.killAll()
         return try RunningSubject(running.subject, in: journey.source)

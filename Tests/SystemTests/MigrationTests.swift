@@ -162,6 +162,51 @@ struct MigrationTests {
         }
     }
 
+    /// Its pids are taken there, and a pid namespace makes them free. Its memory comes as ever, it ends as it would, and its end is
+    /// that of the namespace.
+    @Test(arguments: [[], ["--channels", "3"]])
+    func aPidNamespaceThere(_ options: [String]) throws {
+        try withJourney { journey in
+            let fifo = journey.source.path("status")
+            try journey.source.succeed("mkfifo", fifo)
+            let pid = try journey.source.start(
+                ["python3", Programs.path("memory_writer.py"), "48", fifo], output: "out")
+            let out = journey.source.path("out")
+            #expect(eventually { lines(out).contains("ready") })
+            try journey.target.succeed("sh", "-c", "echo \(pid - 2) >/proc/sys/kernel/ns_last_pid")
+            let other = try journey.target.start(["sleep", "1000"], output: "sleep")
+            try #require(other == pid, "the pid \(pid) could not be taken")
+            try journey.target.succeed("sh", "-c", "echo 10000 >/proc/sys/kernel/ns_last_pid")
+            let refused = try journey.migrate(pid)
+            #expect(refused.status == 1 && refused.errors.contains("--pid-policy"), "\(refused)")
+            let moved = try journey.migrate(pid, options + ["--pid-policy", "new-namespace"] + (try journey.talkative))
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            #expect(journey.logThere.contains("The root is there, and is filled"), "\(journey.logThere)")
+            #expect(!journey.source.isAlive(pid) && journey.target.isAlive(other))
+            let there = journey.target.processes.filter { $0 != other && journey.target.isAlive($0) }
+            // The init of the namespace, and the program.
+            #expect(eventually { there.count == 2 }, "\(there)")
+            let program = try #require(
+                there.first { text("\(journey.target.proc)/\($0)/status").contains("\t\($0)\t\(pid)\n") })
+            for count in 1...2 {
+                try write("?\n", to: fifo)
+                #expect(eventually { lines(out).count > count })
+                #expect(lines(out).last?.hasPrefix("OK") == true, "\(lines(out))")
+            }
+            #expect(journey.target.signal(SIGTERM, program))
+            #expect(eventually { journey.target.processes == [other] }, "\(journey.target.processes)")
+        }
+    }
+
+    /// What does not go together with a pid namespace is said at once.
+    @Test(arguments: [["--postcopy", "auto"], ["--detach"]])
+    func whatAPidNamespaceExcludes(_ options: [String]) throws {
+        try withWorld { world in
+            let moved = try world.apus(["migrate", "1", "nowhere", "--pid-policy", "new-namespace"] + options)
+            #expect(moved.status == 1 && moved.errors.contains("does not go together with"), "\(moved)")
+        }
+    }
+
     /// A file of the tree that is another there: the copy is taken along.
     @Test func filesAreTakenAlong() throws {
         try withJourney { journey in

@@ -18,6 +18,8 @@ public struct TaskStat: Sendable, Equatable {
     public var flags: UInt32
     /// Whether it is a thread of the kernel that carries out requests of io_uring for the process: PF_IO_WORKER of linux/sched.h.
     public var isRequestWorker: Bool { flags & 0x10 != 0 }
+    /// Whether it is a thread of the kernel: PF_KTHREAD of linux/sched.h.
+    public var isKernelThread: Bool { flags & 0x20_0000 != 0 }
     /// Ticks of sysconf(_SC_CLK_TCK).
     public var userTime, systemTime: UInt64
     public var childrenUserTime, childrenSystemTime: Int64

@@ -88,11 +88,7 @@ struct RestoreFileOptions: ParsableArguments {
             valueName: "fd[N]:key"))
     var inheritFd: [String] = []
 
-    @Option(
-        help: .init(
-            "The pids have to be free here (exact), or are made free by a pid namespace (new-namespace).",
-            valueName: "policy"), completion: .list(["exact", "new-namespace"]))
-    var pidPolicy: String?
+    @OptionGroup var pids: PidOptions
 
     @Flag(help: "Let the monotonic clocks go on where they were, in a time namespace.")
     var continueClocks = false
@@ -102,6 +98,15 @@ struct RestoreFileOptions: ParsableArguments {
             "What the security module has the tasks run as, apparmor:NAME or selinux:LABEL, in place of what it was.",
             valueName: "type:name"))
     var lsmProfile: String?
+}
+
+/// Where the pids of a tree come from.
+struct PidOptions: ParsableArguments {
+    @Option(
+        help: .init(
+            "The pids have to be free where it comes to (exact), or are made free by a pid namespace (new-namespace).",
+            valueName: "policy"), completion: .list(["exact", "new-namespace"]))
+    var pidPolicy: String?
 }
 
 /// The same, for a dump alone.

@@ -38,6 +38,7 @@ struct Migrate: ParsableCommand {
     @OptionGroup var files: FileOptions
     @OptionGroup var processor: ProcessorOptions
     @OptionGroup var state: StateOptions
+    @OptionGroup var pids: PidOptions
 
     @Option(
         help: .init(
@@ -227,6 +228,7 @@ extension Migrate: Action {
         options.terminal = JoiningThere.move(reader)
         // It takes the place of the one outside there that --shell-job stands for.
         if options.terminal == .stays { options.dump.shellJob = false }
+        readPidPolicy(&reader, &options)
         options.overwritesFiles = reader.flag("overwrite-files")
         options.channels =
             reader.number("channels", in: 1...16, expected: "a number of connections from 1 to 16") ?? 1
@@ -237,6 +239,21 @@ extension Migrate: Action {
         options.fileRules = reader.values("file").map(RawArgument.text)
         try reader.finish()
         return options
+    }
+
+    private static func readPidPolicy(_ reader: inout OptionReader, _ options: inout MigrationOptions) {
+        guard reader.values("pid-policy").last == Array("new-namespace".utf8) else { return }
+        options.hasOwnPids = true
+        for (option, isGiven, why) in [
+            ("postcopy", options.postcopy != .never, "what brings memory there later has to see the tree from outside"),
+            ("attach or --detach", options.terminal != .stays, "who keeps a terminal there has to be the tree's parent"),
+        ] where isGiven {
+            reader.report([
+                Problem(
+                    .invalidValue, "--pid-policy new-namespace does not go together with --\(option)",
+                    remedy: "Leave one of the two out: \(why)")
+            ])
+        }
     }
 
     /// The program that reaches `apus receive --stdio` on the other host.

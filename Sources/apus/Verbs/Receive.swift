@@ -44,6 +44,9 @@ struct Receive: ParsableCommand {
 
     @Flag(help: "Take a tree with the terminal that is descriptor 3; started by another apus receive.")
     var keptTerminal = false
+
+    @Flag(help: "Take a tree as the init of a pid namespace; started by another apus receive.")
+    var ownPids = false
 }
 
 extension Receive: Action {
@@ -75,9 +78,11 @@ extension Receive: Action {
             ).serve()
         default:
             var options = Arrival.Options(stateDirectory: state)
-            options.isReceiver = reader.flag("kept-terminal")
-            options.receiver =
-                ["/proc/self/exe"] + ProcessArguments.bytes.dropFirst().map(RawArgument.text) + ["--kept-terminal"]
+            let again = ["/proc/self/exe"] + ProcessArguments.bytes.dropFirst().map(RawArgument.text)
+            options.role =
+                reader.flag("kept-terminal") ? .receiver : reader.flag("own-pids") ? .initial : .first
+            options.receiver = again + ["--kept-terminal"]
+            options.initial = again + ["--own-pids"]
             return try Arrival.serve(options, logger: session.logger)
         }
     }

@@ -148,8 +148,18 @@ final class Journey {
         text("\(source.proc)/\(pid)/task/\(pid)/children").split(separator: " ").compactMap { Int32($0) }
     }
 
+    /// The pid that a process has in the second world: another than its own where it has come into a pid namespace there.
+    func pidThere(_ pid: Int32) -> Int32? {
+        target.processes.first { candidate in
+            let line = text("\(target.proc)/\(candidate)/status").split(separator: "\n").first { $0.hasPrefix("NSpid:") }
+            return line?.split(separator: "\t").last.flatMap { Int32($0) } == pid && target.isAlive(candidate)
+        }
+    }
+
     /// In which of the worlds a process runs: it is there, and not stopped.
-    func runs(_ pid: Int32) -> (here: Bool, there: Bool) { (isRunning(pid, source), isRunning(pid, target)) }
+    func runs(_ pid: Int32) -> (here: Bool, there: Bool) {
+        (isRunning(pid, source), pidThere(pid).map { isRunning($0, target) } ?? false)
+    }
 
     private func isRunning(_ pid: Int32, _ world: World) -> Bool {
         world.isAlive(pid) && !text("\(world.proc)/\(pid)/status").contains("State:\tT")

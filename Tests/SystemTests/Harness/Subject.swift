@@ -157,8 +157,11 @@ struct RunningSubject {
     }
 
     /// The same, which has moved to another world.
-    init(_ running: RunningSubject, in world: World) {
-        (subject, pid, job, output) = (running.subject, running.pid, running.job, running.output)
+    ///
+    /// - Parameter pid: that it has there.
+    init(_ running: RunningSubject, in world: World, as pid: Int32? = nil) {
+        (subject, job, output) = (running.subject, running.job, running.output)
+        self.pid = pid ?? running.pid
         self.world = world
         folder = running.folder
     }
