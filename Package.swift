@@ -130,7 +130,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "MemoryTests",
-            dependencies: ["Memory", "Images", "Linux", "Tracing", "Diagnostics", system], swiftSettings: strict),
+            dependencies: ["Memory", "Images", "CLinux", "Linux", "Tracing", "Diagnostics", system],
+            swiftSettings: strict),
         .testTarget(
             name: "CheckpointTests",
             dependencies: ["Checkpoint", "Memory", "Objects", "Images", "Linux", "Diagnostics"],

@@ -9,7 +9,7 @@ extension DumpImages {
     /// Writes the page maps of all processes and makes the files for their pages, which are yet to be moved.
     mutating func layOutPages(of processes: [SurveyedProcess]) throws(Problem) -> TreePages {
         let sharers = Set(memorySharers.values.joined())
-        var tree = try TreePages(processes.filter { !sharers.contains($0.pid) }, counters)
+        var tree = try TreePages(processes.filter { !sharers.contains($0.pid) }, seen: looks, counters)
         for (index, surveyed) in tree.processes.enumerated() {
             let (runs, id) = (tree.runs[index], takePagesID())
             try directory.makePagesFile(id, size: runs.storedSize)

@@ -21,6 +21,8 @@ struct DumpImages {
     var memorySharers: [Int32: [Int32]] = [:]
     /// The processes of which a program is just being loaded.
     private let loading: Set<Int32>
+    /// What was seen of large mappings, by process and address.
+    private(set) var looks: [Int32: [UInt64: PageLook]] = [:]
 
     private struct FileKey: Hashable {
         let device: DeviceNumber
@@ -38,10 +40,12 @@ struct DumpImages {
 
     /// Composes all images of a process but its pages, and records what it shares with others.
     ///
-    /// - Parameter owner: whose memory it has, where that is another's.
+    /// - Parameters:
+    ///   - owner: whose memory it has, where that is another's.
+    ///   - known: what was seen of large mappings of it, by their addresses.
     mutating func images(
         of captured: CapturedProcess, _ surveyed: SurveyedProcess, _ ids: TaskKobjIdsEntry,
-        memoryOf owner: Int32? = nil
+        memoryOf owner: Int32? = nil, seen known: [UInt64: PageLook] = [:]
     ) throws(Problem) -> ProcessImages {
         var images = ProcessImages(pid: surveyed.pid, cores: captured.cores)
         if let owner, owner != surveyed.pid { memorySharers[owner, default: []].append(surveyed.pid) }
@@ -53,7 +57,9 @@ struct DumpImages {
         for (tid, settings) in captured.threadSettings { descriptions.supplement[.thread, tid] = settings.json }
         let executable = try file(places.executable, for: .executed)
         let memory = try memoryEntry(captured, surveyed, executable: executable)
-        let traits = try MemoryTraitsCapture.find(surveyed, captured)
+        let seen = try look(at: surveyed, known)
+        looks[surveyed.pid] = seen.isEmpty ? nil : seen
+        let traits = try MemoryTraitsCapture.find(surveyed, captured, looks: seen)
         if !traits.isEmpty { descriptions.supplement[.memory, surveyed.pid] = traits.json }
         for range in captured.policies.mixed {
             descriptions.note(
@@ -80,6 +86,16 @@ struct DumpImages {
         context.umask = UInt32(surveyed.status.umask ?? 0o22)
         images.living = .init(ids: ids, memory: memory, descriptors: table, context: context)
         return images
+    }
+
+    private func look(
+        at surveyed: SurveyedProcess, _ known: [UInt64: PageLook]
+    ) throws(Problem) -> [UInt64: PageLook] {
+        do throws(Errno) { return try PageLook.all(surveyed.eye, surveyed.areas, known: known) } catch {
+            throw Problem(
+                .memoryUnreachable, "the state of its pages cannot be read", object: surveyed.object,
+                cause: .init(error, attempted: "ioctl(PAGEMAP_SCAN)"), remedy: "Run Apus as root")
+        }
     }
 
     /// The id of a mapped file, recorded once.

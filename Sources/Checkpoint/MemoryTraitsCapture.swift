@@ -7,7 +7,10 @@ internal import SystemPackage
 
 /// Finds what the images have no place for about the memory of a frozen process.
 enum MemoryTraitsCapture {
-    static func find(_ surveyed: SurveyedProcess, _ captured: CapturedProcess) throws(Problem) -> MemoryTraits {
+    /// - Parameter looks: at some of its mappings, by their addresses.
+    static func find(
+        _ surveyed: SurveyedProcess, _ captured: CapturedProcess, looks: [UInt64: PageLook]
+    ) throws(Problem) -> MemoryTraits {
         var traits = MemoryTraits()
         traits.futureLocks = captured.futureLocks
         traits.policies = captured.policies.found
@@ -26,7 +29,7 @@ enum MemoryTraitsCapture {
             case .none, .file, .heap, .stack, .vdso, .vvar, .vvarClock, .vsyscall, .other: break
             }
         }
-        traits.guards = try GuardPages.find(surveyed.eye, surveyed.areas)
+        traits.guards = try GuardPages.find(surveyed.eye, surveyed.areas, looks: looks)
         return traits
     }
 

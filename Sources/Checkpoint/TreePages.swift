@@ -39,20 +39,26 @@ struct TreePages {
     private(set) var jobs: [Job] = []
 
     /// Looks at the page tables.
-    init(_ processes: [SurveyedProcess], _ counters: PageCounters) throws(Problem) {
+    ///
+    /// - Parameter seen: what was seen of large mappings already, by process and address.
+    init(
+        _ processes: [SurveyedProcess], seen: [Int32: [UInt64: PageLook]], _ counters: PageCounters
+    ) throws(Problem) {
         let looks = Workers.map(processes.count) { index in
             Result { () throws(Problem) in
                 let own = PageCounters()
-                let source = ProcessPages(try ProcessMemory(pid: processes[index].eye), processes[index].areas, own)
+                let process = processes[index]
+                let source = ProcessPages(
+                    try ProcessMemory(pid: process.eye), process.areas, looks: seen[process.pid] ?? [:], own)
                 return (runs: try source.runs(), scanned: own.scanned)
             }
         }
         var sources: [ProcessPages] = []
         var runs: [[StoredRun]] = []
         for (process, look) in zip(processes, looks) {
-            let seen = try look.get()
-            counters.add(scanned: seen.scanned)
-            runs.append(seen.runs)
+            let found = try look.get()
+            counters.add(scanned: found.scanned)
+            runs.append(found.runs)
             sources.append(ProcessPages(try ProcessMemory(pid: process.eye), process.areas, counters))
         }
         self.processes = processes

@@ -71,6 +71,9 @@ final class WriteTracking {
     /// What of the memory of a process was not written to since it was last collected.
     func unwritten(of owner: Int32) -> [Range<UInt64>] { clean[owner] ?? [] }
 
+    /// What was seen of large mappings of a process when the tree came to a standstill.
+    func looks(at owner: Int32) -> [UInt64: PageLook] { trackers[owner]?.looks ?? [:] }
+
     /// Whether anything is watched.
     var isEmpty: Bool { trackers.isEmpty }
 

@@ -13,9 +13,11 @@ public enum GuardPages {
     /// kernel without PAGEMAP_SCAN has none, and to read a word for each page between the first mapping and the last would
     /// take for ever.
     ///
-    /// - Parameter useScan: false for what happens on a kernel without PAGEMAP_SCAN.
+    /// - Parameters:
+    ///   - looks: at some of the mappings, by their addresses.
+    ///   - useScan: false for what happens on a kernel without PAGEMAP_SCAN.
     public static func find(
-        _ pid: Int32, _ areas: [(area: MappedArea, kind: AreaKind)],
+        _ pid: Int32, _ areas: [(area: MappedArea, kind: AreaKind)], looks: [UInt64: PageLook] = [:],
         useScan: Bool = PageMap.scansIfPossible
     ) throws(Problem) -> [Range<UInt64>] {
         var found: [Range<UInt64>] = []
@@ -24,9 +26,18 @@ public enum GuardPages {
         do throws(Errno) {
             let map = try PageMap(of: pid, useScan: useScan)
             guard map.canScan && map.canTellGuards else { return [] }
-            // One walk for all mappings: the kernel passes over what is not mapped.
+            // One walk for all mappings that nobody has looked at: the kernel passes over what is not mapped.
             let query = PageMap.Query(all: .guarded, reported: .guarded)
-            try map.scan(first.lowerBound..<last.upperBound, query) { run in found.append(run.range) }
+            var start = first.lowerBound
+            for look in looks.values.sorted(by: { $0.range.lowerBound < $1.range.lowerBound }) {
+                if start < look.range.lowerBound {
+                    try map.scan(start..<look.range.lowerBound, query) { run in found.append(run.range) }
+                }
+                found += look.guards
+                start = look.range.upperBound
+            }
+            guard start < last.upperBound else { return found }
+            try map.scan(start..<last.upperBound, query) { run in found.append(run.range) }
         } catch {
             throw Problem(
                 .memoryUnreachable, "its guard pages cannot be found", object: .init(pid: pid),

@@ -9,18 +9,22 @@ public struct ProcessPages: PageSource {
     private let memory: ProcessMemory
     private let areas: [(area: MappedArea, kind: AreaKind)]
     private let counters: PageCounters
+    /// At some of the mappings, by their addresses.
+    private let looks: [UInt64: PageLook]
     /// Where pages are shared copy-on-write with another process.
     private let shared: [Range<UInt64>]
 
     /// - Parameters:
     ///   - memory: of the process.
     ///   - areas: all its mappings, in order.
+    ///   - looks: at some of the mappings, by their addresses.
     ///   - isTwin: all of its pages are shared copy-on-write.
     ///   - counters: told what was looked at.
     public init(
-        _ memory: ProcessMemory, _ areas: [(area: MappedArea, kind: AreaKind)], isTwin: Bool = false,
-        _ counters: PageCounters
+        _ memory: ProcessMemory, _ areas: [(area: MappedArea, kind: AreaKind)], looks: [UInt64: PageLook] = [:],
+        isTwin: Bool = false, _ counters: PageCounters
     ) {
+        self.looks = looks
         self.memory = memory
         self.areas = areas
         self.counters = counters
@@ -36,11 +40,16 @@ public struct ProcessPages: PageSource {
                     found.append(StoredRun(address: group.range.lowerBound, size: group.size, flags: .isPresent))
                     continue
                 }
-                try map.populated(group.range, backing) { run in
+                func add(_ run: PageRun) {
                     found.append(
                         StoredRun(
                             address: run.range.lowerBound, size: run.range.upperBound - run.range.lowerBound,
                             flags: group.flags))
+                }
+                if let look = group.look {
+                    look.populated.forEach(add)
+                } else {
+                    try map.populated(group.range, backing, add)
                 }
             }
         } catch {
@@ -57,6 +66,8 @@ public struct ProcessPages: PageSource {
         var flags: Pagemap.Flags
         /// nil: everything is stored.
         var backing: PageMap.Backing?
+        /// What is there already.
+        var look: PageLook?
         var size: UInt64 { range.upperBound - range.lowerBound }
     }
 
@@ -82,9 +93,15 @@ public struct ProcessPages: PageSource {
                 next = Group(
                     range: area.range, flags: isLocked ? .isPresent : [.isPresent, .isLazy],
                     backing: isHuge ? .privateMemory : .privateAnonymous)
+                if !isHuge, let look = looks[area.range.lowerBound], look.range == area.range {
+                    counters.add(scanned: next.size / Pagemap.pageSize)
+                    groups.append(Group(range: next.range, flags: next.flags, backing: next.backing, look: look))
+                    continue
+                }
             }
             counters.add(scanned: next.size / Pagemap.pageSize)
-            if let last = groups.last, last.range.upperBound == area.range.lowerBound, last.flags == next.flags,
+            if let last = groups.last, last.look == nil, last.range.upperBound == area.range.lowerBound,
+                last.flags == next.flags,
                 last.backing == next.backing
             {
                 groups[groups.count - 1].range = last.range.lowerBound..<area.range.upperBound

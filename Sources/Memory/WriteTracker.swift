@@ -18,6 +18,8 @@ public final class WriteTracker {
     private var pending: [Range<UInt64>] = []
     /// Since then everything counts as written to.
     public private(set) var isLost = false
+    /// What ``finish()`` has seen of large mappings, by their addresses.
+    public private(set) var looks: [UInt64: PageLook] = [:]
 
     /// - Parameters:
     ///   - pid: whose memory it is.
@@ -83,6 +85,7 @@ public final class WriteTracker {
             return []
         }
         var clean: [Range<UInt64>] = []
+        looks = [:]
         // There may be thousands of both.
         let pending = pending.sorted { $0.lowerBound < $1.lowerBound }
         var first = 0
@@ -91,7 +94,13 @@ public final class WriteTracker {
             var written = pending[first...].prefix { $0.lowerBound < area.range.upperBound }
                 .filter { $0.overlaps(area.range) }
             do throws(Errno) {
-                try map.written(area.range, protecting: false) { (run) throws(Errno) in written.append(run.range) }
+                if let kind = try? area.kind(of: pid, process: process), PageLook.isWorthwhile(area, kind) {
+                    let look = try PageLook(map, area.range, watched: true)
+                    looks[area.range.lowerBound] = look
+                    written += look.written
+                } else {
+                    try map.written(area.range, protecting: false) { (run) throws(Errno) in written.append(run.range) }
+                }
             } catch {
                 continue
             }

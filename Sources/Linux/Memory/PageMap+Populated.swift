@@ -54,7 +54,28 @@ extension PageMap {
         if start < range.upperBound { try body(PageRun(range: start..<range.upperBound, categories: [])) }
     }
 
-    /// The same, collected.
+    /// Reports all pages of private memory without a file but those that are present with content of their own: absent ones,
+    /// those that are swapped out, the page of zeros and guards; and those that were written to, where that is asked.
+    /// `categories` of the runs tells which they are.
+    ///
+    /// - Parameters:
+    ///   - range: as above.
+    ///   - watched: also those that were written to since they were protected (``WriteProtection``).
+    /// - Throws: EPERM where that is asked, and a mapping in the range is not registered; ENOTSUP before Linux 6.7; ESRCH when the
+    ///   process is gone; what `body` throws.
+    public func others(
+        _ range: Range<UInt64>, watched: Bool, _ body: (PageRun) throws(Errno) -> Void
+    ) throws(Errno) {
+        guard canScan else { throw .notSupported }
+        var marks: PageCategories = canTellGuards ? [.zero, .guarded] : .zero
+        if watched { marks.insert(.written) }
+        var query = Query(
+            inverted: .present, any: marks.union(.present), reported: marks.union([.present, .swapped]))
+        query.isOfProtected = watched
+        try scan(range, query, body)
+    }
+
+    /// The same as ``populated(_:_:_:)``, collected.
     public func populated(_ range: Range<UInt64>, _ backing: Backing) throws(Errno) -> [PageRun] {
         var runs: [PageRun] = []
         try populated(range, backing) { (run) throws(Errno) in runs.append(run) }
