@@ -162,7 +162,9 @@ struct DumpSession {
         try images.descriptions.captureQueues()
         // The process is left alone from here on: to go through its mappings takes longer than all that is asked of it.
         let known = survey.known
-        let confirmation = twins.areMade ? nil : Errand { known.difference([:]) }
+        // What is judged by a rehearsal is looked at once more at the end.
+        let isRehearsal = departure?.part == .rehearsal
+        let confirmation = twins.areMade || isRehearsal ? nil : Errand { known.difference([:]) }
         clock.mark("capture", logger)
         let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
         clock.mark("page tables", logger)
@@ -178,6 +180,10 @@ struct DumpSession {
         }
         statistics.dump?.memdumpTime = clock.mark("pages", logger)
         try images.writeCommon(treeEntries(tree, survey), survey.clocks)
+        if isRehearsal {
+            try rings.confirm()
+            thaw(still)
+        }
         if twins.areMade {
             try rings.confirm()
             thaw(still)
@@ -189,9 +195,7 @@ struct DumpSession {
         }
         let leaves = departure?.part == .last
         if !leaves, let problem = confirmation?.result { throw problem }
-        let held = locks.result
-        still.loading.forEach { logger.warning("\(LoadingPrograms.warning($0))") }
-        survey.processes.forEach { Losses.report($0, locks: held, skipping: options.skipInFlight, logger) }
+        if !leaves { reportLosses(still, locks.result) }
         statistics.dump?.pagesScanned = images.counters.scanned
         statistics.dump?.pagesWritten = images.counters.written
         // The other host will have built the tree of it before anything is given up here.
@@ -212,10 +216,18 @@ struct DumpSession {
         }
         let committed = try complete.accepted(by: scripts, root: options.pid)
         try handOver(tree)
+        // The tree would have stood still for the answer of the kernel, which was asked while it did.
+        if leaves { reportLosses(still, locks.result) }
         // Names that a rehearsal gives to files are none that anybody will look for.
         if departure?.part != .rehearsal { images.descriptions.links.keep() }
         contents.keep()
         return committed
+    }
+
+    /// Tells what does not come along and is too small to refuse the dump for.
+    private func reportLosses(_ still: StillTree, _ held: [FileLock]) {
+        still.loading.forEach { logger.warning("\(LoadingPrograms.warning($0))") }
+        still.survey.processes.forEach { Losses.report($0, locks: held, skipping: options.skipInFlight, logger) }
     }
 
     /// Hands the tree over to the other host, where it is to go to one. From here on it stays stopped also when Apus dies.
@@ -323,7 +335,8 @@ struct DumpSession {
                 captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
                 let owner = memories.owner(of: surveyed.pid)
                 departure?.note(captured.cores, memoryOf: owner)
-                try scribe.take(try images.images(of: captured, surveyed, own, memoryOf: owner))
+                let seen = departure?.part == .last ? departure?.tracking.looks(at: owner) : nil
+                try scribe.take(try images.images(of: captured, surveyed, own, memoryOf: owner, seen: seen ?? [:]))
             }
         }
         try images.descriptions.take(queues)
