@@ -9,6 +9,35 @@ import Tracing
 @testable import Restore
 
 @Suite struct PageStoreTests {
+    /// Against a set of numbers, by chance.
+    @Test func `sets of pages`() {
+        var (pages, model) = (PageStore.PageSet(), Set<Int>())
+        for round in 0..<2000 {
+            let first = Int.random(in: 0...PageStore.pagesOfChunk)
+            // Long ones, short ones, and such as begin or end with a word.
+            let length = [Int.random(in: 0...3), Int.random(in: 0...512), 64 - first % 64, 64].randomElement() ?? 0
+            let range = first..<min(first + length, PageStore.pagesOfChunk)
+            if Bool.random() {
+                pages.insert(range)
+                model.formUnion(range)
+            } else {
+                pages.remove(range)
+                model.subtract(range)
+            }
+            let runs = pages.runs
+            #expect(runs.flatMap(\.self) == model.sorted(), "round \(round)")
+            #expect(zip(runs, runs.dropFirst()).allSatisfy { $0.upperBound < $1.lowerBound })
+            let (from, limit) = (Int.random(in: 0..<512), Int.random(in: 1...512))
+            if from < limit {
+                let run = pages.run(from: from, to: limit)
+                let kind = model.contains(from)
+                #expect(run.lowerBound == from && run.upperBound <= limit)
+                #expect(run.allSatisfy { model.contains($0) == kind && pages.contains($0) == kind })
+                #expect(run.upperBound == limit || model.contains(run.upperBound) != kind)
+            }
+        }
+    }
+
     private static let page = UInt64(4096)
 
     private func body(_ space: PageSpace, _ pieces: [(UInt64, UInt64)], filling: [UInt8]) -> [UInt8] {
