@@ -87,9 +87,9 @@ public struct BundleReader {
         if block.count < TarHeader.blockSize, block.prefix(name.count).elementsEqual(name.prefix(block.count)) {
             throw .truncated()
         }
-        guard block.count == TarHeader.blockSize, let header = try TarHeader.read(block),
+        guard let header = try? TarHeader.read(block),
             header.path == BundleFormat.first, header.kind == .file, header.size <= 256 << 20
-        else { throw .invalid("this is no bundle: it does not begin with a manifest") }
+        else { throw .noBundle() }
         try copy(header)
         guard let manifest = try directory.manifest() else { throw .invalid("the manifest is empty") }
         var total: UInt64 = 0

@@ -38,6 +38,15 @@ extension Problem {
             remedy: "Copy the bundle again from where it was made, or make a new dump")
     }
 
+    /// Something else altogether.
+    static func noBundle() -> Problem {
+        Problem(
+            .bundleInvalid, "this is no bundle: it does not begin with a manifest",
+            remedy:
+                "Name an image directory, or a bundle as `apus dump -o FILE.apus` makes it; one that was damaged, copy again"
+        )
+    }
+
     static func truncated() -> Problem {
         Problem(
             .bundleTruncated, "the bundle ends before its end",

@@ -105,7 +105,8 @@ extension Invocation {
         if verb == .restore, operands.count == 1, others.count == 1, others.first?.follows == nil { return }
         let texts = others.map(\.text)
         for argument in others {
-            problems.append(argument.follows.map { detached($0, argument.text) } ?? unexpected(argument.text, of: verb, texts))
+            problems.append(
+                argument.follows.map { detached($0, argument.text) } ?? unexpected(argument.text, of: verb, texts))
             // The words of one program are one mistake.
             if verb == .run { return }
         }

@@ -5,6 +5,7 @@ internal import Linux
 internal import Logging
 internal import Objects
 internal import SystemPackage
+internal import Tracing
 
 /// One migration, seen from the host that the tree leaves.
 struct OutwardJourney {
@@ -30,6 +31,11 @@ struct OutwardJourney {
         self.options = options
         self.logger = logger
         // Asked before anything is begun.
+        if (try? ProcessDirectory(options.dump.pid).stat()) == nil {
+            throw Problem(
+                .noSuchProcess, "there is no such process", object: .init(pid: options.dump.pid),
+                remedy: "Look for the right pid with `ps -e --forest`")
+        }
         addresses = try LeavingAddresses(options.addresses, logger)
         terminal = try LeavingTerminal(options, logger)
         uuid = try RandomName.make()

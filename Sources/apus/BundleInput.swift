@@ -2,6 +2,7 @@ internal import Bundles
 internal import Compatibility
 internal import Diagnostics
 internal import Glibc
+internal import Images
 internal import Linux
 internal import Restore
 internal import SystemPackage
@@ -45,6 +46,13 @@ struct BundleInput {
             if path != "-" { return try Files.open(path, .readOnly) }
             if isatty(STDIN_FILENO) == 0 { return try Files.duplicate(STDIN_FILENO, from: 3) }
         } catch {
+            if error == .noSuchFileOrDirectory {
+                throw Problem(
+                    .imageMissing, "there is no such image directory, and no such bundle",
+                    object: .init(path: path.string),
+                    cause: .init(error, attempted: "open(\"\(path)\")"),
+                    remedy: "Name the directory that holds the images, or a bundle")
+            }
             throw Problem(
                 .bundleUnreadable, "the bundle cannot be opened", object: .init(path: path.string),
                 cause: .init(error, attempted: "open(\"\(path)\")"), remedy: "Name a file that can be read")

@@ -195,6 +195,24 @@ private func unpack(
         }
     }
 
+    @Test func `what was never a bundle is not taken for one that is cut off`() throws {
+        try withFolder { folder in
+            let bundle = folder.appending("x.apus")
+            try pack(try makeImages(folder), to: bundle) { $0.compression = .none }
+            let whole = try get(bundle)
+            func code(_ bytes: [UInt8]) -> Problem.Code? {
+                do { _ = try unpack(bytes, folder) } catch { return (error as? Problem)?.code }
+                return nil
+            }
+            for count in [1, 20, 511, 512, 600, whole.count / 2] {
+                #expect(code(Array(whole.prefix(count))) == .bundleTruncated, "\(count)")
+            }
+            for text in ["x", "a line of text\n", String(repeating: "text ", count: 200)] {
+                #expect(code(Array(text.utf8)) == .bundleInvalid, "\(text)")
+            }
+        }
+    }
+
     @Test func `a file that is there is kept`() throws {
         try withFolder { folder in
             let bundle = folder.appending("x.apus")

@@ -145,6 +145,17 @@ func invocation(_ words: [String], configuration: ConfigurationSources = .init()
         #expect(problem.summary.contains("--tcp-established, --tcp-close"))
     }
 
+    /// What was meant is said, where it can be guessed.
+    @Test(arguments: [
+        ("run sleep 1", ["apus run -- sleep 1"]), ("dump 17", ["apus dump -t 17"]), ("dump -t 17 18", ["Remove it"]),
+        ("dump -t 17 -- 18", ["Remove it"]), ("restore a b", ["--exec-cmd", "--exec-cmd"]),
+    ])
+    func strayArguments(_ written: String, _ remedies: [String]) {
+        let problems = invocation(written.split(separator: " ").map(String.init)).problems
+        #expect(problems.map(\.code) == remedies.map { _ in .unexpectedArgument })
+        for (problem, remedy) in zip(problems, remedies) { #expect(problem.remedy.contains(remedy), "\(problem)") }
+    }
+
     @Test func typingErrorGetsSuggestion() throws {
         let problem = try #require(invocation(["dump", "--shel-job"]).problems.first)
         #expect(problem.remedy.contains("--shell-job"))

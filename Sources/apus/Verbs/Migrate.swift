@@ -182,6 +182,13 @@ extension Migrate: Action {
                     remedy: "Give the host as ssh takes it")
             ])
         }
+        if host.hasPrefix("/"), reader.values("to").last.map(RawArgument.text) != "unix" {
+            reader.report([
+                Problem(
+                    .invalidValue, "\(host.printable) is a path, and not the name of a host",
+                    remedy: "Where `apus receive --listen \(host.printable)` runs, give --to unix")
+            ])
+        }
         var dump = DumpOptions(pid: pids.first ?? 1, imagesDirectory: ".")
         dump.timeout =
             reader.number("timeout", in: 0...Int(Int32.max), expected: "a number of seconds, or 0 for no limit") ?? 30
@@ -246,7 +253,10 @@ extension Migrate: Action {
         options.hasOwnPids = true
         for (option, isGiven, why) in [
             ("postcopy", options.postcopy != .never, "what brings memory there later has to see the tree from outside"),
-            ("attach or --detach", options.terminal != .stays, "who keeps a terminal there has to be the tree's parent"),
+            (
+                "attach or --detach", options.terminal != .stays,
+                "who keeps a terminal there has to be the tree's parent"
+            ),
         ] where isGiven {
             reader.report([
                 Problem(

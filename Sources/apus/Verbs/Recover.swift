@@ -73,7 +73,8 @@ extension Recover: Action {
             ]
             Console.write(result.text() + "\n")
         } else {
-            Console.write(settled.map(\.text).joined() + text(locks, removed, images: images?.string))
+            let none = images == nil && settled.isEmpty ? "No migration is in doubt.\n" : ""
+            Console.write(none + settled.map(\.text).joined() + text(locks, removed, images: images?.string))
         }
         return settled.contains { $0.state == .unsettled || $0.state == .incomplete } ? 1 : 0
     }

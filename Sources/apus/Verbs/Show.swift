@@ -34,7 +34,8 @@ struct Show: ParsableCommand {
             Console.write(file.text(indented: true) + "\n")
             return
         }
-        let summary = try ImageSummary(of: ImageDirectory(opening: path))
+        var summary = try ImageSummary(of: ImageDirectory(opening: path))
+        summary.directory = given
         Console.write(common.json ? summary.json.text() + "\n" : summary.text(Console.outputStyle))
     }
 
