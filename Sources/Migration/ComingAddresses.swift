@@ -123,7 +123,9 @@ final class ComingAddresses: Sendable {
     private func hide() {
         do throws(Errno) {
             let socket = try PacketFilter.open()
-            let (addresses, name) = (all.map(\.one.address.bytes), "apus-coming-\(String(UInt64.random(in: .min ... .max), radix: 16))")
+            let (addresses, name) = (
+                all.map(\.one.address.bytes), "apus-coming-\(String(UInt64.random(in: .min ... .max), radix: 16))"
+            )
             try PacketFilter.apply(PacketFilter.hiding(addresses, name), through: socket.raw)
             if addresses.contains(where: { $0.count == 4 }) {
                 do throws(Errno) {

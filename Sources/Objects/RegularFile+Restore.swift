@@ -72,7 +72,8 @@ public struct NamedFile: Resource {
                     error == .noSuchFileOrDirectory
                         ? "the file is not there" : "the file cannot be looked at",
                     object: .init(path: path.string), cause: .init(error, attempted: "stat(\"\(path)\")"),
-                    remedy: "Put it back with the same size and content; or take it along: dump with --ship auto. Or give another"
+                    remedy:
+                        "Put it back with the same size and content; or take it along: dump with --ship auto. Or give another"
                         + " in its place with --inherit-fd fd[N]:\(key)")
             ]
         }

@@ -32,7 +32,8 @@ public enum Restoration {
         let began = Deadline.now()
         defer { Steps.report() }
         defer { early?.abandon() }
-        let preflight = try Preflight(options, seesPids: true, seesOutside: namespace == nil && !options.isInside, early: early)
+        let preflight = try Preflight(
+            options, seesPids: true, seesOutside: namespace == nil && !options.isInside, early: early)
         let (images, site, contents) = (preflight.images, preflight.site, preflight.contents)
         var plan = preflight.plan
         defer {

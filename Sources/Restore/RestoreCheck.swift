@@ -26,7 +26,8 @@ public struct RestoreCheck: Sendable {
         directory = name ?? options.imagesDirectory.string
         do {
             let isElsewhere = options.pidPolicy == .newNamespace
-            let preflight = try Preflight(options, seesPids: !isElsewhere, seesOutside: !isElsewhere && !options.isInside)
+            let preflight = try Preflight(
+                options, seesPids: !isElsewhere, seesOutside: !isElsewhere && !options.isInside)
             defer { preflight.contents.abandon() }
             var found = preflight.problems
             do throws(Problem) { try preflight.contents.finish() } catch { found.append(error) }

@@ -43,7 +43,9 @@ struct KernelMemoryTests {
             ((try? ProcessDirectory(pid).maps()) ?? []).filter { $0.name != .vsyscall }.map(\.range)
         }
         // It has been loaded.
-        for _ in 0..<400 where (try? ProcessDirectory(pid).stat().state) != .sleeping || maps().count < 9 { usleep(5000) }
+        for _ in 0..<400 where (try? ProcessDirectory(pid).stat().state) != .sleeping || maps().count < 9 {
+            usleep(5000)
+        }
         let seen = try KernelMappings(of: pid)
         #expect(seen.areas.map(\.range) == maps())
         #expect(seen.areas.contains { $0.flags != seen.areas[0].flags })

@@ -151,7 +151,9 @@ final class Journey {
     /// The pid that a process has in the second world: another than its own where it has come into a pid namespace there.
     func pidThere(_ pid: Int32) -> Int32? {
         target.processes.first { candidate in
-            let line = text("\(target.proc)/\(candidate)/status").split(separator: "\n").first { $0.hasPrefix("NSpid:") }
+            let line = text("\(target.proc)/\(candidate)/status").split(separator: "\n").first {
+                $0.hasPrefix("NSpid:")
+            }
             return line?.split(separator: "\t").last.flatMap { Int32($0) } == pid && target.isAlive(candidate)
         }
     }
