@@ -16,6 +16,7 @@ MANDIR ?= $(PREFIX)/share/man
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 # One self-contained file: it starts in about a millisecond and runs where no Swift is installed.
 RELEASE = -c release --static-swift-stdlib -Xswiftc -static-executable
@@ -88,18 +89,21 @@ format:
 
 install:
 	@test -x $(BUILT) || { echo 'nothing to install yet: run make build first' >&2; exit 1; }
-	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(BASHDIR)" "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)"
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(BASHDIR)" "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)" "$(DESTDIR)$(UNITDIR)"
 	install -m 0755 $(BUILT) "$(DESTDIR)$(BINDIR)/apus"
 	install -m 0644 $(wildcard man/*.1) "$(DESTDIR)$(MANDIR)/man1/"
 	install -m 0644 completions/apus.bash "$(DESTDIR)$(BASHDIR)/apus"
 	install -m 0644 completions/_apus "$(DESTDIR)$(ZSHDIR)/_apus"
 	install -m 0644 completions/apus.fish "$(DESTDIR)$(FISHDIR)/apus.fish"
+	sed 's,@BINDIR@,$(BINDIR),' systemd/apus-receive.service >"$(DESTDIR)$(UNITDIR)/apus-receive.service"
+	chmod 0644 "$(DESTDIR)$(UNITDIR)/apus-receive.service"
 
 install-criu-link: install
 	ln -sfn apus "$(DESTDIR)$(BINDIR)/criu"
 
 uninstall:
 	rm -f "$(DESTDIR)$(BINDIR)/apus" "$(DESTDIR)$(BASHDIR)/apus" "$(DESTDIR)$(ZSHDIR)/_apus" "$(DESTDIR)$(FISHDIR)/apus.fish"
+	rm -f "$(DESTDIR)$(UNITDIR)/apus-receive.service"
 	rm -f $(patsubst man/%,"$(DESTDIR)$(MANDIR)/man1/%",$(wildcard man/*.1))
 	@if [ "$$(readlink "$(DESTDIR)$(BINDIR)/criu")" = apus ]; then rm -f "$(DESTDIR)$(BINDIR)/criu"; fi
 

@@ -180,7 +180,10 @@ struct DumpSession {
         }
         statistics.dump?.memdumpTime = clock.mark("pages", logger)
         try images.writeCommon(treeEntries(tree, survey), survey.clocks)
+        var records: [NeededFile]?
         if isRehearsal {
+            // What is taken along of files that it writes to must not change meanwhile.
+            records = try contents.records(of: images.descriptions.needed)
             try rings.confirm()
             thaw(still)
         }
@@ -204,7 +207,7 @@ struct DumpSession {
         if !hasThawed { try rings.confirm() }
         try connections?.keepLock()
         let complete = try CompleteImages(
-            directory, host: host, needed: try contents.records(of: images.descriptions.needed), contents,
+            directory, host: host, needed: try records ?? contents.records(of: images.descriptions.needed), contents,
             digests: images.digests, durable: departure == nil, deadline, options, warn: { logger.warning("\($0)") })
         manifest = complete.manifest
         clock.mark("commit", logger)

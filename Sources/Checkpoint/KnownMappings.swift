@@ -67,7 +67,10 @@ struct KnownMappings: Sendable {
         if disregardsWatch {
             for index in areas.indices { areas[index].details?.flags.remove(.faultWriteProtected) }
         }
-        guard let flags, let later = try? KernelMappings(of: pid), flags.isSameMoment(as: later) else {
+        let shown = areas.lazy.filter { $0.name != .vsyscall }.map(\.range)
+        guard let flags, let later = try? KernelMappings(of: pid), flags.isSameMoment(as: later),
+            flags.areas.map(\.range).elementsEqual(shown)
+        else {
             return Look(areas: areas, areAssumed: false)
         }
         return Look(areas: areas, areAssumed: false, flags: flags)

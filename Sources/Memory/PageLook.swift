@@ -36,7 +36,7 @@ public struct PageLook: Sendable {
     public static func all(
         _ pid: Int32, _ areas: [(area: MappedArea, kind: AreaKind)], known: [UInt64: PageLook] = [:]
     ) throws(Errno) -> [UInt64: PageLook] {
-        let large = areas.lazy.map { $0 }.filter { isWorthwhile($0.area, $0.kind) && !isHuge($0.area) }.map(
+        let large = areas.lazy.filter { isWorthwhile($0.area, $0.kind) && !isHuge($0.area) }.map(
             \.area.range)
         var looks: [UInt64: PageLook] = [:]
         if large.isEmpty { return looks }

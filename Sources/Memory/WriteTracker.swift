@@ -79,13 +79,14 @@ public final class WriteTracker {
     ///
     /// - Returns: ranges by address. What is there in them has been reported before.
     public func finish() -> [Range<UInt64>] {
+        // Those of an earlier standstill are of no use, and worse than none.
+        looks = [:]
         let watchable = ((try? ProcessDirectory(pid).maps()) ?? []).filter(isWatchable)
         guard !isLost, !handsMemoryToDevices(), let map = try? PageMap(of: pid) else {
             isLost = true
             return []
         }
         var clean: [Range<UInt64>] = []
-        looks = [:]
         // There may be thousands of both.
         let pending = pending.sorted { $0.lowerBound < $1.lowerBound }
         var first = 0
@@ -113,6 +114,7 @@ public final class WriteTracker {
     ///
     /// - Parameter clean: what ``finish()`` has returned.
     public func resume(clean: [Range<UInt64>]) {
+        looks = [:]
         guard !isLost, let areas = try? ProcessDirectory(pid).maps(), let map = try? PageMap(of: pid) else {
             isLost = true
             return

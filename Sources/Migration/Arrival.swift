@@ -76,7 +76,11 @@ public enum Arrival {
                 let terminal = try ComingTerminal(uuid, in: options.stateDirectory, logger)
                 return try InwardJourney(options, uuid, wire, terminal, nil, logger).run().status
             case .initial:
-                let namespace = try NamespaceInit()
+                let namespace: NamespaceInit
+                do throws(Problem) { namespace = try NamespaceInit() } catch {
+                    try? wire.send(.failed, ["problems": JSON.problems([error])])
+                    return 1
+                }
                 let (status, root) = try InwardJourney(options, uuid, wire, nil, namespace, logger).run()
                 guard status == 0, let root else { return status }
                 namespace.serve(root: root)
@@ -112,12 +116,18 @@ public enum Arrival {
 
     /// Leaves the tree to the init of a new pid namespace.
     private static func leave(_ hello: [UInt8], toInitial program: [String], _ wire: Wire) throws -> Int32 {
+        var isLeft = false
         do throws(Problem) {
             let (input, output) = wire.descriptors
             return try NamespaceInit.run(
                 program, descriptors: [(0, input), (1, output)], message: (KeeperProcess.message, hello)
-            ) { wire.close() }
+            ) {
+                wire.close()
+                isLeft = true
+            }
         } catch {
+            // Who has the connection by now has gone without a word.
+            if isLeft { throw error }
             try? wire.send(.failed, ["problems": JSON.problems([error])])
             return 1
         }

@@ -49,13 +49,16 @@ public struct Journal: Sendable {
         public let addresses: JSON
         /// Some of its pages follow when it runs.
         public let isLate: Bool
+        /// The pid namespace in which the processes have these pids; empty where nobody noted it.
+        public let pidNamespace: String
 
         public static func == (one: Record, other: Record) -> Bool { one.json == other.json }
 
         public init(
             uuid: String, state: State, pid: Int32, processes: [(pid: Int32, start: UInt64)], peer: String,
-            command: [String], addresses: JSON = [], isLate: Bool = false
+            command: [String], addresses: JSON = [], isLate: Bool = false, pidNamespace: String = ""
         ) {
+            self.pidNamespace = pidNamespace
             (self.uuid, self.state, self.pid, self.processes) = (uuid, state, pid, processes)
             (self.peer, self.command, self.addresses) = (peer, command, addresses)
             self.isLate = isLate
@@ -67,7 +70,7 @@ public struct Journal: Sendable {
                 "processes": .array(
                     processes.map { ["pid": .integer(Int64($0.pid)), "start": .unsigned($0.start)] }),
                 "peer": .string(peer), "command": .array(command.map { .string($0) }),
-                "addresses": addresses, "late": .bool(isLate),
+                "addresses": addresses, "late": .bool(isLate), "pid-namespace": .string(pidNamespace),
             ]
         }
 
@@ -83,7 +86,8 @@ public struct Journal: Sendable {
             }
             self.init(
                 uuid: uuid, state: state, pid: pid, processes: processes, peer: peer, command: json.texts("command"),
-                addresses: json["addresses"] ?? [], isLate: json["late"]?.isTrue ?? false)
+                addresses: json["addresses"] ?? [], isLate: json["late"]?.isTrue ?? false,
+                pidNamespace: json["pid-namespace"]?.string ?? "")
         }
     }
 

@@ -29,8 +29,14 @@ enum Originals {
         withExtendedLifetime(held) {}
     }
 
+    /// Whether the pids of a record are those that are seen from here.
+    static func areVisible(_ record: Journal.Record) -> Bool {
+        record.pidNamespace.isEmpty || record.pidNamespace == Processes.pidNamespace(of: "self")
+    }
+
     private static func there(_ record: Journal.Record) -> [(pid: Int32, descriptor: SharedDescriptor)] {
-        record.processes.compactMap { process in
+        guard areVisible(record) else { return [] }
+        return record.processes.compactMap { process in
             guard let descriptor = try? Processes.open(process.pid),
                 (try? ProcessDirectory(process.pid).stat())?.startTime == process.start
             else { return nil }

@@ -1,5 +1,6 @@
 internal import Checkpoint
 public import Diagnostics
+internal import Linux
 public import Logging
 public import SystemPackage
 
@@ -52,6 +53,11 @@ public enum Recovery {
                 continue
             }
             defer { withExtendedLifetime(lock) {} }
+            // Where nobody is in that namespace any more, nothing is left of the original.
+            if !Originals.areVisible(record), let member = Processes.member(ofPidNamespace: record.pidNamespace) {
+                outcomes.append(outcome(.unsettled, elsewhere(record, member)))
+                continue
+            }
             do throws(Problem) {
                 let goesBack = back != nil
                 let word = try Settlement.ask(
@@ -92,6 +98,12 @@ public enum Recovery {
             }
         }
         return outcomes
+    }
+
+    private static func elsewhere(_ record: Journal.Record, _ member: Int32) -> Problem {
+        Problem(
+            .unsettled, "the original is in another pid namespace, where it has pid \(record.pid)",
+            remedy: "Settle it there: nsenter -t \(member) -p -m apus recover")
     }
 
     private static func stillThere(_ record: Journal.Record) -> Problem {

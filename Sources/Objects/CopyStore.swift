@@ -133,8 +133,9 @@ public final class CopyStore {
             failure = error
             return false
         }
-        let temporary = directory.appending(".\(digest).\(Processes.current)")
-        try? Files.remove(temporary)
+        // Others may be at the same, each as pid 1 of a namespace.
+        let mark = String(UInt64.random(in: .min ... .max), radix: 16)
+        let temporary = directory.appending(".\(digest).\(mark)")
         let output = try Files.open(temporary, [.writeOnly, .create, .exclusive, .noFollow], mode: 0o600)
         do throws(Errno) {
             guard try ContentDigest.read(source.descriptor, copyingTo: output.raw)?.digest == digest else {

@@ -56,15 +56,16 @@ final class FilePlacing {
     private let digest: ContentDigest
     private let replaces: Bool
     private var isMade = false
+    /// In the directory of the file: a name that nobody else has, also where Apus is pid 1 in each of several namespaces.
+    private let temporary: FilePath
 
     init(_ needed: NeededFile, _ digest: ContentDigest, replaces: Bool) {
         (self.needed, self.digest, self.replaces) = (needed, digest, replaces)
+        let mark = String(UInt64.random(in: .min ... .max), radix: 16)
+        temporary = needed.path.removingLastComponent().appending(".apus-\(digest.description.prefix(16)).\(mark)")
     }
 
     private var path: FilePath { needed.path }
-    private var temporary: FilePath {
-        path.removingLastComponent().appending(".apus-\(digest.description.prefix(16)).\(Processes.current)")
-    }
 
     /// Names in images are input: nothing is written where a link, or `..`, leads.
     var obstacles: [Problem] {

@@ -42,7 +42,8 @@ public struct NamespaceInit: Sendable {
                 (there: one.there, here: try Files.duplicate(one.here, from: 10).release())
             }
             try Processes.unshare(.pidsOfChildren)
-            pid = try Subprocess.spawn(program, descriptors: moved)
+            // What is typed on the terminal of a listener is not for the tree.
+            pid = try Subprocess.spawn(program, group: true, descriptors: moved)
             for one in moved { try Files.close(one.here) }
             try Files.close(pair.inside)
         } catch {
@@ -68,6 +69,10 @@ public struct NamespaceInit: Sendable {
             outer = (pid, start)
             try Processes.setDeathSignal(SIGKILL)
             try Processes.mountOwnProc()
+            // The threads of Apus are to have numbers that no tree has: those of one from a namespace are low.
+            let largest = Int(
+                String(decoding: try Files.contents(of: "/proc/sys/kernel/pid_max").dropLast(), as: UTF8.self))
+            try Processes.setLastPid(max((largest ?? 32768) - 1000, 300))
         } catch {
             throw PidNamespace.refusal(error, "prctl(PR_SET_PDEATHSIG), mount of /proc")
         }

@@ -78,11 +78,18 @@ struct PidNamespace: Sendable {
     /// - Parameter detached: until the tree runs, and not until its root has ended.
     static func watch(_ child: Int32, _ link: Int32, detached: Bool) throws(Problem) -> Int32 {
         defer { try? Files.close(link) }
-        while let (message, number) = receive(link) {
+        var isReleased = false
+        while true {
+            // Before the tree runs the one inside dies with this one.
+            if Cancellation.requested && !isReleased { return 1 }
+            var entries = [Files.PollEntry(link, .readable)]
+            let ready = (try? Files.poll(&entries, timeout: 1_000_000_000)) ?? 0
+            if ready == 0 { continue }
+            guard let (message, number) = receive(link) else { break }
             switch message {
             case .outerPid: send(.outerPid, pid(number, below: child) ?? 0, over: link)
             case .released where detached: return 0
-            case .released: break
+            case .released: isReleased = true
             case .ended:
                 guard let status = WaitStatus(word: number) else { return 1 }
                 switch status {
@@ -141,7 +148,8 @@ struct PidNamespace: Sendable {
                     code = (ended.status.word & 0x7f) == 0 ? ended.status.word >> 8 : 128 + ended.status.word & 0x7f
                 }
             } catch {
-                // ECHILD: nobody is left.
+                // ECHILD: nobody is left, but who has been let in (setns(2)) is no child.
+                Processes.awaitOthersOfThisProgram()
                 while true { _ = apus_syscall(Int(SYS_exit_group), UInt(signed: code), 0, 0, 0, 0, 0) }
             }
             let signal = unsafe sigwaitinfo(&set, nil)

@@ -62,13 +62,15 @@ struct PidsInUse {
     private struct Holder {
         /// What makes the number free.
         enum Way {
-            case ending, elsewhere, again
+            case ending, elsewhere, again, none
 
             var remedy: String {
                 let elsewhere = "ive the tree a pid namespace of its own with --pid-policy new-namespace"
                 switch self {
                 case .ending: return "End that process, or g\(elsewhere)"
                 case .elsewhere: return "It cannot be ended: g\(elsewhere)"
+                case .none:
+                    return "A tree with an init of its own, pid 1, cannot be restored yet: run what it runs without one"
                 case .again: return "Run the same command again: Apus has another number then. Or g\(elsewhere)"
                 }
             }
@@ -90,7 +92,7 @@ struct PidsInUse {
             let group = (try? ProcessDirectory(pid).status().threadGroup) ?? pid
             if group == Processes.current {
                 // Most of its threads are there for a moment.
-                return Holder(text: "by Apus itself", isPassing: pid != group, way: .again)
+                return Holder(text: "by Apus itself", isPassing: pid != group, way: pid == 1 ? .none : .again)
             }
             if group != pid {
                 let process = Self.name(of: group).map { ", \($0)" } ?? ""

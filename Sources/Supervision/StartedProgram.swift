@@ -37,7 +37,7 @@ enum StartedProgram {
             // In a namespace of its own this is the init, to which orphans come.
             while let ended = try? Processes.wait(for: -1, [.noHang, .all]) {
                 guard ended.pid == pid, let status = Supervisor.exitStatus(ended.status) else { continue }
-                if options.ownNamespace { Supervisor.waitForDumps() }
+                if options.ownNamespace { Processes.awaitOthersOfThisProgram() }
                 return status
             }
         }
@@ -45,7 +45,7 @@ enum StartedProgram {
 
     private static func start(_ options: RunOptions) throws(Problem) -> Int32 {
         do throws(Errno) {
-            if options.ownNamespace { try Supervisor.setLastPid(Supervisor.firstPid - 1) }
+            if options.ownNamespace { try Processes.setLastPid(Supervisor.firstPid - 1) }
             try Supervisor.closeOthersOnExec()
             return try Subprocess.spawn(options.command, adding: options.variables, session: true)
         } catch {

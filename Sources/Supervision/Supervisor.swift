@@ -44,11 +44,6 @@ public enum Supervisor {
     /// The first pid of a program in a namespace: those below are for Apus, so that they are free when it comes back.
     static let firstPid = 1000
 
-    static func setLastPid(_ pid: Int) throws(Errno) {
-        let file = try Files.open("/proc/sys/kernel/ns_last_pid", .writeOnly)
-        try Files.write(file.raw, Array("\(pid)".utf8))
-    }
-
     /// Becomes two. The one inside is the init of a new pid namespace, with its own `/proc`, and dies with the other.
     ///
     /// - Returns: the pid of the one inside; 0 to that one.
@@ -75,21 +70,6 @@ public enum Supervisor {
     static func closeOthersOnExec() throws(Errno) {
         let (last, closesOnExec): (UInt, UInt) = (0xffff_ffff, 4)  // CLOSE_RANGE_CLOEXEC
         _ = try call(Int(SYS_close_range), 3, last, closesOnExec)
-    }
-
-    /// Waits until every other Apus in this namespace has ended: the init's end is the end of all, and a dump that was
-    /// made from inside (nsenter(1)) ends the program before it has told how it went.
-    static func waitForDumps() {
-        guard let own = try? Files.status(of: "/proc/self/exe") else { return }
-        while true {
-            let others = ((try? Files.entries(of: "/proc")) ?? []).compactMap(\.number).filter { $0 != getpid() }
-            let isAtWork = others.contains { pid in
-                guard let other = try? Files.status(of: FilePath("/proc/\(pid)/exe")) else { return false }
-                return other.device == own.device && other.inode == own.inode
-            }
-            if !isAtWork { return }
-            usleep(20_000)
-        }
     }
 
     /// The status to exit with; nil for who has not ended.
@@ -207,7 +187,7 @@ private struct Inside {
             return code
         case .killed(let signal, dumpedCore: _):
             logger.warning("the program was killed by signal \(signal)")
-            Supervisor.waitForDumps()
+            Processes.awaitOthersOfThisProgram()
             return 128 + signal
         case .stopped, .continued: return 1
         }
@@ -218,7 +198,7 @@ private struct Inside {
     private mutating func start() throws(Problem) {
         let names = ["output.log", "errors.log"].map(store.path.appending)
         do throws(Errno) {
-            try Supervisor.setLastPid(Supervisor.firstPid - 1)
+            try Processes.setLastPid(Supervisor.firstPid - 1)
             let input = try Files.open("/dev/null", .readOnly)
             let output = try Files.open(names[0], [.writeOnly, .create, .truncate, .append])
             let errors = try Files.open(names[1], [.writeOnly, .create, .truncate, .append])
@@ -258,7 +238,7 @@ private struct Inside {
             if status == 0, let pid = store["pid"].flatMap({ Int32($0) }) {
                 root = pid
                 // What starts from now on shall not have the pids that the next restore needs for itself.
-                try? Supervisor.setLastPid(Supervisor.firstPid - 1)
+                try? Processes.setLastPid(Supervisor.firstPid - 1)
                 logger.info("the program goes on from checkpoint \(number)")
                 return
             }

@@ -264,6 +264,35 @@ struct LateMigrationTests {
         try nothingIsLeft(journey)
     }
 
+    /// Without CAP_SYS_PTRACE there nobody may watch what a program does to its memory: that is said before anything is sent, or all goes
+    /// ahead.
+    @Test func noRightToWatchThere() throws {
+        try withJourney { journey in
+            let weakened = "setpriv --bounding-set=-sys_ptrace"
+            let script = journey.source.path("weakened")
+            try write("#!/bin/sh\nexec \(weakened) \(Place.apus) \"$@\"\n", to: script)
+            try journey.source.succeed("chmod", "755", script)
+            let fifo = journey.source.path("status")
+            try journey.source.succeed("mkfifo", fifo)
+            let pid = try journey.source.start(
+                weakened.split(separator: " ").map(String.init)
+                    + ["python3", Programs.path("memory_writer.py"), "16", fifo], output: "out")
+            let out = journey.source.path("out")
+            #expect(eventually { lines(out).contains("ready") })
+            let refused = try journey.migrate(pid, ["--postcopy", "always", "--remote-apus", script])
+            #expect(
+                refused.status == 1 && refused.errors.contains("post-copy-unavailable")
+                    && refused.errors.contains("CAP_SYS_PTRACE"), "\(refused)")
+            #expect(journey.runs(pid) == (true, false))
+            let moved = try journey.migrate(pid, ["--postcopy", "auto", "--remote-apus", script])
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            #expect(text(journey.source.path("migrate.log")).contains("pages cannot follow"))
+            try write("?\n", to: fifo)
+            #expect(eventually { lines(out).count > 1 })
+            #expect(lines(out).last?.hasPrefix("OK") == true, "\(lines(out))")
+        }
+    }
+
     private func nothingIsLeft(_ journey: Journey) throws {
         #expect(
             eventually { !journey.target.processes.contains { journey.isApus("receive", $0) } }, "Apus is left there")

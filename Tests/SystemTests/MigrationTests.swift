@@ -162,6 +162,24 @@ struct MigrationTests {
         }
     }
 
+    /// A file that the tree writes to all the time is taken along as it is when the tree stands still; also when it is only judged.
+    @Test func aFileThatIsWrittenToIsTakenAlong() throws {
+        try withJourney { journey in
+            for world in [journey.source, journey.target] { try world.succeed("mount", "-t", "tmpfs", "none", "/mnt") }
+            let script = "exec 3>/mnt/lines; echo ready; while :; do echo a line >&3; done"
+            let pid = try journey.source.start(["sh", "-c", script], output: "out")
+            #expect(eventually { lines(journey.source.path("out")).contains("ready") })
+            func size(_ world: World) -> Int { text("/proc/\(world.initial)/root/mnt/lines").utf8.count }
+            #expect(eventually { size(journey.source) > 10_000 })
+            let moved = try journey.migrate(pid, ["--ship", "all"])
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            let before = size(journey.target)
+            #expect(eventually { size(journey.target) > before + 1000 })
+            let whole = text("/proc/\(journey.target.initial)/root/mnt/lines").split(separator: "\n").dropLast()
+            #expect(whole.allSatisfy { $0 == "a line" } && whole.count * 7 >= size(journey.source))
+        }
+    }
+
     /// Its pids are taken there, and a pid namespace makes them free. Its memory comes as ever, it ends as it would, and its end is
     /// that of the namespace.
     @Test(arguments: [[], ["--channels", "3"]])
@@ -195,6 +213,22 @@ struct MigrationTests {
             }
             #expect(journey.target.signal(SIGTERM, program))
             #expect(eventually { journey.target.processes == [other] }, "\(journey.target.processes)")
+        }
+    }
+
+    /// Whoever moves such a tree on has entered its namespace, which lasts until he has said how it went.
+    @Test func andOnFromThere() throws {
+        try withJourney { journey in
+            let running = try RunningSubject(Subject(name: "pipes"), in: journey.source)
+            let moved = try journey.migrate(running.pid, ["--pid-policy", "new-namespace"])
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            let there = try #require(journey.pidThere(running.pid))
+            #expect(RunningSubject(running, in: journey.target, as: there).check() == [])
+            let back = try journey.migrateBack(running.pid, entering: there)
+            #expect(back.status == 0 && back.output.contains("The tree runs on here"), "\(back)")
+            #expect(running.check() == [])
+            #expect(eventually { journey.target.processes.isEmpty }, "\(journey.target.processes)")
+            #expect(names(in: journey.source.path("state-there") + "/departures").isEmpty)
         }
     }
 

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 public import SystemPackage
 
 /// Namespaces (namespaces(7)).
@@ -32,6 +33,42 @@ extension Processes {
     /// Has the kernel send this process a signal when its parent ends (PR_SET_PDEATHSIG, prctl(2)); 0 for none.
     public static func setDeathSignal(_ signal: Int32) throws(Errno) {
         try call(Int(SYS_prctl), 1, UInt(signed: signal))
+    }
+
+    /// The pid namespace of a process, as a link of `/proc/PID/ns` tells it; empty where that cannot be read.
+    ///
+    /// - Parameter process: its pid, or `self`.
+    public static func pidNamespace(of process: String) -> String {
+        String(decoding: (try? Files.readLink(FilePath("/proc/\(process)/ns/pid"))) ?? [], as: UTF8.self)
+    }
+
+    /// A process in a pid namespace, of those that can be seen from here; nil where there is none.
+    ///
+    /// - Parameter namespace: as ``pidNamespace(of:)`` tells it.
+    public static func member(ofPidNamespace namespace: String) -> Int32? {
+        let pids = ((try? Files.entries(of: "/proc")) ?? []).compactMap(\.number)
+        return pids.first { pidNamespace(of: "\($0)") == namespace }
+    }
+
+    /// The pid after which the kernel looks for the next free one, in this pid namespace (`ns_last_pid`, proc_sys_kernel(5)).
+    public static func setLastPid(_ pid: Int) throws(Errno) {
+        let file = try Files.open("/proc/sys/kernel/ns_last_pid", .writeOnly)
+        try Files.write(file.raw, Array("\(pid)".utf8))
+    }
+
+    /// Waits until every other process of the same program in this pid namespace has ended. The end of the init is the end of
+    /// all: a dump, or a migration, that was made from inside (nsenter(1)) ends the tree before it has told how it went.
+    public static func awaitOthersOfThisProgram() {
+        guard let own = try? Files.status(of: "/proc/self/exe") else { return }
+        while true {
+            let others = ((try? Files.entries(of: "/proc")) ?? []).compactMap(\.number).filter { $0 != current }
+            let isAtWork = others.contains { pid in
+                guard let other = try? Files.status(of: FilePath("/proc/\(pid)/exe")) else { return false }
+                return other.device == own.device && other.inode == own.inode
+            }
+            if !isAtWork { return }
+            usleep(20_000)
+        }
     }
 
     /// Gives this process a /proc of its own pid namespace, for itself and its children alone: its mounts become a

@@ -40,7 +40,9 @@ final class Journey {
     private var socket: String { source.path("link.socket") }
 
     /// Moves a tree back from the second world to the first.
-    func migrateBack(_ pid: Int32, _ options: [String] = []) throws -> Finished {
+    ///
+    /// - Parameter member: a process in a pid namespace of the second world, which Apus enters.
+    func migrateBack(_ pid: Int32, _ options: [String] = [], entering member: Int32? = nil) throws -> Finished {
         let socket = source.path("back.socket")
         if serverHere == nil {
             try source.succeed("sh", "-c", "echo 20000 >/proc/sys/kernel/ns_last_pid")
@@ -53,12 +55,13 @@ final class Journey {
             guard eventually({ exists(socket) }) else { throw Failed("no link") }
         }
         let link = "python3 \(Programs.path("link.py")) connect \(socket) 0 0"
-        return try target.apus(
-            [
-                "migrate", "\(pid)", "here", "-v4", "-o", source.path("back.log"), "--state-dir",
-                source.path("state-there"),
-            ]
-                + ["--ssh-command", link, "--remote-apus", Place.apus] + options, seconds: 60)
+        let arguments = [
+            "migrate", "\(pid)", "here", "-v4", "-o", source.path("back.log"), "--state-dir",
+            source.path("state-there"),
+            "--ssh-command", link, "--remote-apus", Place.apus,
+        ]
+        let entering = member.map { ["nsenter", "-t", "\($0)", "-p", "-m"] } ?? []
+        return try target.command(entering + [Place.apus] + arguments + options).run(seconds: 60)
     }
 
     /// Options for a second world in which Apus says all that it does.
