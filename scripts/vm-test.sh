@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 # One suite after the other, each in a machine of its own: a kernel that one of them has brought down is none to the next.
-suites=${FILTER:-SubjectsThemselves ThreeRounds CriuInterop FailingDump}
+suites=${FILTER:-KernelMemoryTests PageLookTests WriteTrackerTests SubjectsThemselves ThreeRounds CriuInterop FailingDump}
 tests=.build/debug/apusPackageTests.xctest
 export APUS=${APUS:-$PWD/.build/apus}
 for needed in "$APUS" "$tests"; do

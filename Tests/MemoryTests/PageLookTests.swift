@@ -7,7 +7,10 @@ import Testing
 @testable import Memory
 
 /// What one look tells is what each question by itself tells.
-@Suite("Looks at page tables", .enabled(if: geteuid() == 0, "needs root"), .timeLimit(.minutes(2)))
+@Suite(
+    "Looks at page tables", .enabled(if: geteuid() == 0, "needs root"),
+    .enabled(if: (try? PageMap(of: getpid()).canScan) == true, "needs PAGEMAP_SCAN, Linux 6.7"), .timeLimit(.minutes(2))
+)
 struct PageLookTests {
     private static let pages = 6000
     private static let guardInstall: UInt = 102

@@ -6,7 +6,10 @@ import Testing
 
 @testable import Memory
 
-@Suite("Watching what is written to", .enabled(if: geteuid() == 0, "needs root"), .timeLimit(.minutes(2)))
+@Suite(
+    "Watching what is written to", .enabled(if: geteuid() == 0, "needs root"),
+    .enabled(if: (try? PageMap(of: getpid()).canScan) == true, "needs PAGEMAP_SCAN, Linux 6.7"), .timeLimit(.minutes(2))
+)
 struct WriteTrackerTests {
     /// What was seen at one standstill is of no use at the next: a page that came between would be missed.
     @Test func aLookIsGoodForOneStandstill() throws {
