@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """How long a program takes to move over a link: links.py APUS [--size 256] [--links pipe,veth,1gbit,100mbit] [--ways none,lz4,zstd,auto]
-                                                         [--channels 1] [--rounds 3]
+                                                         [--channels 1] [--rounds 3] [--rate MIB]
 
 A program with so many megabytes of memory (a quarter each of zeros and of noise, half of it the text of python's own library) moves into
 another pid namespace of this machine: over a pipe, or by ssh over a pair of network devices (veth) between two network namespaces, as fast
@@ -17,6 +17,7 @@ parser.add_argument("--links", default="pipe,veth,1gbit,100mbit")
 parser.add_argument("--ways", default="none,lz4,zstd,auto")
 parser.add_argument("--channels", default="1")
 parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--rate", type=int, default=0, help="the program of migration.py, which writes so many megabytes a second all over its memory")
 given = parser.parse_args()
 apus = os.path.abspath(given.apus)
 HERE, THERE = "10.99.77.1", "10.99.77.2"
@@ -91,6 +92,14 @@ class Target:
         return ["root@" + THERE, "--ssh-command",
                 f"ssh -F none -T -e none -i {key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"]
 
+    def plain(self, size):
+        """Seconds that so many megabytes take."""
+        host, _, shell = self.options()
+        start = time.monotonic()
+        subprocess.run(
+            f"dd if=/dev/zero bs=1M count={size} status=none | {shell} {host} dd of=/dev/null bs=1M iflag=fullblock status=none", shell=True, check=True)
+        return time.monotonic() - start
+
     def end(self):
         for process in (self.sshd, self.process):
             if process:
@@ -103,8 +112,11 @@ def move(folder, link, way, channels):
     target = Target(folder, link)
     program = None
     try:
+        command = [sys.executable, "-c", PROGRAM, str(given.size)]
+        if given.rate:
+            command = [os.path.join(folder, "writer"), str(given.size), str(given.rate)]
         program = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(given.size)], stdin=subprocess.DEVNULL, stdout=open(os.path.join(folder, "out"), "w"),
+            command, stdin=subprocess.DEVNULL, stdout=open(os.path.join(folder, "out"), "w"),
             stderr=subprocess.DEVNULL, start_new_session=True)
         while "ready" not in open(os.path.join(folder, "out")).read():
             time.sleep(0.05)
@@ -115,6 +127,8 @@ def move(folder, link, way, channels):
             sys.exit(moved.stdout + moved.stderr)
         summary = json.loads(moved.stdout.splitlines()[-1])
         summary["sending_ns"] = sum(one["time_ns"] for one in summary["rounds"])
+        # The same over the link, by dd.
+        summary["plain_ns"] = target.plain(given.size) * 1e9
         return summary
     finally:
         target.end()
@@ -124,8 +138,10 @@ def move(folder, link, way, channels):
 
 
 with tempfile.TemporaryDirectory() as folder:
-    print("| link | way | connections | sending memory, ms | of the first | in all, ms | memory, MiB | sent, MiB | pause, ms | compressed by |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---|")
+    here = os.path.dirname(os.path.abspath(__file__))
+    subprocess.run(["cc", "-O2", "-o", os.path.join(folder, "writer"), os.path.join(here, "writer.c")], check=True)
+    print("| link | way | connections | sending memory, ms | of the first | in all, ms | memory, MiB | sent, MiB | pause, ms | the same by dd, ms | compressed by |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|")
     for link in given.links.split(","):
         cases = [(way, channels) for way in given.ways.split(",") for channels in given.channels.split(",")]
         results = {case: [] for case in cases}
@@ -143,4 +159,4 @@ with tempfile.TemporaryDirectory() as folder:
             shares = ", ".join(f"{name} {100 * size // max(sum(ways.values()), 1)} %" for name, size in sorted(ways.items(), key=lambda item: -item[1]))
             print(
                 f"| {link} | {case[0]} | {case[1]} | {middle(case, 'sending_ns') / 1e6:.0f} | {ratio:.2f} | {middle(case, 'total_ns') / 1e6:.0f} | {middle(case, 'memory_bytes') / 2**20:.0f}"
-                f" | {middle(case, 'sent_bytes') / 2**20:.0f} | {middle(case, 'pause_ns') / 1e6:.0f} | {shares} |", flush=True)
+                f" | {middle(case, 'sent_bytes') / 2**20:.0f} | {middle(case, 'pause_ns') / 1e6:.0f} | {middle(case, 'plain_ns') / 1e6:.0f} | {shares} |", flush=True)
