@@ -258,7 +258,7 @@ struct DumpSession {
         connections = try HeldConnections(
             among: survey.processes.flatMap(\.descriptors), victims: survey.processes.map(\.pid),
             locksNetwork: options.locksNetwork, keepsLock: options.finally == .kill && departure == nil,
-            images: Self.place(of: directory),
+            images: lastingPlace(of: directory),
             through: descriptions)
         descriptions.connections = connections
         guard let connections, connections.count > 0 else { return }
@@ -269,6 +269,14 @@ struct DumpSession {
         let addresses = connections.addresses.joined(separator: ", ")
         logger.info("a host that restores them has to have the addresses that they lead from: \(addresses)")
         clock.mark("network lock", logger)
+    }
+
+    /// Where the images will be when the dump is over; nil where nobody knows.
+    private func lastingPlace(of directory: ImageDirectory) -> FilePath? {
+        guard let bundle = options.bundle, !bundle.keepsImages else { return Self.place(of: directory) }
+        guard case .file(let path) = bundle.place else { return nil }
+        let here = (try? Files.readLink("/proc/self/cwd")).map { FilePath(bytes: $0) } ?? "/"
+        return path.isAbsolute ? path : here.pushing(path)
     }
 
     /// The whole path of a directory; as it was given where that cannot be found out.

@@ -99,7 +99,8 @@ enum ProcessObstacles {
         return [
             refusal(
                 process, "it is in other namespaces than Apus (\(different.joined(separator: ", ")))",
-                "Carrying namespaces is not built yet; run Apus within them: nsenter -t \(process.pid) -a apus dump ..."
+                "Carrying namespaces is not built yet; run Apus within them: nsenter -t \(process.pid) -a apus VERB, where its pid is"
+                    + " \(process.status.namespacePids.last ?? process.pid)"
             )
         ]
     }

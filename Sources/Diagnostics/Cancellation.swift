@@ -67,6 +67,12 @@ public enum Cancellation {
     /// Asks for the end as a signal would: for tests, and for a peer that hung up.
     public static func request(signal number: Int32 = 15) { signal.store(number, ordering: .relaxed) }
 
+    /// The signal that has asked for the end, once: for who passes it on.
+    public static func take() -> Int32? {
+        let number = signal.exchange(0, ordering: .relaxed)
+        return number == 0 ? nil : number
+    }
+
     /// Forgets an earlier wish: for tests.
     public static func reset() { signal.store(0, ordering: .relaxed) }
 

@@ -169,6 +169,10 @@ public struct MigrationSummary: Sendable, Equatable {
     public var ways: [Way] = []
     /// Addresses of IP that the other host has now.
     public var addresses: [String] = []
+    /// The root of the original, which stays here, stopped; nil where it has ended.
+    public var keptOriginal: Int32?
+    /// The tree has a pid namespace of its own there.
+    public var hasOwnPids = false
     /// The name of the terminal there that has taken the place of one outside (`apus attach`); nil where none has.
     public var terminal: String?
 

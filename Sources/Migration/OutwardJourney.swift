@@ -94,6 +94,8 @@ struct OutwardJourney {
         courier.count(into: &summary)
         (summary.slowed, summary.slowedShare) = (slowdown?.stood ?? 0, slowdown?.share ?? 0)
         summary.addresses = addresses.names
+        summary.keptOriginal = options.keeps ? options.dump.pid : nil
+        summary.hasOwnPids = options.hasOwnPids
         summary.terminal = terminal.isKept ? uuid : nil
         options.told(.arrived(summary))
         return summary

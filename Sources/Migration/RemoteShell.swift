@@ -38,8 +38,14 @@ final class RemoteShell {
             if let ended = try? Processes.wait(for: pid, [.noHang, .all]), ended.pid == pid { return }
             usleep(20_000)
         }
-        try? Processes.kill(pid, signal: 15)
-        _ = try? Processes.wait(for: pid, [.all])
+        // One that is stopped, or deaf, is not waited for: what it said, or did not say, is known.
+        for signal in [SIGTERM, SIGKILL] {
+            try? Processes.kill(pid, signal: signal)
+            for _ in 0..<50 {
+                if let ended = try? Processes.wait(for: pid, [.noHang, .all]), ended.pid == pid { return }
+                usleep(20_000)
+            }
+        }
     }
 }
 

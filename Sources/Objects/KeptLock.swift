@@ -9,7 +9,7 @@ public struct KeptLock: Sendable, Equatable {
     public let name: String
     /// Whose connections it keeps, in words, as far as is known.
     public let about: String
-    /// The directory of the images, where that is known.
+    /// The directory of the images, or their bundle, where that is known.
     public let images: String?
     /// A dump or a restore is at it.
     public let isInUse: Bool
@@ -17,6 +17,8 @@ public struct KeptLock: Sendable, Equatable {
     /// Its images are not there any more, as seen from here: the tree will not come back.
     public var isAbandoned: Bool {
         guard let images, !isInUse else { return false }
+        // A bundle.
+        if (try? Files.status(of: FilePath(images)))?.kind == .regular { return false }
         return (try? Files.status(of: FilePath(images).appending("inventory.img"))) == nil
     }
 
@@ -24,11 +26,12 @@ public struct KeptLock: Sendable, Equatable {
     private static let separator = "; images in "
 
     /// The comment of the table of a lock.
-    static func comment(connections: Int, of root: Int32, images: FilePath) -> String {
+    static func comment(connections: Int, of root: Int32, images: FilePath?) -> String {
         let which =
             connections == 0
             ? "new TCP connections" : connections == 1 ? "1 TCP connection" : "\(connections) TCP connections"
         let words = "\(which) of process \(root)"
+        guard let images else { return words }
         let whole = words + separator + images.string
         // A path that is cut off would be another.
         return whole.utf8.count <= 250 ? whole : words
@@ -79,10 +82,13 @@ public struct KeptLock: Sendable, Equatable {
     }
 
     /// What to say of locks whose trees will not come back, for a log.
-    public static func reminders() -> [String] {
-        ((try? all()) ?? []).filter(\.isAbandoned).map {
+    ///
+    /// - Parameter own: the lock of the tree that is being restored, whose images may have been moved.
+    public static func reminders(but own: String? = nil) -> [String] {
+        ((try? all()) ?? []).filter { $0.isAbandoned && $0.name != own }.map {
             "the lock \($0.name) of an earlier dump still keeps \($0.about) from the network, and its images"
-                + " (\($0.images ?? "")) are not there any more: apus recover removes such locks"
+                + " (\($0.images ?? "")) are not there any more: unless they were moved, to be restored from there, it is of no use"
+                + " (apus recover lists locks, and removes those that are named with -D, or --all)"
         }
     }
 }

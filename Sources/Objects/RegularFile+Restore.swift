@@ -50,6 +50,8 @@ public struct NamedFile: Resource {
         return "\(path) to \(mode)" + (entry.pos > 0 ? " at \(entry.pos)" : "")
     }
 
+    private var isWritten: Bool { !flags.isDisjoint(with: [.writeOnly, .readWrite]) }
+
     public func obstacles(at site: RestoreSite) -> [Problem] {
         if let descriptor = site.inherited[key] {
             let problem = LeftOutside.problem(with: descriptor, for: key, flags: flags)
@@ -73,7 +75,7 @@ public struct NamedFile: Resource {
                         ? "the file is not there" : "the file cannot be looked at",
                     object: .init(path: path.string), cause: .init(error, attempted: "stat(\"\(path)\")"),
                     remedy:
-                        "Put it back with the same size and content; or take it along: dump with --ship auto. Or give another"
+                        "Put it back with the same size and content; or take it along: dump with --ship \(isWritten ? "all" : "auto"). Or give another"
                         + " in its place with --inherit-fd fd[N]:\(key)")
             ]
         }

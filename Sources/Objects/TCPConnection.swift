@@ -49,7 +49,7 @@ public final class HeldConnections {
     /// - Throws: `network-lock`, `object-unreadable`.
     public init?(
         among descriptors: [SeenDescriptor], victims: [Int32], locksNetwork: Bool, keepsLock: Bool,
-        images: FilePath, through descriptions: Descriptions
+        images: FilePath?, through descriptions: Descriptions
     ) throws(Problem) {
         var (sockets, places, sharing): ([SharedDescriptor], [UInt64: Int], [Bool]) = ([], [:], [])
         var connections: Set<PacketFilter.Connection> = []

@@ -82,6 +82,8 @@ struct PidNamespace: Sendable {
         while true {
             // Before the tree runs the one inside dies with this one.
             if Cancellation.requested && !isReleased { return 1 }
+            // From then on it stands for the root, to which the one inside passes signals on.
+            if isReleased, let signal = Cancellation.take() { try? Processes.kill(child, signal: signal) }
             var entries = [Files.PollEntry(link, .readable)]
             let ready = (try? Files.poll(&entries, timeout: 1_000_000_000)) ?? 0
             if ready == 0 { continue }
@@ -140,10 +142,13 @@ struct PidNamespace: Sendable {
         for signal in passed + [SIGCHLD] { unsafe sigaddset(&set, signal) }
         unsafe sigprocmask(SIG_BLOCK, &set, nil)
         var code: Int32 = 0
+        // To which signals are passed on: the root, and where that has ended all that are left.
+        var target = root
         while true {
             do throws(Errno) {
                 while let ended = try Processes.wait(for: -1, [.noHang, .all]) {
                     guard ended.pid == root else { continue }
+                    target = -1
                     Self.send(.ended, ended.status.word, over: link)
                     code = (ended.status.word & 0x7f) == 0 ? ended.status.word >> 8 : 128 + ended.status.word & 0x7f
                 }
@@ -153,7 +158,7 @@ struct PidNamespace: Sendable {
                 while true { _ = apus_syscall(Int(SYS_exit_group), UInt(signed: code), 0, 0, 0, 0, 0) }
             }
             let signal = unsafe sigwaitinfo(&set, nil)
-            if passed.contains(signal) { try? Processes.kill(root, signal: signal) }
+            if passed.contains(signal) { try? Processes.kill(target, signal: signal) }
         }
     }
 

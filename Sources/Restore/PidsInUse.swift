@@ -63,12 +63,17 @@ struct PidsInUse {
         /// What makes the number free.
         enum Way {
             case ending, elsewhere, again, none
+            /// Of a zombie, by its parent.
+            case waiting(Int32)
 
             var remedy: String {
                 let elsewhere = "ive the tree a pid namespace of its own with --pid-policy new-namespace"
                 switch self {
                 case .ending: return "End that process, or g\(elsewhere)"
                 case .elsewhere: return "It cannot be ended: g\(elsewhere)"
+                case .waiting(let parent):
+                    return
+                        "Its parent, process \(parent), has to take note of its end (wait4(2)), or to end itself. Or g\(elsewhere)"
                 case .none:
                     return "A tree with an init of its own, pid 1, cannot be restored yet: run what it runs without one"
                 case .again: return "Run the same command again: Apus has another number then. Or g\(elsewhere)"
@@ -86,7 +91,9 @@ struct PidsInUse {
         if let stat = try? ProcessDirectory(pid).stat() {
             let name = String(decoding: stat.name, as: UTF8.self)
             if stat.state == .zombie {
-                return Holder(text: "by \(name), which has ended but was not waited for", isPassing: true)
+                return Holder(
+                    text: "by \(name), which has ended but was not waited for", isPassing: true,
+                    way: .waiting(stat.parent))
             }
             if stat.isKernelThread { return Holder(text: "by \(name), a thread of the kernel", way: .elsewhere) }
             let group = (try? ProcessDirectory(pid).status().threadGroup) ?? pid

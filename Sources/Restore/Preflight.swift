@@ -132,7 +132,11 @@ struct Preflight {
         }
         if seesPids { problems += PidsInUse.problems(plan, but: early?.pid) }
         problems += AsyncRequests.problems(plan) + Self.siblingProblems(plan, options)
-        if options.tcpEstablished { warnings += KeptLock.reminders() }
+        if options.tcpEstablished {
+            var own: String?
+            if case .string(let name)? = images.supplement[.network, "lock"] { own = name }
+            warnings += KeptLock.reminders(but: own)
+        }
         warnings += site.choices.warnings + HostObstacles.warnings(images, options)
     }
 

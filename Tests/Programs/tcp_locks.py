@@ -149,6 +149,35 @@ def recover():
     server.end()
 
 
+def bundle():
+    """A lock knows the bundle of its dump, and a bundle its lock."""
+    server = Echo()
+    client = socket.create_connection((here, 7000))
+    expect(echoes(client), "no echo")
+    first, moved, second = (f"{folder}/{name}.apus" for name in ("first", "moved", "second"))
+
+    def dump(path):
+        run(apus, "dump", "-t", str(server.pid), "--tcp-established", "-o", path)
+        os.waitpid(server.process.pid, 0)
+        (lock,) = locks()
+        expect(lock["images"] == path, f"{lock}")
+        expect("(gone)" not in run(apus, "recover"), "it is said to be gone")
+
+    dump(first)
+    told = run(apus, "check", first, "--tcp-established")
+    expect("are not there any more" not in told, f"the lock of the bundle itself: {told}")
+    os.rename(first, moved)
+    told = run(apus, "check", moved, "--tcp-established")
+    expect("are not there any more" not in told, f"the lock of the bundle that was moved: {told}")
+    run(apus, "restore", moved, "-d", "--tcp-established")
+    expect(echoes(client) and locks() == [], "the restore of the bundle")
+    dump(second)
+    expect("removed: " in run(apus, "recover", "-D", second) and locks() == [], "not removed by its bundle")
+    run(apus, "restore", second, "-d", "--tcp-established")
+    expect(echoes(client), "a restore without the lock")
+    server.end()
+
+
 def newcomers():
     """Clients that come and go all the time: none may be refused or broken off."""
     server = Echo()
@@ -250,7 +279,7 @@ def scoped():
 def main():
     os.makedirs(folder, exist_ok=True)
     run("ip", "link", "set", "lo", "up")
-    {"recover": recover, "newcomers": newcomers, "rebind": rebind, "scoped": scoped}[wanted]()
+    {"recover": recover, "bundle": bundle, "newcomers": newcomers, "rebind": rebind, "scoped": scoped}[wanted]()
     print("OK", flush=True)
     os._exit(0)
 

@@ -60,6 +60,34 @@ struct FamilySystemTests {
         }
     }
 
+    /// Whoever asks the restore that waits for a tree in a pid namespace to end means the tree, and then what is left of it.
+    @Test func aRestoreThatWaitsPassesSignalsOn() throws {
+        try withWorld { world in
+            let out = world.path("out")
+            let script = "sleep 1000 & trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+            let pid = try world.start(["sh", "-c", script], output: "out")
+            try #require(eventually { lines(out).contains("ready") })
+            try world.requireDump(pid, to: "images")
+            let restore = try world.command(
+                [Place.apus, "restore", "-D", world.path("images"), "--pid-policy", "new-namespace"]
+            ).start()
+            func apus() -> [Int32] {
+                world.processes.filter { text("\(world.proc)/\($0)/cmdline").contains("new-namespace") }
+            }
+            try #require(eventually { apus().count == 2 && world.processes.count > 3 })
+            usleep(300_000)
+            let outside = try #require(apus().min())
+            #expect(world.signal(SIGTERM, outside))
+            let finished = restore.wait(seconds: 20)
+            #expect(finished.status == 7, "\(finished)")
+            // The other one is the init, for the process that is left.
+            let inside = try #require(apus().max())
+            #expect(world.processes.count == 2)
+            #expect(world.signal(SIGTERM, inside))
+            #expect(eventually { world.processes.isEmpty }, "\(world.processes)")
+        }
+    }
+
     /// The pids are taken, and a pid namespace makes them free: the copy runs beside the original.
     @Test func aPidNamespaceForTakenPids() throws {
         try withWorld { world in

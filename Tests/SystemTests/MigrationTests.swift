@@ -135,6 +135,7 @@ struct MigrationTests {
             #expect(refused.status == 1 && refused.errors.contains("report-unwritable"), "\(refused)")
             let moved = try journey.migrate(running.pid, ["--keep-original"])
             try #require(moved.status == 0, "\(moved)")
+            #expect(moved.output.contains("process \(running.pid) is still here, stopped"), "\(moved)")
             #expect(journey.runs(running.pid) == (false, true))
             #expect(journey.source.isAlive(running.pid))
         }
@@ -213,6 +214,22 @@ struct MigrationTests {
             }
             #expect(journey.target.signal(SIGTERM, program))
             #expect(eventually { journey.target.processes == [other] }, "\(journey.target.processes)")
+        }
+    }
+
+    /// What reaches the other host may be deaf: it is not waited for.
+    @Test func aShellThatDoesNotEnd() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "counter"), in: world)
+            let script = world.path("deaf")
+            try write("#!/bin/sh\ntrap '' TERM HUP\nexec >&-\nwhile :; do sleep 1; done\n", to: script)
+            try world.succeed("chmod", "755", script)
+            let moved = try world.apus(
+                ["migrate", "\(running.pid)", "there", "--ssh-command", script, "--state-dir", world.path("state")],
+                seconds: 20)
+            #expect(moved.status == 1 && moved.errors.contains("connection-lost"), "\(moved)")
+            #expect(running.check() == [])
+            #expect(eventually { world.processes.allSatisfy { !text("\(world.proc)/\($0)/cmdline").contains("deaf") } })
         }
     }
 

@@ -156,6 +156,7 @@ extension MigrationSummary {
             } ?? .null,
             "addresses": .array(addresses.map { .string($0) }),
             "terminal": terminal.map { .string($0) } ?? .null,
+            "kept_original": keptOriginal.map { .integer(Int64($0)) } ?? .null, "own_pids": .bool(hasOwnPids),
             "rounds": .array(
                 rounds.map {
                     [
@@ -182,7 +183,7 @@ extension MigrationSummary {
               in all        \(milliseconds(total))
               sent          \(Quantity.bytes(sent)) for \(Quantity.bytes(memory)) of memory\(channelWords): \(Quantity.bytes(ahead)) while it ran, in \(rounds.count) rounds, \(Quantity.bytes(lastSize)) while it stood still
               compressed    \(compressionWords)
-            \(slowedWords)\(followed)\(moved)
+            \(slowedWords)\(followed)\(moved)\(originalWords)\(namespaceWords)
             """
     }
 }

@@ -31,6 +31,20 @@ extension MigrationSummary {
     /// Where there was more than one connection.
     var channelWords: String { channels > 1 ? ", over \(channels) connections" : "" }
 
+    /// A line for people; nothing where the original has ended.
+    var originalWords: String {
+        keptOriginal.map {
+            "  original      process \($0) is still here, stopped: end it (kill -9) once the tree does well there\n"
+        } ?? ""
+    }
+
+    /// A line for people; nothing where the tree has the pids of that host.
+    var namespaceWords: String {
+        hasOwnPids
+            ? "  its pids      are those of a namespace of its own there, whose init is apus: lsns -t pid tells the others\n"
+            : ""
+    }
+
     /// A line for people; nothing where it was not.
     var slowedWords: String {
         if slowed == 0 { return "" }

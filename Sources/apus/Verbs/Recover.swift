@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Compatibility
 internal import Diagnostics
 internal import Images
+internal import Linux
 internal import Logging
 internal import Migration
 internal import Objects
@@ -51,7 +52,7 @@ extension Recover: Action {
         var removed: [KeptLock] = []
         if let images {
             // A lock that is at work refuses: it was asked for by name.
-            let name = try ImageDirectory(opening: images).keptLock()
+            let name = try lock(of: images, among: locks)
             for lock in locks where lock.name == name { removed.append(lock) }
         } else if reader.flag("all") {
             removed = locks.filter { !$0.isInUse }
@@ -77,6 +78,16 @@ extension Recover: Action {
             Console.write(none + settled.map(\.text).joined() + text(locks, removed, images: images?.string))
         }
         return settled.contains { $0.state == .unsettled || $0.state == .incomplete } ? 1 : 0
+    }
+
+    /// - Parameter images: their directory, or a bundle as the dump has named it.
+    private static func lock(of images: FilePath, among locks: [KeptLock]) throws -> String? {
+        guard (try? Files.status(of: images))?.kind == .regular else {
+            return try ImageDirectory(opening: images).keptLock()
+        }
+        let here = (try? Files.readLink("/proc/self/cwd")).map { FilePath(bytes: $0) } ?? "/"
+        let whole = images.isAbsolute ? images : here.pushing(images)
+        return locks.first { $0.images == whole.string }?.name
     }
 
     private static func text(_ locks: [KeptLock], _ removed: [KeptLock], images: String?) -> String {
