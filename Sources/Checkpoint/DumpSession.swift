@@ -275,8 +275,7 @@ struct DumpSession {
     private func lastingPlace(of directory: ImageDirectory) -> FilePath? {
         guard let bundle = options.bundle, !bundle.keepsImages else { return Self.place(of: directory) }
         guard case .file(let path) = bundle.place else { return nil }
-        let here = (try? Files.readLink("/proc/self/cwd")).map { FilePath(bytes: $0) } ?? "/"
-        return path.isAbsolute ? path : here.pushing(path)
+        return Files.absolute(path)
     }
 
     /// The whole path of a directory; as it was given where that cannot be found out.

@@ -25,6 +25,8 @@ struct KnownMappings: Sendable {
     private(set) var assumed: [Int32: [MappedArea]] = [:]
     /// Apus itself watches what is written to (`WriteTracking`), and what shows of that is none of the mappings'.
     var disregardsWatch = false
+    /// The kernel is asked for the flags of large processes as well, which have yet to be confirmed when the tree stands still.
+    var asksKernel = false
 
     init() {}
 
@@ -60,8 +62,8 @@ struct KnownMappings: Sendable {
                 return Look(areas: areas, areAssumed: true)
             }
         }
-        // What is watched will have to be confirmed. The first look at the kernel costs some milliseconds.
-        let resident = disregardsWatch && before.isEmpty ? try directory.status().residentSize ?? 0 : 0
+        // The first look at the kernel costs some milliseconds.
+        let resident = asksKernel ? try directory.status().residentSize ?? 0 : 0
         let flags = resident > Self.worthAsking ? try? KernelMappings(of: pid) : nil
         var areas = try directory.smaps()
         if disregardsWatch {

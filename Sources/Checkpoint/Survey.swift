@@ -86,6 +86,7 @@ struct Survey {
         self.options = options
         isRunning = true
         known.disregardsWatch = options.isWatched
+        known.asksKernel = options.isWatched
         try RootObstacles.check(root)
         var (pending, pids) = ([root], [Int32]())
         while let pid = pending.popLast() {

@@ -44,22 +44,13 @@ struct TreePages {
     init(
         _ processes: [SurveyedProcess], seen: [Int32: [UInt64: PageLook]], _ counters: PageCounters
     ) throws(Problem) {
-        let looks = Workers.map(processes.count) { index in
-            Result { () throws(Problem) in
-                let own = PageCounters()
-                let process = processes[index]
-                let source = ProcessPages(
-                    try ProcessMemory(pid: process.eye), process.areas, looks: seen[process.pid] ?? [:], own)
-                return (runs: try source.runs(), scanned: own.scanned)
-            }
-        }
         var sources: [ProcessPages] = []
         var runs: [[StoredRun]] = []
-        for (process, look) in zip(processes, looks) {
-            let found = try look.get()
-            counters.add(scanned: found.scanned)
-            runs.append(found.runs)
-            sources.append(ProcessPages(try ProcessMemory(pid: process.eye), process.areas, counters))
+        for process in processes {
+            let source = ProcessPages(
+                try ProcessMemory(pid: process.eye), process.areas, looks: seen[process.pid] ?? [:], counters)
+            sources.append(source)
+            runs.append(try source.runs())
         }
         self.processes = processes
         self.sources = sources

@@ -94,12 +94,12 @@ public struct ProcessPages: PageSource {
                     range: area.range, flags: isLocked ? .isPresent : [.isPresent, .isLazy],
                     backing: isHuge ? .privateMemory : .privateAnonymous)
                 if !isHuge, let look = looks[area.range.lowerBound], look.range == area.range {
-                    counters.add(scanned: next.size / Pagemap.pageSize)
+                    counters.scanned += next.size / Pagemap.pageSize
                     groups.append(Group(range: next.range, flags: next.flags, backing: next.backing, look: look))
                     continue
                 }
             }
-            counters.add(scanned: next.size / Pagemap.pageSize)
+            counters.scanned += next.size / Pagemap.pageSize
             if let last = groups.last, last.look == nil, last.range.upperBound == area.range.lowerBound,
                 last.flags == next.flags,
                 last.backing == next.backing
@@ -157,12 +157,9 @@ public struct ProcessPages: PageSource {
 
 /// Counts what a dump did with pages.
 public final class PageCounters {
-    public private(set) var scanned: UInt64 = 0
+    public internal(set) var scanned: UInt64 = 0
     public var written: UInt64 = 0
     public init() {}
-
-    /// So many pages more were looked at.
-    public func add(scanned count: UInt64) { scanned += count }
 }
 
 @available(*, unavailable)

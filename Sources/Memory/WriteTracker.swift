@@ -81,7 +81,9 @@ public final class WriteTracker {
     public func finish() -> [Range<UInt64>] {
         // Those of an earlier standstill are of no use, and worse than none.
         looks = [:]
-        let watchable = ((try? ProcessDirectory(pid).maps()) ?? []).filter(isWatchable)
+        let watchable = ((try? ProcessDirectory(pid).maps()) ?? []).compactMap { area in
+            watchableKind(area).map { (area: area, kind: $0) }
+        }
         guard !isLost, !handsMemoryToDevices(), let map = try? PageMap(of: pid) else {
             isLost = true
             return []
@@ -90,12 +92,12 @@ public final class WriteTracker {
         // There may be thousands of both.
         let pending = pending.sorted { $0.lowerBound < $1.lowerBound }
         var first = 0
-        for area in watchable {
+        for (area, kind) in watchable {
             while first < pending.count, pending[first].upperBound <= area.range.lowerBound { first += 1 }
             var written = pending[first...].prefix { $0.lowerBound < area.range.upperBound }
                 .filter { $0.overlaps(area.range) }
             do throws(Errno) {
-                if let kind = try? area.kind(of: pid, process: process), PageLook.isWorthwhile(area, kind) {
+                if PageLook.isWorthwhile(area, kind) {
                     let look = try PageLook(map, area.range, watched: true)
                     looks[area.range.lowerBound] = look
                     written += look.written
@@ -138,13 +140,15 @@ public final class WriteTracker {
     /// From now on everything counts as written to.
     public func lose() { isLost = true }
 
-    /// Private memory, but for what the kernel itself puts there and what devices write to.
-    private func isWatchable(_ area: MappedArea) -> Bool {
-        guard !area.isShared else { return false }
-        switch (try? area.kind(of: pid, process: process)) {
-        case .privateAnonymous, .heap, .privateFile: return true
-        case .sharedFile, .sharedMemory, .systemV, .asyncIO, .requestRing, .packetRing, .vdso, .vvar, .vsyscall, nil:
-            return false
+    private func isWatchable(_ area: MappedArea) -> Bool { watchableKind(area) != nil }
+
+    /// The kind of private memory, but for what the kernel itself puts there and what devices write to; nil for anything else.
+    private func watchableKind(_ area: MappedArea) -> AreaKind? {
+        guard !area.isShared, let kind = try? area.kind(of: pid, process: process) else { return nil }
+        switch kind {
+        case .privateAnonymous, .heap, .privateFile: return kind
+        case .sharedFile, .sharedMemory, .systemV, .asyncIO, .requestRing, .packetRing, .vdso, .vvar, .vsyscall:
+            return nil
         }
     }
 

@@ -2,6 +2,7 @@ internal import Diagnostics
 internal import Images
 internal import Linux
 internal import Logging
+internal import Objects
 internal import Synchronization
 internal import SystemPackage
 
@@ -123,9 +124,7 @@ final class ComingAddresses: Sendable {
     private func hide() {
         do throws(Errno) {
             let socket = try PacketFilter.open()
-            let (addresses, name) = (
-                all.map(\.one.address.bytes), "apus-coming-\(String(UInt64.random(in: .min ... .max), radix: 16))"
-            )
+            let (addresses, name) = (all.map(\.one.address.bytes), "apus-coming-\(RandomName.mark)")
             try PacketFilter.apply(PacketFilter.hiding(addresses, name), through: socket.raw)
             if addresses.contains(where: { $0.count == 4 }) {
                 do throws(Errno) {

@@ -33,14 +33,10 @@ final class RemoteShell {
         if hasEnded { return }
         hasEnded = true
         wire.close()
-        // It ends when its input is closed, unless the network keeps it.
-        for _ in 0..<50 {
-            if let ended = try? Processes.wait(for: pid, [.noHang, .all]), ended.pid == pid { return }
-            usleep(20_000)
-        }
-        // One that is stopped, or deaf, is not waited for: what it said, or did not say, is known.
-        for signal in [SIGTERM, SIGKILL] {
-            try? Processes.kill(pid, signal: signal)
+        // It ends when its input is closed, unless the network keeps it. One that is stopped, or deaf, is not waited for: what it
+        // said, or did not say, is known.
+        for signal in [nil, SIGTERM, SIGKILL] {
+            if let signal { try? Processes.kill(pid, signal: signal) }
             for _ in 0..<50 {
                 if let ended = try? Processes.wait(for: pid, [.noHang, .all]), ended.pid == pid { return }
                 usleep(20_000)

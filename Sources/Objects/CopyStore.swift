@@ -133,9 +133,8 @@ public final class CopyStore {
             failure = error
             return false
         }
-        // Others may be at the same, each as pid 1 of a namespace.
-        let mark = String(UInt64.random(in: .min ... .max), radix: 16)
-        let temporary = directory.appending(".\(digest).\(mark)")
+        // Others may be at the same.
+        let temporary = directory.appending(".\(digest).\(RandomName.mark)")
         let output = try Files.open(temporary, [.writeOnly, .create, .exclusive, .noFollow], mode: 0o600)
         do throws(Errno) {
             guard try ContentDigest.read(source.descriptor, copyingTo: output.raw)?.digest == digest else {

@@ -56,13 +56,13 @@ final class FilePlacing {
     private let digest: ContentDigest
     private let replaces: Bool
     private var isMade = false
-    /// In the directory of the file: a name that nobody else has, also where Apus is pid 1 in each of several namespaces.
+    /// In the directory of the file.
     private let temporary: FilePath
 
     init(_ needed: NeededFile, _ digest: ContentDigest, replaces: Bool) {
         (self.needed, self.digest, self.replaces) = (needed, digest, replaces)
-        let mark = String(UInt64.random(in: .min ... .max), radix: 16)
-        temporary = needed.path.removingLastComponent().appending(".apus-\(digest.description.prefix(16)).\(mark)")
+        temporary = needed.path.removingLastComponent().appending(
+            ".apus-\(digest.description.prefix(16)).\(RandomName.mark)")
     }
 
     private var path: FilePath { needed.path }

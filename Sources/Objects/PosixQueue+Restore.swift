@@ -127,7 +127,7 @@ public struct PosixQueueFile: Resource {
         // The name that it had may be another's by now.
         var name = state.name
         if state.isUnlinked, try Self.present(name) != nil {
-            name = Array("apus-\(String(UInt64.random(in: .min ... .max), radix: 16))-\(state.inode)".utf8)
+            name = Array("apus-\(RandomName.mark)-\(state.inode)".utf8)
         }
         let queue = SharedQueue(
             try PosixQueues.make(name, state.attributes), named: name, descriptions: descriptions)

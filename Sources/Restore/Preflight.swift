@@ -132,11 +132,8 @@ struct Preflight {
         }
         if seesPids { problems += PidsInUse.problems(plan, but: early?.pid) }
         problems += AsyncRequests.problems(plan) + Self.siblingProblems(plan, options)
-        if options.tcpEstablished {
-            var own: String?
-            if case .string(let name)? = images.supplement[.network, "lock"] { own = name }
-            warnings += KeptLock.reminders(but: own)
-        }
+        if case .string(let lock)? = images.supplement[.network, "lock"] { plan.networkLock = lock }
+        if options.tcpEstablished { warnings += KeptLock.reminders(but: plan.networkLock) }
         warnings += site.choices.warnings + HostObstacles.warnings(images, options)
     }
 

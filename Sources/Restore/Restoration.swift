@@ -34,8 +34,7 @@ public enum Restoration {
         defer { early?.abandon() }
         let preflight = try Preflight(
             options, seesPids: true, seesOutside: namespace == nil && !options.isInside, early: early)
-        let (images, site, contents) = (preflight.images, preflight.site, preflight.contents)
-        var plan = preflight.plan
+        let (plan, site, contents) = (preflight.plan, preflight.site, preflight.contents)
         defer {
             contents.abandon()
             preflight.directory.unlock()
@@ -50,7 +49,6 @@ public enum Restoration {
             return 0
         }
         do {
-            if case .string(let lock)? = images.supplement[.network, "lock"] { plan.networkLock = lock }
             return try restore(
                 plan, site, options, in: namespace, preflight.early, contents, logger: logger, began: began)
         } catch {

@@ -100,8 +100,7 @@ extension BundleInput {
         options.imagesDirectory = images
         // What is relative to the image directory would vanish with it.
         if options.workDirectory == nil, let file = options.pidFile, !file.isAbsolute {
-            let here = (try? Files.readLink("/proc/self/cwd")) ?? Array(".".utf8)
-            options.pidFile = FilePath(bytes: here).pushing(file)
+            options.pidFile = Files.absolute(file)
         }
         let report = options.report
         options.report = { statistics in

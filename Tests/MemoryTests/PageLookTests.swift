@@ -19,13 +19,9 @@ struct PageLookTests {
 
     @Test(arguments: 1...8)
     func oneLookTellsAll(_ round: Int) throws {
-        let size = UInt(Self.pages) * 4096
-        let base = UInt(bitPattern: try call(Int(SYS_mmap), 0, size, 3, 0x22, UInt(signed: -1), 0))
-        defer { _ = try? call(Int(SYS_munmap), base, size) }
-        // No huge pages: the kernel gives a whole one where one page is touched.
-        _ = try call(Int(SYS_madvise), base, size, 15)
-        let memory = try Files.open("/proc/self/mem", .readWrite)
-        let range = UInt64(base)..<UInt64(base + size)
+        let memory = try OwnMemory(pages: Self.pages)
+        defer { withExtendedLifetime(memory) {} }
+        let range = memory.range
         var page = 0
         var written: [Int] = []
         while page < Self.pages {
@@ -33,17 +29,12 @@ struct PageLookTests {
             switch Touch.allCases.randomElement() ?? .nothing {
             case .write:
                 written += page..<page + count
-                for one in page..<page + count {
-                    try Files.write(memory.raw, [1], at: range.lowerBound + UInt64(one) * 4096)
-                }
-            case .read:
-                for one in page..<page + count {
-                    _ = try Files.read(memory.raw, count: 1, at: range.lowerBound + UInt64(one) * 4096)
-                }
+                try memory.touch(page..<page + count)
+            case .read: try memory.read(page..<page + count)
             case .guarded:
                 // A kernel that has none refuses.
                 _ = try? call(
-                    Int(SYS_madvise), base + UInt(page) * 4096, UInt(count) * 4096, Self.guardInstall)
+                    Int(SYS_madvise), UInt(memory.address(page)), UInt(count) * 4096, Self.guardInstall)
             case .nothing: break
             }
             page += count
@@ -51,12 +42,7 @@ struct PageLookTests {
         let map = try PageMap(of: getpid())
         let look = try PageLook(map, range, watched: false)
         #expect(look.populated == (try map.populated(range, .privateAnonymous)))
-        let found = look.populated.flatMap { run in
-            stride(from: run.range.lowerBound, to: run.range.upperBound, by: 4096).map {
-                Int(($0 - range.lowerBound) / 4096)
-            }
-        }
-        #expect(found == written)
+        #expect(memory.pages(in: look.populated.map(\.range)) == written)
         var guards: [Range<UInt64>] = []
         if map.canTellGuards {
             try map.scan(range, PageMap.Query(all: .guarded, reported: .guarded)) { guards.append($0.range) }
@@ -67,16 +53,10 @@ struct PageLookTests {
 
     /// What was written to since it was protected; and a mapping that is not watched is no answer.
     @Test func whatWasWrittenTo() throws {
-        let size = UInt(Self.pages) * 4096
-        let base = UInt(bitPattern: try call(Int(SYS_mmap), 0, size, 3, 0x22, UInt(signed: -1), 0))
-        defer { _ = try? call(Int(SYS_munmap), base, size) }
-        _ = try call(Int(SYS_madvise), base, size, 15)
-        let memory = try Files.open("/proc/self/mem", .readWrite)
-        let range = UInt64(base)..<UInt64(base + size)
-        func touch(_ pages: some Sequence<Int>) throws {
-            for page in pages { try Files.write(memory.raw, [1], at: range.lowerBound + UInt64(page) * 4096) }
-        }
-        try touch(stride(from: 0, to: Self.pages, by: 2))
+        let memory = try OwnMemory(pages: Self.pages)
+        defer { withExtendedLifetime(memory) {} }
+        let range = memory.range
+        try memory.touch(stride(from: 0, to: Self.pages, by: 2))
         let map = try PageMap(of: getpid())
         #expect(throws: Errno.notPermitted) { _ = try PageLook(map, range, watched: true) }
         let raw = try call(Int(SYS_userfaultfd), UInt(WriteProtection.creationFlags))
@@ -84,13 +64,13 @@ struct PageLookTests {
         try protection.register(range)
         try map.written(range, protecting: true) { _ in }
         let again = (0..<200).map { _ in Int.random(in: 0..<Self.pages) }
-        try touch(again)
+        try memory.touch(again)
         let look = try PageLook(map, range, watched: true)
         var written: [Range<UInt64>] = []
         try map.written(range, protecting: false) { written.append($0.range) }
-        let pages = look.written.flatMap { stride(from: $0.lowerBound, to: $0.upperBound, by: 4096) }
-        #expect(pages == written.flatMap { stride(from: $0.lowerBound, to: $0.upperBound, by: 4096) })
-        #expect(pages == Set(again).sorted().map { range.lowerBound + UInt64($0) * 4096 })
+        let pages = memory.pages(in: look.written)
+        #expect(pages == memory.pages(in: written))
+        #expect(pages == Set(again).sorted())
         #expect(look.populated == (try map.populated(range, .privateAnonymous)))
     }
 }

@@ -48,21 +48,13 @@ struct LateMigrationTests {
     @Test(arguments: [0, 1, 3])
     func aWriter(_ rounds: Int) throws {
         try withJourney { journey in
-            let fifo = journey.source.path("status")
-            try journey.source.succeed("mkfifo", fifo)
-            let pid = try journey.source.start(
-                ["python3", Programs.path("memory_writer.py"), "48", fifo], output: "out")
-            let out = journey.source.path("out")
-            #expect(eventually { lines(out).contains("ready") })
+            let writer = try MemoryWriter(48, in: journey.source)
+            let pid = writer.pid
             let moved = try journey.migrate(
                 pid, ["--postcopy", "always", "--rounds", "\(rounds)", "--max-bandwidth", "60M"])
             try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
             #expect(!journey.source.isAlive(pid))
-            for count in 1...2 {
-                try write("?\n", to: fifo)
-                #expect(eventually { lines(out).count > count })
-                #expect(lines(out).last?.hasPrefix("OK") == true, "\(lines(out))")
-            }
+            try writer.expectWhole()
         }
     }
 
@@ -272,13 +264,9 @@ struct LateMigrationTests {
             let script = journey.source.path("weakened")
             try write("#!/bin/sh\nexec \(weakened) \(Place.apus) \"$@\"\n", to: script)
             try journey.source.succeed("chmod", "755", script)
-            let fifo = journey.source.path("status")
-            try journey.source.succeed("mkfifo", fifo)
-            let pid = try journey.source.start(
-                weakened.split(separator: " ").map(String.init)
-                    + ["python3", Programs.path("memory_writer.py"), "16", fifo], output: "out")
-            let out = journey.source.path("out")
-            #expect(eventually { lines(out).contains("ready") })
+            let writer = try MemoryWriter(
+                16, in: journey.source, by: weakened.split(separator: " ").map(String.init))
+            let pid = writer.pid
             let refused = try journey.migrate(pid, ["--postcopy", "always", "--remote-apus", script])
             #expect(
                 refused.status == 1 && refused.errors.contains("post-copy-unavailable")
@@ -287,9 +275,7 @@ struct LateMigrationTests {
             let moved = try journey.migrate(pid, ["--postcopy", "auto", "--remote-apus", script])
             try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
             #expect(text(journey.source.path("migrate.log")).contains("pages cannot follow"))
-            try write("?\n", to: fifo)
-            #expect(eventually { lines(out).count > 1 })
-            #expect(lines(out).last?.hasPrefix("OK") == true, "\(lines(out))")
+            try writer.expectWhole(times: 1)
         }
     }
 

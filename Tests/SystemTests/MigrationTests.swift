@@ -44,20 +44,12 @@ struct MigrationTests {
     @Test(arguments: [0, 1, 30])
     func aWriter(_ rounds: Int) throws {
         try withJourney { journey in
-            let fifo = journey.source.path("status")
-            try journey.source.succeed("mkfifo", fifo)
-            let pid = try journey.source.start(
-                ["python3", Programs.path("memory_writer.py"), "48", fifo], output: "out")
-            let out = journey.source.path("out")
-            #expect(eventually { lines(out).contains("ready") })
+            let writer = try MemoryWriter(48, in: journey.source)
+            let pid = writer.pid
             let moved = try journey.migrate(pid, ["--rounds", "\(rounds)"])
             try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
             #expect(!journey.source.isAlive(pid))
-            for count in 1...2 {
-                try write("?\n", to: fifo)
-                #expect(eventually { lines(out).count > count })
-                #expect(lines(out).last?.hasPrefix("OK") == true, "\(lines(out))")
-            }
+            try writer.expectWhole()
             let seen = text(journey.source.path("migrate.log"))
             #expect(seen.contains("round 1:") == (rounds > 0), "\(seen)")
         }
@@ -186,12 +178,8 @@ struct MigrationTests {
     @Test(arguments: [[], ["--channels", "3"]])
     func aPidNamespaceThere(_ options: [String]) throws {
         try withJourney { journey in
-            let fifo = journey.source.path("status")
-            try journey.source.succeed("mkfifo", fifo)
-            let pid = try journey.source.start(
-                ["python3", Programs.path("memory_writer.py"), "48", fifo], output: "out")
-            let out = journey.source.path("out")
-            #expect(eventually { lines(out).contains("ready") })
+            let writer = try MemoryWriter(48, in: journey.source)
+            let pid = writer.pid
             try journey.target.succeed("sh", "-c", "echo \(pid - 2) >/proc/sys/kernel/ns_last_pid")
             let other = try journey.target.start(["sleep", "1000"], output: "sleep")
             try #require(other == pid, "the pid \(pid) could not be taken")
@@ -207,11 +195,7 @@ struct MigrationTests {
             #expect(eventually { there.count == 2 }, "\(there)")
             let program = try #require(
                 there.first { text("\(journey.target.proc)/\($0)/status").contains("\t\($0)\t\(pid)\n") })
-            for count in 1...2 {
-                try write("?\n", to: fifo)
-                #expect(eventually { lines(out).count > count })
-                #expect(lines(out).last?.hasPrefix("OK") == true, "\(lines(out))")
-            }
+            try writer.expectWhole()
             #expect(journey.target.signal(SIGTERM, program))
             #expect(eventually { journey.target.processes == [other] }, "\(journey.target.processes)")
         }

@@ -19,6 +19,11 @@ public struct DirectoryEntry: Sendable, Equatable {
 }
 
 extension Files {
+    /// The whole path of one that may be relative to the working directory; as it was given where that cannot be found out.
+    public static func absolute(_ path: FilePath) -> FilePath {
+        FilePath(bytes: (try? readLink("/proc/self/cwd")) ?? Array(".".utf8)).pushing(path)
+    }
+
     /// The entries of a directory without `.` and `..`, in the directory's own order.
     public static func entries(
         of path: FilePath, at directory: Int32 = workingDirectory

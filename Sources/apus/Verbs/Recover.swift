@@ -85,9 +85,8 @@ extension Recover: Action {
         guard (try? Files.status(of: images))?.kind == .regular else {
             return try ImageDirectory(opening: images).keptLock()
         }
-        let here = (try? Files.readLink("/proc/self/cwd")).map { FilePath(bytes: $0) } ?? "/"
-        let whole = images.isAbsolute ? images : here.pushing(images)
-        return locks.first { $0.images == whole.string }?.name
+        let whole = Files.absolute(images).string
+        return locks.first { $0.images == whole }?.name
     }
 
     private static func text(_ locks: [KeptLock], _ removed: [KeptLock], images: String?) -> String {
