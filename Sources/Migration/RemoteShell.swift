@@ -14,6 +14,8 @@ final class RemoteShell {
     ///
     /// - Throws: `host-unreachable`.
     init(_ command: [String], host: String) throws(Problem) {
+        // It may end before anything is said to it.
+        Processes.ignoreBrokenPipes()
         do throws(Errno) {
             let program = try Subprocess.spawnPiped(command)
             pid = program.pid
