@@ -20,12 +20,13 @@ struct CompleteImages: ~Copyable {
     ///   - host: what the host is.
     ///   - needed: the files of it that the tree needs.
     ///   - contents: completes what is known of them, for the manifest of a bundle.
+    ///   - listed: all images, where they were listed since the last was written.
     ///   - digests: of images, as far as they are known already.
     ///   - durable: they are to survive a crash of the machine.
     /// - Throws: `image-unwritable`, `bundle-unwritable`; `timed-out` or `interrupted` where the work was to stop just before.
     init(
         _ directory: ImageDirectory, host: HostRecord, needed: [NeededFile], _ contents: FileContents,
-        digests: [String: ContentDigest], durable: Bool = true, _ deadline: Deadline, _ options: DumpOptions,
+        listed: [ManifestFile]?, digests: [String: ContentDigest], durable: Bool = true, _ deadline: Deadline, _ options: DumpOptions,
         warn: (String) -> Void
     ) throws(Problem) {
         try Cancellation.check()
@@ -39,7 +40,8 @@ struct CompleteImages: ~Copyable {
         // Images that only wait to be packed need not reach the disk.
         let stays = durable && options.bundle?.keepsImages ?? true
         var manifest = try directory.commit(
-            toolVersion: ToolVersion.current, created: now, host: host, needed: needed, digests: digests,
+            toolVersion: ToolVersion.current, created: now, host: host, needed: needed, listed: listed,
+            digests: digests,
             durable: stays,
             by: AllProcessors())
         Steps.take()

@@ -41,25 +41,26 @@ struct DumpImages {
     /// Composes all images of a process but its pages, and records what it shares with others.
     ///
     /// - Parameters:
+    ///   - facts: what can be seen of it; nil for one that has ended.
     ///   - owner: whose memory it has, where that is another's.
     ///   - known: what was seen of large mappings of it, by their addresses.
     mutating func images(
-        of captured: CapturedProcess, _ surveyed: SurveyedProcess, _ ids: TaskKobjIdsEntry,
+        of captured: CapturedProcess, _ surveyed: SurveyedProcess, _ facts: StillFacts?, _ ids: TaskKobjIdsEntry,
         memoryOf owner: Int32? = nil, seen known: [UInt64: PageLook] = [:]
     ) throws(Problem) -> ProcessImages {
         var images = ProcessImages(pid: surveyed.pid, cores: captured.cores)
         if let owner, owner != surveyed.pid { memorySharers[owner, default: []].append(surveyed.pid) }
         for (tid, wait) in captured.waits { descriptions.supplement[.sleep, tid] = wait.json }
-        guard let places = surveyed.places else { return images }
+        guard let facts, let places = surveyed.places else { return images }
         // Rings are recorded as mappings, too.
         descriptions.ringThreads[surveyed.pid] = captured.rings
         if !captured.settings.isUsual { descriptions.supplement[.process, surveyed.pid] = captured.settings.json }
         for (tid, settings) in captured.threadSettings { descriptions.supplement[.thread, tid] = settings.json }
         let executable = try file(places.executable, for: .executed)
-        let memory = try memoryEntry(captured, surveyed, executable: executable)
-        let seen = try look(at: surveyed, known)
-        looks[surveyed.pid] = seen.isEmpty ? nil : seen
-        let traits = try MemoryTraitsCapture.find(surveyed, captured, looks: seen)
+        let memory = try memoryEntry(captured, surveyed, facts, executable: executable)
+        let pages = if let known = facts.pages { known } else { try StillFacts.Pages(surveyed, known: known) }
+        looks[surveyed.pid] = pages.looks.isEmpty ? nil : pages.looks
+        let traits = MemoryTraitsCapture.find(surveyed, captured, guards: pages.guards)
         if !traits.isEmpty { descriptions.supplement[.memory, surveyed.pid] = traits.json }
         for range in captured.policies.mixed {
             descriptions.note(
@@ -88,16 +89,6 @@ struct DumpImages {
         return images
     }
 
-    private func look(
-        at surveyed: SurveyedProcess, _ known: [UInt64: PageLook]
-    ) throws(Problem) -> [UInt64: PageLook] {
-        do throws(Errno) { return try PageLook.all(surveyed.eye, surveyed.areas, known: known) } catch {
-            throw Problem(
-                .memoryUnreachable, "the state of its pages cannot be read", object: surveyed.object,
-                cause: .init(error, attempted: "ioctl(PAGEMAP_SCAN)"), remedy: "Run Apus as root")
-        }
-    }
-
     /// The id of a mapped file, recorded once.
     private mutating func file(_ file: NamedFile, for uses: NeededFile.Uses) throws(Problem) -> UInt32 {
         let key = FileKey(device: file.status.device, inode: file.status.inode, path: file.path)
@@ -112,7 +103,7 @@ struct DumpImages {
     }
 
     private mutating func memoryEntry(
-        _ captured: CapturedProcess, _ surveyed: SurveyedProcess, executable: UInt32
+        _ captured: CapturedProcess, _ surveyed: SurveyedProcess, _ facts: StillFacts, executable: UInt32
     ) throws(Problem) -> MmEntry {
         var entry = MmEntry()
         entry.mmStartCode = surveyed.stat.codeStart
@@ -127,7 +118,7 @@ struct DumpImages {
         entry.mmEnvStart = surveyed.stat.environmentStart
         entry.mmEnvEnd = surveyed.stat.environmentEnd
         entry.exeFileID = executable
-        entry.mmSavedAuxv = try auxiliaryVector(of: surveyed)
+        entry.mmSavedAuxv = facts.auxiliaryVector
         entry.dumpable = captured.attributes.dumpable
         entry.thpDisabled = captured.attributes.hugePagesDisabled
         var areas: [VmaEntry] = []
@@ -187,20 +178,6 @@ struct DumpImages {
         case .none, .heap, .stack, .vdso, .vvar, .vvarClock, .vsyscall, .anonymous, .sharedAnonymous, .other:
             // Given a name of its own (PR_SET_VMA), which hides this one.
             Array("/dev/zero (deleted)".utf8)
-        }
-    }
-
-    /// Without the pair of zeros at its end.
-    private func auxiliaryVector(of surveyed: SurveyedProcess) throws(Problem) -> [UInt64] {
-        do throws(ProcfsError) {
-            var words = try ProcessDirectory(surveyed.eye).auxiliaryVector()
-            while words.count >= 2 && words[words.count - 1] == 0 && words[words.count - 2] == 0 { words.removeLast(2) }
-            return words
-        } catch {
-            throw Problem(
-                .objectUnreadable, "its auxiliary vector cannot be read (\(error.description))",
-                object: surveyed.object,
-                remedy: "Run Apus as root")
         }
     }
 

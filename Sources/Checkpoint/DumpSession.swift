@@ -166,6 +166,9 @@ struct DumpSession {
         let isRehearsal = departure?.part == .rehearsal
         let confirmation = twins.areMade || isRehearsal ? nil : Errand { known.difference([:]) }
         clock.mark("capture", logger)
+        try images.writeCommon(treeEntries(tree, survey), survey.clocks)
+        // Beside the pages, but not while a tree waits that is to run on.
+        let check = twins.areMade || departure != nil ? nil : ImageCheck(of: directory, by: options.verify)
         let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
         clock.mark("page tables", logger)
         let (now, later) = twins.areMade ? pages.divided() : (pages.jobs, [])
@@ -179,7 +182,6 @@ struct DumpSession {
             try images.writeSharedPages(digesting: digesting, options.progress)
         }
         statistics.dump?.memdumpTime = clock.mark("pages", logger)
-        try images.writeCommon(treeEntries(tree, survey), survey.clocks)
         var records: [NeededFile]?
         if isRehearsal {
             // What is taken along of files that it writes to must not change meanwhile.
@@ -202,13 +204,15 @@ struct DumpSession {
         statistics.dump?.pagesScanned = images.counters.scanned
         statistics.dump?.pagesWritten = images.counters.written
         // The other host will have built the tree of it before anything is given up here.
-        if !leaves { try options.verify(directory) }
+        // While these are looked at, all of them are written.
+        let listed = check == nil ? nil : try directory.list(by: AllProcessors())
+        if !leaves { try (check ?? ImageCheck(of: directory, by: options.verify)).finish() }
         clock.mark("verify", logger)
         if !hasThawed { try rings.confirm() }
         try connections?.keepLock()
         let complete = try CompleteImages(
             directory, host: host, needed: try records ?? contents.records(of: images.descriptions.needed), contents,
-            digests: images.digests, durable: departure == nil, deadline, options, warn: { logger.warning("\($0)") })
+            listed: listed, digests: images.digests, durable: departure == nil, deadline, options, warn: { logger.warning("\($0)") })
         manifest = complete.manifest
         clock.mark("commit", logger)
         if let departure, leaves {
@@ -318,6 +322,12 @@ struct DumpSession {
         var keyrings = KeyringLosses()
         var queues = PosixQueueContents(images.descriptions.circumstances)
         var systemV = SystemVUse(of: survey.processes.map { ($0.pid, $0.threads) })
+        // A process whose pages are to be watched changes its own page tables.
+        let (processes, looksAtPages) = (survey.processes, departure == nil)
+        let facts = Ahead(processes.count) { (index: Int) -> Result<StillFacts, Problem>? in
+            if processes[index].isZombie { return nil }
+            return Result { () throws(Problem) in try StillFacts(processes[index], looksAtPages: looksAtPages) }
+        }
         for round in CaptureRound.rounds(zip(tree.processes, survey.processes), ids) {
             try Cancellation.check()
             let captures = try round.map { member throws(Problem) -> ProcessCapture? in
@@ -333,20 +343,22 @@ struct DumpSession {
                 if member.process !== tree.root {
                     ExitSignal.capture(surveyed.pid, surveyed.stat, into: images.descriptions)
                 }
-                guard let capture, let own = ids[member.index] else {
+                guard let capture, let own = ids[member.index], let seen = facts.take(member.index) else {
                     let zombie = ProcessCapture.zombie(surveyed)
-                    try scribe.take(try images.images(of: zombie, surveyed, TaskIdentities.own))
+                    try scribe.take(try images.images(of: zombie, surveyed, nil, TaskIdentities.own))
                     continue
                 }
-                let captured = try capture.finish(&images.seccompFilters)
+                let visible = try seen.get()
+                let captured = try capture.finish(visible, &images.seccompFilters)
                 try systemV.add(captured.undo, surveyed.object)
                 statistics.roundTrips += UInt64(captured.roundTrips)
                 keyrings.add(captured, surveyed.object)
                 captured.losses.forEach { logger.warning("\(surveyed.object.description): \($0)") }
                 let owner = memories.owner(of: surveyed.pid)
                 departure?.note(captured.cores, memoryOf: owner)
-                let seen = departure?.part == .last ? departure?.tracking.looks(at: owner) : nil
-                try scribe.take(try images.images(of: captured, surveyed, own, memoryOf: owner, seen: seen ?? [:]))
+                let known = departure?.part == .last ? departure?.tracking.looks(at: owner) : nil
+                try scribe.take(
+                    try images.images(of: captured, surveyed, visible, own, memoryOf: owner, seen: known ?? [:]))
             }
         }
         try images.descriptions.take(queues)

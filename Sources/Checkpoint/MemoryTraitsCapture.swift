@@ -1,16 +1,15 @@
 internal import Diagnostics
 internal import Images
 internal import Linux
-internal import Memory
 internal import Objects
 internal import SystemPackage
 
 /// Finds what the images have no place for about the memory of a frozen process.
 enum MemoryTraitsCapture {
-    /// - Parameter looks: at some of its mappings, by their addresses.
+    /// - Parameter guards: the guard pages in its memory.
     static func find(
-        _ surveyed: SurveyedProcess, _ captured: CapturedProcess, looks: [UInt64: PageLook]
-    ) throws(Problem) -> MemoryTraits {
+        _ surveyed: SurveyedProcess, _ captured: CapturedProcess, guards: [Range<UInt64>]
+    ) -> MemoryTraits {
         var traits = MemoryTraits()
         traits.futureLocks = captured.futureLocks
         traits.policies = captured.policies.found
@@ -29,7 +28,7 @@ enum MemoryTraitsCapture {
             case .none, .file, .heap, .stack, .vdso, .vvar, .vvarClock, .vsyscall, .other: break
             }
         }
-        traits.guards = try GuardPages.find(surveyed.eye, surveyed.areas, looks: looks)
+        traits.guards = guards
         return traits
     }
 

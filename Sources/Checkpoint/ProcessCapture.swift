@@ -113,15 +113,17 @@ final class ProcessCapture {
 
     /// What it has told, and what can be seen of it now.
     ///
-    /// - Parameter filters: where seccomp filters are recorded.
-    func finish(_ filters: inout SeccompFilters) throws(Problem) -> CapturedProcess {
+    /// - Parameters:
+    ///   - facts: what can be seen of it without asking.
+    ///   - filters: where seccomp filters are recorded.
+    func finish(_ facts: StillFacts, _ filters: inout SeccompFilters) throws(Problem) -> CapturedProcess {
         guard let answers else { preconditionFailure("it has not been asked") }
         if answers.peculiarities.hasSegments {
             throw Problem(
                 .unsupported, "it has segments of its own (modify_ldt(2)), which images have no place for",
                 object: surveyed.object, remedy: "Programs of 16 and 32 bits need them: end what runs these")
         }
-        var captured = try capture(answers, &filters)
+        var captured = try capture(answers, facts, &filters)
         captured.futureLocks = futureLocks
         captured.deadRings = answers.deadRings
         captured.policies = answers.policies
@@ -131,13 +133,13 @@ final class ProcessCapture {
     }
 
     private func capture(
-        _ answers: Interview.Answers, _ filters: inout SeccompFilters
+        _ answers: Interview.Answers, _ facts: StillFacts, _ filters: inout SeccompFilters
     ) throws(Problem) -> CapturedProcess {
         let shared = try sharedPending()
         var cores: [(tid: Int32, core: CoreEntry)] = []
         if surveyed.hasLostLeader {
             var core = try endedLeader()
-            core.tc = try taskCore(answers, shared)
+            core.tc = taskCore(answers, facts, shared)
             cores.append((process.pid, core))
         }
         var threadSettings: [(tid: Int32, settings: ThreadSettings)] = []
@@ -149,7 +151,7 @@ final class ProcessCapture {
                 status: answers.status[index], actions: answers.actions,
                 seen: thread.tid == surveyed.pid ? surveyed.stat : nil)
             var (core, settings) = try capture.core(sharedPending: PendingSignals.set(shared), &filters)
-            if thread.tid == process.pid { core.tc = try taskCore(answers, shared) }
+            if thread.tid == process.pid { core.tc = taskCore(answers, facts, shared) }
             if control.isCompat { try complete(&core, answers, of: thread.tid) }
             cores.append((thread.tid, core))
             settings.ringNumbers = try IoUring.meaning(
@@ -158,7 +160,7 @@ final class ProcessCapture {
             if let wait = capture.wait(waited[thread.tid]) { waits.append((thread.tid, wait)) }
         }
         var settings = answers.peculiarities.settings
-        settings.look(at: ProcessDirectory(process.eye), leadsSession: surveyed.stat.session == process.pid)
+        settings.add(facts.settings)
         let pending = cores.flatMap { $0.core.threadCore.signalsP.signals.map { Array($0.bytes) } } + shared
         return CapturedProcess(
             pid: process.pid, cores: cores, attributes: answers.attributes, settings: settings,
@@ -200,30 +202,26 @@ final class ProcessCapture {
         }
     }
 
-    private func taskCore(_ answers: Interview.Answers, _ pending: [[UInt8]]) throws(Problem) -> TaskCoreEntry {
-        let directory = ProcessDirectory(process.eye)
-        do throws(ProcfsError) {
-            var entry = TaskCoreEntry()
-            entry.taskState = (process.groupStop == nil ? TaskState.alive : .stopped).rawValue
-            entry.exitCode = surveyed.hasLostLeader ? UInt32(bitPattern: surveyed.stat.exitCode) : 0
-            entry.personality = try directory.personality()
-            entry.flags = surveyed.stat.flags
-            entry.blkSigset = process.threads[0].signalMask
-            entry.commBytes = surveyed.stat.name
-            entry.timers = answers.timers
-            entry.rlimits = answers.attributes.limits
-            entry.signalsS = PendingSignals.entry(pending)
-            // A kernel without CONFIG_AUDIT has none.
-            entry.loginuid = (try? directory.loginUser()) ?? .max
-            entry.oomScoreAdj = try directory.outOfMemoryAdjustment()
-            entry.sigactions = answers.actions.entries(compat: !answers.compat.isEmpty)
-            entry.childSubreaper = answers.attributes.isSubreaper
-            if let signal = process.groupStop { entry.stopSigno = UInt32(bitPattern: signal) }
-            if answers.attributes.membarrier != 0 { entry.membarrierRegistrationMask = answers.attributes.membarrier }
-            return entry
-        } catch {
-            throw unreadable(error.errno ?? .ioError, "read of \(error.file)")
-        }
+    private func taskCore(
+        _ answers: Interview.Answers, _ facts: StillFacts, _ pending: [[UInt8]]
+    ) -> TaskCoreEntry {
+        var entry = TaskCoreEntry()
+        entry.taskState = (process.groupStop == nil ? TaskState.alive : .stopped).rawValue
+        entry.exitCode = surveyed.hasLostLeader ? UInt32(bitPattern: surveyed.stat.exitCode) : 0
+        entry.personality = facts.personality
+        entry.flags = surveyed.stat.flags
+        entry.blkSigset = process.threads[0].signalMask
+        entry.commBytes = surveyed.stat.name
+        entry.timers = answers.timers
+        entry.rlimits = answers.attributes.limits
+        entry.signalsS = PendingSignals.entry(pending)
+        entry.loginuid = facts.loginUser
+        entry.oomScoreAdj = facts.outOfMemoryAdjustment
+        entry.sigactions = answers.actions.entries(compat: !answers.compat.isEmpty)
+        entry.childSubreaper = answers.attributes.isSubreaper
+        if let signal = process.groupStop { entry.stopSigno = UInt32(bitPattern: signal) }
+        if answers.attributes.membarrier != 0 { entry.membarrierRegistrationMask = answers.attributes.membarrier }
+        return entry
     }
 
     private func unreadable(_ error: Errno, _ attempted: String) -> Problem {

@@ -85,7 +85,7 @@ enum ProcessObstacles {
 
     /// Whatever is carried now shares all namespaces with Apus but that of time.
     private static func namespaces(of process: SurveyedProcess, _ clocks: TreeClocks) -> [Problem] {
-        guard let own = ownNamespaces, let theirs = try? ProcessDirectory(process.eye).namespaces()
+        guard let own = ownNamespaces, let theirs = try? ProcessDirectory(process.eye).namespaces(Array(own.keys))
         else {
             return [
                 Problem(

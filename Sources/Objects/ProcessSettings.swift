@@ -71,12 +71,22 @@ public struct ProcessSettings: Sendable, Equatable {
         }
     }
 
-    /// Adds what can be seen of a process.
-    ///
-    /// - Parameter leadsSession: the autogroup is its own.
-    public mutating func look(at directory: ProcessDirectory, leadsSession: Bool) {
-        if let filter = try? directory.coreDumpFilter(), filter != Self.usualCoreDumpFilter { coreDumpFilter = filter }
-        if leadsSession, let nice = Self.autogroupNice(directory), nice != 0 { autogroupNice = nice }
+    /// Those that can be seen without asking the process.
+    public struct Visible: Sendable {
+        let coreDumpFilter: UInt32?
+        let autogroupNice: Int32?
+
+        /// - Parameter leadsSession: the autogroup is its own.
+        public init(_ directory: ProcessDirectory, leadsSession: Bool) {
+            let filter = try? directory.coreDumpFilter()
+            coreDumpFilter = filter == usualCoreDumpFilter ? nil : filter
+            let nice = leadsSession ? ProcessSettings.autogroupNice(directory) : nil
+            autogroupNice = nice == 0 ? nil : nice
+        }
+    }
+
+    public mutating func add(_ visible: Visible) {
+        (coreDumpFilter, autogroupNice) = (visible.coreDumpFilter, visible.autogroupNice)
     }
 
     /// "/autogroup-12 nice 0"

@@ -10,7 +10,7 @@ extension Planner {
     /// The stored pages of a task.
     mutating func segments(of task: TaskImages) throws(Problem) -> [PageLayers.Segment] {
         if let known = segmentsByPid[task.pid] { return known }
-        let segments = try layers.segments(id: UInt64(UInt32(bitPattern: task.pid)))
+        let segments = try layers.segments(id: UInt64(UInt32(bitPattern: task.pid)), known: task.pagemap)
         segmentsByPid[task.pid] = segments
         return segments
     }

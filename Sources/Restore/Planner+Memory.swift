@@ -129,7 +129,7 @@ extension Planner {
                     mapping: .init(status.contains(.memfd) ? .memfd : .reg, id), flags: access)
             else { return false }
             descriptor = file
-            purpose += " of " + (plan.openings.first { $0.descriptor == file }?.resource.description ?? "a file")
+            purpose += " of " + (mappedNames[file] ?? "a file")
             flags &= ~UInt32(MAP_ANONYMOUS)
         } else if status.contains(.sharedAnonymous) {
             descriptor = self.descriptor(

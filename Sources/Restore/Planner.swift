@@ -65,6 +65,8 @@ public struct Planner {
     private var numbers: ServiceNumbers
 
     private var mapped: [MappedFile: Int32] = [:]
+    /// What is mapped, by service descriptor.
+    private(set) var mappedNames: [Int32: String] = [:]
 
     private struct MappedFile: Hashable {
         var file: FileTable.Key
@@ -239,6 +241,7 @@ public struct Planner {
             let resource = try DescriptionPlans.resource(for: file, in: images, pages: layers, mappedAs: flags)
             let number = takeDescriptor()
             mapped[key] = number
+            mappedNames[number] = resource.description
             plan.openings.append(.init(descriptor: number, resource: resource, owner: nil))
             return number
         } catch {

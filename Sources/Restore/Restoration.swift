@@ -60,8 +60,14 @@ public enum Restoration {
 
     /// Whether the images in a directory could be restored by this version on a host like this one: asked by a dump
     /// before it ends the original. Nothing is made, and whether files and pids are there is not asked.
-    public static func verify(_ directory: ImageDirectory, shellJob: Bool) throws(Problems) {
-        let images = try CheckpointImages(reading: directory, by: AllProcessors())
+    ///
+    /// - Parameter whenPagesStand: called before page maps and pages are looked at, so that all else can be read while these are
+    ///   still written.
+    /// - Throws: why not; what `whenPagesStand` throws.
+    public static func verify(
+        _ directory: ImageDirectory, shellJob: Bool, whenPagesStand: () throws(Problem) -> Void = {}
+    ) throws(Problems) {
+        let images = try CheckpointImages(reading: directory, by: AllProcessors(), whenPagesStand: whenPagesStand)
         let layers: PageLayers
         var host: RestoreHost
         do throws(Problem) {

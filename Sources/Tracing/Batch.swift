@@ -146,36 +146,35 @@ public struct Batch: Sendable {
     }
 
     private func append(_ call: Call, to bytes: inout [UInt8], base: RemoteAddress) {
-        var words: UInt32 = 0
-        var halves: UInt32 = 0
-        var values = [UInt64](repeating: 0, count: 6)
+        // Which arguments are to be loaded: from a word, from half of one.
+        var (words, halves): (UInt64, UInt64) = (0, 0)
+        // All of a record at once: there are dozens in each batch, and a batch or more for each process.
+        var record: InlineArray<12, UInt64> = .init(repeating: 0)
+        record[0] = UInt64(call.number)
         for (index, argument) in call.arguments.enumerated() {
             switch argument {
-            case .value(let value): values[index] = value
-            case .address(let buffer): values[index] = address(of: buffer, base: base).raw
+            case .value(let value): record[1 + index] = value
+            case .address(let buffer): record[1 + index] = address(of: buffer, base: base).raw
             case .result(let earlier):
-                words |= 1 << UInt32(index)
-                values[index] = (base + earlier * Int(APUS_RECORD_SIZE) + Self.resultOffset).raw
+                words |= 1 << UInt64(index)
+                record[1 + index] = (base + earlier * Int(APUS_RECORD_SIZE) + Self.resultOffset).raw
             case .int32(let buffer):
-                halves |= 1 << UInt32(index)
-                values[index] = address(of: buffer, base: base).raw
+                halves |= 1 << UInt64(index)
+                record[1 + index] = address(of: buffer, base: base).raw
             case .word(let buffer):
-                words |= 1 << UInt32(index)
-                values[index] = address(of: buffer, base: base).raw
+                words |= 1 << UInt64(index)
+                record[1 + index] = address(of: buffer, base: base).raw
             }
         }
-        if let child = call.child { values[5] = child.raw }
-        bytes.append(littleEndian: UInt64(call.number))
-        for value in values { bytes.append(littleEndian: value) }
-        bytes.append(littleEndian: UInt64(bitPattern: call.expected.lowerBound))
-        bytes.append(littleEndian: UInt64(bitPattern: call.expected.upperBound))
+        if let child = call.child { record[6] = child.raw }
+        record[7] = UInt64(bitPattern: call.expected.lowerBound)
+        record[8] = UInt64(bitPattern: call.expected.upperBound)
         // Until the call is made its result reads as -1: a cleanup that closes it does no harm.
-        bytes.append(littleEndian: UInt64.max)
-        bytes.append(littleEndian: words)
-        bytes.append(littleEndian: halves)
-        let flags = (call.child == nil ? 0 : APUS_RECORD_CLONES) | (call.isCompat ? APUS_RECORD_COMPAT : 0)
-        bytes.append(littleEndian: UInt32(flags))
-        bytes.append(littleEndian: UInt32(0))
+        record[9] = UInt64.max
+        record[10] = words | halves << 32
+        record[11] = UInt64((call.child == nil ? 0 : APUS_RECORD_CLONES) | (call.isCompat ? APUS_RECORD_COMPAT : 0))
+        // SAFETY: the bytes of twelve integers, which the processor (x86-64) has in the order of the record; copied at once.
+        unsafe withUnsafeBytes(of: record) { unsafe bytes.append(contentsOf: $0) }
     }
 
     /// Where a buffer stands once the batch is encoded at `base`.

@@ -28,7 +28,7 @@ extension RemoteControl {
         /// It has been asked to leave the trampoline.
         case stopping
         /// It takes back what it has made.
-        case closing(Call), unmapping(Call)
+        case closing(Call), unmapping
         /// It has been asked for the last stop.
         case settling
 
@@ -220,18 +220,16 @@ extension RemoteControl {
         case .closing(.entry):
             try passEntry()
             stage = .closing(.exit)
-        case .unmapping(.entry):
-            try passEntry()
-            stage = .unmapping(.exit)
+        case .unmapping:
+            // It stops once more behind this call, the last: one stop less than at its exit and behind it.
+            try leader.waitForSystemCallStop(limit)
+            roundTrips += 1
+            mailbox = RemoteAddress(0)
+            try beginSettling()
         case .closing(.exit):
             _ = try finishCall()
             stage = .halted
             theirs.removeLast()
-            try takeBack()
-        case .unmapping(.exit):
-            _ = try finishCall()
-            stage = .halted
-            mailbox = RemoteAddress(0)
             try takeBack()
         case .settling:
             try leader.waitForStop(limit)
@@ -269,13 +267,17 @@ extension RemoteControl {
             stage = .closing(.entry)
         } else if mailbox.raw != 0 {
             try beginCall(Int(SYS_munmap), [mailbox.raw, UInt64(Self.mailboxSize)], undo: Undo())
-            stage = .unmapping(.entry)
+            stage = .unmapping
         } else {
-            // From a stop within the handling of signals the kernel restarts an interrupted system call itself, and
-            // gives a signal that came meanwhile the last word on it.
-            try leader.askToStopBeforeUserMode()
-            stage = .settling
+            try beginSettling()
         }
+    }
+
+    /// Asks for the last stop: from one within the handling of signals the kernel restarts an interrupted system call itself, and
+    /// gives a signal that came meanwhile the last word on it.
+    private func beginSettling() throws(Problem) {
+        try leader.askToStopBeforeUserMode()
+        stage = .settling
     }
 
     /// What the death of Apus looks like from the process: nobody holds the channel, nobody traces.

@@ -214,7 +214,7 @@ public final class Tracee {
         try attempt("PTRACE_INTERRUPT") { () throws(Errno) in try Ptrace.interrupt(tid) }
     }
 
-    /// From a stop at a system call's exit to one that lies within the handling of signals, where the kernel looks
+    /// From a stop at a system call's entry or exit to one that lies within the handling of signals, where the kernel looks
     /// for an interrupted system call to restart; no instruction of user mode runs in between. `waitForStop` has to follow.
     func askToStopBeforeUserMode() throws(Problem) {
         try askToStop()

@@ -5,6 +5,26 @@ import Testing
 
 @Suite("Loading a whole directory")
 struct CheckpointImagesTests {
+    /// A dump reads its images back while pages are still being written.
+    @Test("Page maps are read last, and only when the word comes that they stand")
+    func pagesLast() throws {
+        let copy = try TemporaryDirectory(copying: "count")
+        let maps = try copy.open().fileNames().filter { $0.hasPrefix("pagemap-") }
+        let contents = try maps.map { try copy.get($0) }
+        for map in maps { try copy.remove(map) }
+        var failure: (any Error)?
+        let images = try CheckpointImages(reading: copy.open()) {
+            do { for (map, bytes) in zip(maps, contents) { try copy.put(bytes, map) } } catch { failure = error }
+        }
+        #expect(failure == nil && !maps.isEmpty)
+        #expect(images.tasks.allSatisfy { ($0.pagemap == nil) == ($0.state == .dead) })
+        let reason = Problem(.interrupted, "never", remedy: "")
+        let problems = #expect(throws: Problems.self) {
+            try CheckpointImages(reading: copy.open()) { () throws(Problem) in throw reason }
+        }
+        #expect(problems?.all == [reason])
+    }
+
     @Test("Every fixture loads, and its parts fit together", arguments: Fixture.names)
     func loading(name: String) throws {
         let images = try CheckpointImages(reading: ImageDirectory(opening: Fixture.path(name)))

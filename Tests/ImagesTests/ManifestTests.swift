@@ -1,4 +1,5 @@
 import Diagnostics
+import Glibc
 import Images
 import SystemPackage
 import Testing
@@ -103,6 +104,49 @@ struct ManifestTests {
         #expect(other != text)
         try copy.put(Array(other.utf8), "manifest.json")
         #expect(#expect(throws: Problem.self) { try copy.open().manifest() }?.code == .imageBadFrame)
+    }
+
+    /// Whoever has written an image knows its digest, and says what one would say who reads it.
+    @Test("What was written is not read again for its digest, unless it has become something else")
+    func writtenDigests() throws {
+        let place = try TemporaryDirectory()
+        let directory = try place.open()
+        var entry = PstreeEntry()
+        func write(_ pid: UInt32, to directory: ImageDirectory) throws {
+            (entry.pid, entry.ppid, entry.pgid, entry.sid, entry.threads) = (pid, 0, pid, pid, [pid])
+            try directory.write([entry], as: .pstree)
+        }
+        try write(1, to: directory)
+        let shared = try directory.makeShared()
+        for place in [directory, shared] {
+            var map = try PagemapWriter(id: 1, pagesID: 1, in: place)
+            try map.add(address: 0x1000, pages: 1, flags: .isPresent)
+            try map.finish()
+        }
+        // Of a file that others write behind what the writer has the digest is read; so is that of one that was made anew.
+        var open = try ImageWriter(creating: "core-1.img", in: directory)
+        try open.append(raw: [1, 2, 3])
+        try open.flush()
+        _ = unsafe [UInt8(4)].withUnsafeBytes { unsafe Glibc.write(open.descriptor, $0.baseAddress, 1) }
+        try open.finish()
+        var core = CoreEntry()
+        core.mtype = .x8664
+        try directory.write([core], as: .core, id: 2)
+        var again = try ImageWriter(creating: "core-2.img", in: directory)
+        try again.append(raw: [UInt8](repeating: 9, count: try place.get("core-2.img").count))
+        try again.finish()
+        func isHonest() throws -> Bool {
+            let manifest = try directory.commit(toolVersion: "1", created: 1, durable: false)
+            let other = try place.open().commit(toolVersion: "1", created: 1, durable: false)
+            #expect(manifest.files.allSatisfy { $0.digest != nil } && manifest.files.count == 5)
+            return manifest == other
+        }
+        #expect(try isHonest())
+        // Grown behind our back, or replaced by ourselves.
+        try place.put(try place.get("pstree.img") + [0], "pstree.img")
+        #expect(try isHonest())
+        try write(2, to: directory)
+        #expect(try isHonest())
     }
 
     @Test("An image of the same size and another content is named, small or large")

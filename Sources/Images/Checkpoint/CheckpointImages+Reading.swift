@@ -11,10 +11,11 @@ extension CheckpointImages {
     /// - Parameters:
     ///   - architecture: the processor that the images must be of.
     ///   - workforce: reads the tasks, connections and digests.
-    /// - Throws: the problems, each with a code of this module (`image-*`).
+    ///   - whenPagesStand: called before page maps are read, and with them the sizes of pages files, which come last.
+    /// - Throws: the problems, each with a code of this module (`image-*`); what `whenPagesStand` throws.
     public init(
         reading directory: ImageDirectory, architecture: CoreEntry.March = .ofThisMachine,
-        by workforce: some Workforce = SingleWorker()
+        by workforce: some Workforce = SingleWorker(), whenPagesStand: () throws(Problem) -> Void = {}
     ) throws(Problems) {
         // Without a sound beginning nothing else can be understood.
         let inventory: InventoryEntry
@@ -36,8 +37,17 @@ extension CheckpointImages {
                 try TaskImages(reading: tree[index], in: directory, inventory: inventory, architecture: architecture)
             }
         }
-        tasks = read.compactMap { result in found.collect { () throws(Problem) in try result.get() } }
+        var tasks = read.compactMap { result in found.collect { () throws(Problem) in try result.get() } }
         let shared = found.collect { () throws(Problem) in try Shared(directory, by: workforce) }
+        do throws(Problem) { try whenPagesStand() } catch { throw Problems(error) }
+        let living = tasks
+        let maps = workforce.map(living.count) { index in
+            Result { () throws(Problem) in try living[index].pagemap(in: directory) }
+        }
+        for (index, map) in maps.enumerated() {
+            tasks[index].pagemap = found.collect { () throws(Problem) in try map.get() } ?? nil
+        }
+        self.tasks = tasks
         guard let shared, found.isEmpty else {
             try Problems.throwIfAny(found)
             preconditionFailure("nothing was read, and no problem was found")

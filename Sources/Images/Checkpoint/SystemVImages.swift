@@ -116,6 +116,6 @@ extension ImageDirectory {
                 try writer.append(raw: [UInt8](repeating: 0, count: (8 - message.bytes.count % 8) % 8))
             }
         }
-        try writer.finish()
+        try writer.finishWhole()
     }
 }

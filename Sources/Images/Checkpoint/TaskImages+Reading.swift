@@ -3,7 +3,7 @@ public import ImageMessages
 internal import SystemPackage
 
 extension TaskImages {
-    /// Reads the images of one task and brings those of old dumps into the new shape.
+    /// Reads the images of one task but its page map, and brings those of old dumps into the new shape.
     init(
         reading entry: PstreeEntry, in directory: ImageDirectory, inventory: InventoryEntry,
         architecture: CoreEntry.March
@@ -53,17 +53,23 @@ extension TaskImages {
         try memory.check(in: directory.path.appending(ImageKind.mm.layout.fileName(id: id)))
         self.memory = memory
         fs = try directory.required(.fs, id: id)
-        let pagemapPath = directory.path.appending(ImageKind.pagemap.layout.fileName(id: id))
+        try readDescriptors(directory, perTable: inventory.fdinfoPerID)
+    }
+
+    /// Reads the page map of a task that has memory; nil of one that has ended.
+    func pagemap(in directory: ImageDirectory) throws(Problem) -> Pagemap? {
+        guard let memory else { return nil }
+        let id = UInt64(UInt32(bitPattern: pid))
+        let path = directory.path.appending(ImageKind.pagemap.layout.fileName(id: id))
         guard let pagemap = try directory.pagemap(id: id) else {
-            throw .image(.imageMissing, pagemapPath, "the page map of process \(pid) is missing")
+            throw .image(.imageMissing, path, "the page map of process \(pid) is missing")
         }
         if let run = memory.uncovered(pagemap) {
             throw .image(
-                .imageInvalid, pagemapPath,
+                .imageInvalid, path,
                 "\(run.pages) pages at 0x\(String(run.address, radix: 16)) are not all within mappings of the process")
         }
-        self.pagemap = pagemap
-        try readDescriptors(directory, perTable: inventory.fdinfoPerID)
+        return pagemap
     }
 
     private mutating func readDescriptors(_ directory: ImageDirectory, perTable: Bool) throws(Problem) {

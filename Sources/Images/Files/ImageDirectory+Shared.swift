@@ -27,6 +27,7 @@ extension ImageDirectory {
             throw .unwritable(path.appending(Self.sharedName), .noSuchFileOrDirectory, attempted: "openat")
         }
         try setParent(FilePath(Self.sharedName))
+        madeShared = shared
         return shared
     }
 
@@ -53,6 +54,7 @@ extension ImageDirectory {
     ///
     /// - Throws: `image-unwritable`.
     func clearShared() throws(Problem) {
+        madeShared = nil
         guard let shared = try shared() else { return }
         try shared.clear()
         do throws(Errno) {

@@ -21,6 +21,16 @@ public final class ImageDirectory: Sendable {
     /// The compressed pages files of the page maps that were read so far.
     private let compressed = Mutex<[UInt32: (pages: CompressedPages, expanded: ImageFile?)]>([:])
 
+    /// What the images are that were written last, by their names.
+    private let written = Mutex<[String: (digest: ContentDigest, size: UInt64)]>([:])
+
+    /// The directory with shared pages that was made through this object: it knows what it has written.
+    private let made = Mutex<ImageDirectory?>(nil)
+    var madeShared: ImageDirectory? {
+        get { made.withLock { $0 } }
+        set { made.withLock { $0 = newValue } }
+    }
+
     /// Opens an existing directory.
     ///
     /// - Throws: `image-missing` where there is none, `image-unreadable`.
@@ -69,6 +79,19 @@ public final class ImageDirectory: Sendable {
     deinit {
         // A directory has no writes of its own that could fail late.
         try? Posix.close(descriptor)
+    }
+
+    /// Takes note of what was written into an image.
+    func note(_ digest: ContentDigest, size: UInt64, of name: String) {
+        written.withLock { $0[name] = (digest, size) }
+    }
+
+    /// Nothing is known any more of an image that is made anew.
+    func forget(_ name: String) { written.withLock { _ = $0.removeValue(forKey: name) } }
+
+    /// What was written into an image, where that is known; whoever has changed it since has to have changed its size.
+    func writtenDigest(of name: String, size: UInt64) -> ContentDigest? {
+        written.withLock { all in all[name].flatMap { $0.size == size ? $0.digest : nil } }
     }
 
     /// Takes note of how the pages of a page map are compressed.

@@ -16,26 +16,29 @@ public import SystemPackage
 public struct ImageWriter: ~Copyable {
     /// The open file, for calls such as splice(2) and pwrite(2). It belongs to this value.
     public let descriptor: Int32
-    private let directory: FilePath
+    private let directory: ImageDirectory
     private let name: String
     /// Where the file is, for messages. (Of thousands of images it would be put together in vain.)
-    public var path: FilePath { directory.appending(name) }
+    public var path: FilePath { directory.path.appending(name) }
 
     private static let flushSize = 256 << 10
     private var pending: [UInt8] = []
+    /// Nothing has gone to the kernel yet.
+    private var isUntouched = true
     private var isOpen = true
 
     /// Makes the file, with nothing in it.
     ///
     /// - Throws: `image-unwritable`.
-    public init(creating name: String, in directory: borrowing ImageDirectory) throws(Problem) {
+    public init(creating name: String, in directory: ImageDirectory) throws(Problem) {
         self.name = name
-        self.directory = directory.path
+        self.directory = directory
         do throws(Errno) {
             descriptor = try Self.make(name, in: directory.descriptor)
         } catch {
             throw .unwritable(directory.path.appending(name), error, attempted: "openat(\"\(name)\", O_CREAT | O_EXCL)")
         }
+        directory.forget(name)
     }
 
     private static func make(_ name: String, in directory: Int32) throws(Errno) -> Int32 {
@@ -52,7 +55,7 @@ public struct ImageWriter: ~Copyable {
     /// Makes the file, with the header of its kind.
     ///
     /// - Throws: `image-unwritable`.
-    public init(creating layout: ImageLayout, id: UInt64 = 0, in directory: borrowing ImageDirectory) throws(Problem) {
+    public init(creating layout: ImageLayout, id: UInt64 = 0, in directory: ImageDirectory) throws(Problem) {
         try self.init(creating: layout.fileName(id: id), in: directory)
         for word in layout.magics { append(word) }
         precondition(layout.header != .unknown, "old layouts are read, never written")
@@ -92,6 +95,7 @@ public struct ImageWriter: ~Copyable {
     public mutating func flush() throws(Problem) {
         let bytes = pending
         pending = []
+        isUntouched = false
         do throws(Errno) {
             try Posix.write(descriptor, bytes)
         } catch {
@@ -112,6 +116,17 @@ public struct ImageWriter: ~Copyable {
         }
     }
 
+    /// The same for a file that nobody else writes to: the directory keeps in mind what its content is, if it is small, for the
+    /// manifest.
+    ///
+    /// - Throws: `image-unwritable`.
+    public consuming func finishWhole() throws(Problem) {
+        let whole = isUntouched && pending.count <= ImageDirectory.smallFile ? pending : nil
+        let (directory, name) = (directory, name)
+        try finish()
+        if let whole { directory.note(ContentDigest(of: whole), size: UInt64(whole.count), of: name) }
+    }
+
     private mutating func append(_ word: UInt32) {
         for shift in stride(from: 0, to: 32, by: 8) { pending.append(UInt8(truncatingIfNeeded: word >> shift)) }
     }
@@ -127,7 +142,7 @@ extension ImageDirectory {
         if messages.isEmpty { return }
         var writer = try ImageWriter(creating: kind.layout, id: id, in: self)
         for message in messages { try writer.append(message) }
-        try writer.finish()
+        try writer.finishWhole()
     }
 
     /// Writes a file of messages, each with the raw bytes behind it.
@@ -142,7 +157,7 @@ extension ImageDirectory {
             try writer.append(entry)
             try writer.append(raw: payload)
         }
-        try writer.finish()
+        try writer.finishWhole()
     }
 }
 

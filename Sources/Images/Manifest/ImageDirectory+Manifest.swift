@@ -44,20 +44,23 @@ extension ImageDirectory {
     /// - Parameters:
     ///   - toolVersion: the version of Apus.
     ///   - created: now, in seconds since 1970.
-    ///   - digests: of large images, as far as they are known already, by their names in the manifest.
+    ///   - listed: what ``list(by:)`` has said of the images, where nothing was written since; they are listed now without it.
+    ///   - digests: of large images, as far as they are known already, by their names in the manifest. Those of small ones are known
+    ///     where they were written through this very object.
     ///   - durable: wait for the disk. Without it, a crash of the machine may leave a manifest with images that are
     ///     shorter than it says, which a restore finds out.
     ///   - workforce: makes the digests of small images.
     /// - Throws: `image-unwritable`.
     @discardableResult public func commit(
         toolVersion: String, created: Int64, host: HostRecord? = nil, needed: [NeededFile] = [],
-        digests: [String: ContentDigest] = [:], durable: Bool = true, by workforce: some Workforce = SingleWorker()
+        listed: [ManifestFile]? = nil, digests: [String: ContentDigest] = [:], durable: Bool = true,
+        by workforce: some Workforce = SingleWorker()
     ) throws(Problem) -> Manifest {
         var manifest = Manifest()
         manifest.toolVersion = toolVersion
         manifest.created = created
         manifest.host = host
-        manifest.files = try imageFiles(by: workforce)
+        manifest.files = if let listed { listed } else { try list(by: workforce) }
         for index in manifest.files.indices where manifest.files[index].digest == nil {
             manifest.files[index].digest = digests[manifest.files[index].name]
         }
@@ -225,17 +228,28 @@ extension ImageDirectory {
         String(repeating: sharedName + "/", count: layer) + RawImage.pages.layout.fileName(id: UInt64(id))
     }
 
-    private func imageFiles(by workforce: some Workforce) throws(Problem) -> [ManifestFile] {
+    /// All images as they are now, for a manifest; the digests of large ones are left out.
+    ///
+    /// - Throws: `image-unreadable`.
+    public func list(by workforce: some Workforce = SingleWorker()) throws(Problem) -> [ManifestFile] {
         let names = try fileNames()
         let found = try workforce.map(
             names.count,
             throwing: { (index) throws(Problem) -> ManifestFile? in
-                guard Self.isImage(names[index]), let file = try file(named: names[index]) else { return nil }
+                let name = names[index]
+                guard Self.isImage(name) else { return nil }
+                if let status = try? Posix.status(of: name, in: descriptor), status.isRegular,
+                    let digest = writtenDigest(of: name, size: status.size)
+                {
+                    return ManifestFile(name: name, size: status.size, digest: digest)
+                }
+                guard let file = try file(named: name) else { return nil }
                 let digest = file.size <= Self.smallFile ? try file.digest(while: { true }) : nil
-                return ManifestFile(name: names[index], size: file.size, digest: digest)
+                return ManifestFile(name: name, size: file.size, digest: digest)
             })
         var files = found.compactMap(\.self)
-        for var entry in try shared()?.imageFiles(by: workforce) ?? [] {
+        let below = if let madeShared { madeShared } else { try shared() }
+        for var entry in try below?.list(by: workforce) ?? [] {
             entry.name = Self.sharedName + "/" + entry.name
             files.append(entry)
         }

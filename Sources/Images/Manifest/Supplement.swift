@@ -142,7 +142,7 @@ extension ImageDirectory {
         if supplement.isEmpty { return }
         var writer = try ImageWriter(creating: Supplement.fileName, in: self)
         try writer.append(raw: Array(supplement.json.text(indented: false).utf8))
-        try writer.finish()
+        try writer.finishWhole()
     }
 
     /// Reads the supplement; an empty one where there is none.

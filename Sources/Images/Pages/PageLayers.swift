@@ -85,16 +85,19 @@ public struct PageLayers: Sendable {
 
     /// Says for every page of a page map in which file it is found.
     ///
+    /// - Parameter known: the page map in the directory itself, where it was read through that object already.
     /// - Returns: sorted by address. Runs that are nowhere, waiting at a page server, are left out.
     /// - Throws: `image-parent` where a page that is said to be in the parent is not there; and as
     ///   ``ImageDirectory/pagemap(_:id:)``.
-    public func segments(_ kind: ImageKind<PagemapEntry> = .pagemap, id: UInt64) throws(Problem) -> [Segment] {
+    public func segments(
+        _ kind: ImageKind<PagemapEntry> = .pagemap, id: UInt64, known: Pagemap? = nil
+    ) throws(Problem) -> [Segment] {
         var found: [Segment] = []
         // The gaps that the layers so far have left to their parent.
         var wanted: [Gap]?
         for (layer, directory) in directories.enumerated() {
             if wanted?.isEmpty == true { break }
-            let map = try directory.pagemap(kind, id: id)
+            let map = if layer == 0, let known { known } else { try directory.pagemap(kind, id: id) }
             guard let map else {
                 if wanted == nil { return [] }
                 break

@@ -50,7 +50,7 @@ public struct PagemapWriter: ~Copyable {
     /// - Throws: `image-unwritable`.
     public consuming func finish() throws(Problem) {
         if let last { try write(last) }
-        try file.finish()
+        try file.finishWhole()
     }
 
     private mutating func write(_ run: Pagemap.Run) throws(Problem) {

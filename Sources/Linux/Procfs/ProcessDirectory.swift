@@ -138,20 +138,28 @@ extension ProcessDirectory {
     }
 
     /// The namespaces by the names of their links: `net`, `pid_for_children`, ...
-    public func namespaces() throws(ProcfsError) -> [String: NamespaceLink] {
+    ///
+    /// - Parameter known: the names of the links, where they are known: those of all processes are the same.
+    public func namespaces(_ known: [String]? = nil) throws(ProcfsError) -> [String: NamespaceLink] {
         let directory = path.appending("ns")
-        let entries: [DirectoryEntry]
+        let names: [String]
         do throws(Errno) {
-            entries = try Files.entries(of: directory)
+            names =
+                if let known { known } else {
+                    try Files.entries(of: directory).map { String(decoding: $0.name, as: UTF8.self) }
+                }
         } catch {
             throw ProcfsError(file: directory, reason: .unreadable(error))
         }
         var namespaces: [String: NamespaceLink] = [:]
-        for entry in entries {
-            let name = String(decoding: entry.name, as: UTF8.self)
+        for name in names {
             let file = directory.appending(name)
-            // pid_for_children and time_for_children of a task that has made none yet may not be readable.
-            guard let text = try? link(file) else { continue }
+            let text: [UInt8]
+            do throws(ProcfsError) { text = try link(file) } catch {
+                // pid_for_children and time_for_children of a task that has made none yet may not be readable.
+                if known == nil || name.hasSuffix("_for_children") { continue }
+                throw error
+            }
             namespaces[name] = try NamespaceLink(parsing: text, file: file)
         }
         return namespaces
