@@ -26,7 +26,8 @@ struct CompleteImages: ~Copyable {
     /// - Throws: `image-unwritable`, `bundle-unwritable`; `timed-out` or `interrupted` where the work was to stop just before.
     init(
         _ directory: ImageDirectory, host: HostRecord, needed: [NeededFile], _ contents: FileContents,
-        listed: [ManifestFile]?, digests: [String: ContentDigest], durable: Bool = true, _ deadline: Deadline, _ options: DumpOptions,
+        listed: [ManifestFile]?, digests: [String: ContentDigest], durable: Bool = true, _ deadline: Deadline,
+        _ options: DumpOptions,
         warn: (String) -> Void
     ) throws(Problem) {
         try Cancellation.check()

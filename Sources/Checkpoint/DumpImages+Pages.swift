@@ -92,7 +92,7 @@ extension DumpImages {
         _ jobs: [TreePages.Job], from sources: [ProcessPages], digesting: Bool, _ progress: Progress
     ) throws(Problem) {
         for job in jobs {
-            let file = try PagesDescriptor(opening: job.file, in: job.directory)
+            let file = try PagesDescriptor(opening: job.file, in: job.directory, durable: isDurable)
             let digest = digesting ? newDigest(of: job.file, size: job.fileSize, in: job.directory) : nil
             let told = { (done: UInt64, total: UInt64) in
                 progress.update(job.purpose, done: done, of: total, unit: .bytes)

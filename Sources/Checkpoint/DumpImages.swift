@@ -21,6 +21,8 @@ struct DumpImages {
     var memorySharers: [Int32: [Int32]] = [:]
     /// The processes of which a program is just being loaded.
     private let loading: Set<Int32>
+    /// The commit will wait for the disk.
+    let isDurable: Bool
     /// What was seen of large mappings, by process and address.
     private(set) var looks: [Int32: [UInt64: PageLook]] = [:]
 
@@ -30,8 +32,11 @@ struct DumpImages {
         let path: FilePath
     }
 
-    init(_ directory: ImageDirectory, _ descriptions: Descriptions, loading: [SurveyedProcess]) {
+    init(
+        _ directory: ImageDirectory, _ descriptions: Descriptions, loading: [SurveyedProcess], durable: Bool
+    ) {
         self.directory = directory
+        isDurable = durable
         self.loading = Set(loading.map(\.pid))
         self.descriptions = descriptions
     }
@@ -197,7 +202,7 @@ struct DumpImages {
             try directory.makePagesFile(pagesID, size: runs.storedSize)
             try writeMap(.shmemPagemap, id: UInt64(id), pagesID, runs, in: directory)
             counters.written += runs.storedSize / Pagemap.pageSize
-            let file = try PagesDescriptor(opening: pagesID, in: directory)
+            let file = try PagesDescriptor(opening: pagesID, in: directory, durable: isDurable)
             let digest = digesting ? newDigest(of: pagesID, size: runs.storedSize, in: directory) : nil
             try PageTransfer.move(runs.placed(), from: source, to: file, and: digest) { done, total in
                 progress.update("writing shared memory", done: done, of: total, unit: .bytes)

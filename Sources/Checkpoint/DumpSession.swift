@@ -29,6 +29,9 @@ struct DumpSession {
     /// How long threads had waited before the freeze.
     private var waits = ObservedWaits()
 
+    /// How many files are open at the most for a small tree.
+    private static let usualFiles: UInt64 = 1024
+
     init(_ options: DumpOptions, _ departure: Departure?, _ logger: Logger) {
         var options = options
         options.isWatched = departure?.isWatching ?? false
@@ -42,6 +45,7 @@ struct DumpSession {
     mutating func run() throws {
         defer { Steps.report() }
         Processes.raiseLimitOfFiles()
+        Processes.makeRoom(forFiles: Self.usualFiles)
         try options.bundle?.check()
         let directory = try ImageDirectory(opening: options.imagesDirectory)
         try ImageSpace.check(directory, options)
@@ -54,6 +58,7 @@ struct DumpSession {
         // Started while the tree runs: most trees belong to one user.
         let domains = LandlockDomains(treeFrom: options.pid)
         clock.mark("survey", logger)
+        makeRoom(for: running.first.processes)
         waits = ObservedWaits(running.first.processes)
         clock.mark("waits", logger)
         var host = HostRecord.current()
@@ -98,6 +103,12 @@ struct DumpSession {
         // Images of a tree that leaves are of no use to anybody afterwards.
         if departure == nil { seal(directory, contents) }
         try report(work ?? directory)
+    }
+
+    /// Of each process the memory, the page map and the channel may be open at a time, and what of its own is kept from others.
+    private func makeRoom(for processes: [SurveyedProcess]) {
+        let own = processes.reduce(0) { $0 + 4 + $1.descriptors.count }
+        Processes.makeRoom(forFiles: Self.usualFiles + UInt64(own))
     }
 
     /// Completes the manifest of a dump that stands. What fails here leaves it as it is, which is enough for a restore.
@@ -151,7 +162,9 @@ struct DumpSession {
         hasBegunWriting = true
         try directory.clear(keepsCopies: true)
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
-        var images = DumpImages(directory, Descriptions(circumstances), loading: still.loading)
+        let staysOnDisk = departure == nil && options.bundle?.keepsImages ?? true
+        var images = DumpImages(
+            directory, Descriptions(circumstances), loading: still.loading, durable: staysOnDisk)
         images.descriptions.reserve(segmentsOf: survey.processes.flatMap(\.areas))
         try hold(survey, images.descriptions, directory, scripts)
         // Behind the guard of connections, which is a copy of Apus with one thread.
@@ -212,7 +225,8 @@ struct DumpSession {
         try connections?.keepLock()
         let complete = try CompleteImages(
             directory, host: host, needed: try records ?? contents.records(of: images.descriptions.needed), contents,
-            listed: listed, digests: images.digests, durable: departure == nil, deadline, options, warn: { logger.warning("\($0)") })
+            listed: listed, digests: images.digests, durable: departure == nil, deadline, options,
+            warn: { logger.warning("\($0)") })
         manifest = complete.manifest
         clock.mark("commit", logger)
         if let departure, leaves {

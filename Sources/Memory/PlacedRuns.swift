@@ -32,11 +32,13 @@ extension [StoredRun] {
 /// A pages file that was made, and is filled in any order.
 public final class PagesDescriptor: PageSink {
     private let file: OwnedDescriptor
+    private let writeback: Writeback?
 
     /// Opens one that was made before.
     ///
+    /// - Parameter durable: somebody will wait for the disk, which begins meanwhile.
     /// - Throws: `image-unwritable`.
-    public init(opening id: UInt32, in directory: ImageDirectory) throws(Problem) {
+    public init(opening id: UInt32, in directory: ImageDirectory, durable: Bool = false) throws(Problem) {
         let name = RawImage.pages.layout.fileName(id: UInt64(id))
         do throws(Errno) {
             file = try Files.open(FilePath(name), [.writeOnly, .noFollow], at: directory.descriptor)
@@ -46,15 +48,16 @@ public final class PagesDescriptor: PageSink {
                 object: .init(path: directory.path.appending(name).string),
                 cause: .init(error, attempted: "openat"), remedy: "See that nobody else works in the image directory")
         }
+        writeback = durable ? Writeback(of: file.raw) : nil
     }
 
-    /// Writes bytes at a place of the file. The disk is left to the kernel and to the commit: to begin with it after each
-    /// piece (sync_file_range(2)) made the writer wait for it, and the whole no faster.
+    /// Writes bytes at a place of the file.
     ///
     /// - Throws: `image-unwritable`.
     @unsafe public func write(_ bytes: UnsafeRawBufferPointer, at position: UInt64) throws(Problem) {
         do throws(Errno) {
             try unsafe Files.write(file.raw, from: bytes, at: position)
+            writeback?.isFilled(to: position + UInt64(bytes.count))
         } catch {
             throw Problem(
                 .pagesUnwritable, "the memory cannot be written to the images",

@@ -50,6 +50,19 @@ extension Processes {
         try? setLimit(numberOfFiles, to: .init(soft: limit.hard, hard: limit.hard))
     }
 
+    /// Makes the table of open files of this process large enough for so many, as far as its limit allows.
+    ///
+    /// To be called while it has one thread. A full table is replaced by one of twice the size; where several threads share
+    /// it, the kernel waits each time until no processor uses the old one any more (synchronize_rcu() in expand_files()):
+    /// 10 to 20 ms, and everybody who opens a file waits, too.
+    public static func makeRoom(forFiles count: UInt64) {
+        let soft = (try? limit(numberOfFiles).soft) ?? 0
+        let highest = min(count, soft)
+        guard highest > 0, let file = try? Files.open("/", .path) else { return }
+        // What is not to be had now the kernel makes when it is needed.
+        _ = try? Files.duplicate(file.raw, from: Int32(clamping: highest - 1))
+    }
+
     /// The limit up to which this process may raise its own: the hard one, and with CAP_SYS_RESOURCE fs.nr_open.
     public static var attainableNumberOfFiles: UInt64 {
         let hard = (try? limit(numberOfFiles).hard) ?? 1024
