@@ -243,7 +243,9 @@ public struct BundleReader {
     private func checkRoom(_ bytes: UInt64) throws(Problem) {
         guard let room = ScratchDirectory.room(in: directory.descriptor), room < bytes else { return }
         throw Problem(
-            .bundleSpace, "there is no room here for what is in the bundle: it takes \(bytes) bytes, \(room) are free",
+            .bundleSpace,
+            "there is no room here for what is in the bundle: it takes \(bytes) bytes, and \(room) can be used (of what is free"
+                + " \(ScratchDirectory.reserve >> 20) MiB are left to others)",
             object: .init(path: directory.path.string), remedy: "Name a place with more room with --work-dir")
     }
 

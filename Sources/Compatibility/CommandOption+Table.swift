@@ -68,7 +68,7 @@ extension CommandOption {
             does: "Mount context"),
         .init(
             "cpu-cap", nil, .optional("cap"), for: .init(.dump, .preDump, .restore, .check, .cpuinfo, .migrate),
-            status: .only(["all", "cpu", "fpu", "ins", "none"]),
+            status: .among(["all", "cpu", "fpu", "ins", "none"]),
             does: "With none, the processor may lack instructions that the one of the dump had"),
         .init(
             "weak-sysctls", for: .init(.restore), status: .neutral("no sysctl is carried"), does: "Skip absent sysctls"),
@@ -117,7 +117,7 @@ extension CommandOption {
             "irmap-scan-path", nil, .required("dir"), repetition: .collected, for: judged, status: .notBuilt,
             does: "Where that scan looks"),
         .init(
-            "file-validation", nil, .required("mode"), for: examined, status: .only(["filesize", "buildid"]),
+            "file-validation", nil, .required("mode"), for: examined, status: .among(["filesize", "buildid"]),
             does: "Compare all files by size, or by build id where they have one"),
         .init(
             "skip-file-rwx-check", for: .init(.restore), status: .notBuilt, does: "Do not compare the modes of files"),
@@ -174,7 +174,7 @@ extension CommandOption {
         .init("skip-in-flight", for: examined, does: "Break off TCP connections that wait to be accepted"),
         .init(
             "network-lock", nil, .required("method"), for: examined,
-            status: .only(["nftables", "iptables", "skip"]), does: "How the network is held off"),
+            status: .among(["nftables", "iptables", "skip"]), does: "How the network is held off"),
         .init(
             "veth-pair", nil, .required("in=out"), repetition: .collected, for: .init(.restore), status: .notBuilt,
             does: "Names of network devices"),
@@ -215,7 +215,7 @@ extension CommandOption {
             does: "Print for programs, as JSON"),
         .init(
             "pid-policy", nil, .required("policy"), for: restores.union(.init(.migrate)),
-            status: .only(["exact", "new-namespace"]),
+            status: .among(["exact", "new-namespace"]),
             origin: .apus, does: "Where pids are taken: exact refuses, new-namespace makes a pid namespace"),
         .init(
             "continue-clocks", for: restores.union(.init(.migrate)), origin: .apus,
@@ -252,13 +252,13 @@ extension CommandOption {
         .init("fresh", for: .init(.run), origin: .apus, does: "Forget what is in the store and begin anew"),
         .init(
             "cpu-level", nil, .required("level"), for: .init(.run),
-            status: .only(["x86-64-v2", "x86-64-v3", "x86-64-v4"]), origin: .apus,
+            status: .among(["x86-64-v2", "x86-64-v3", "x86-64-v4"]), origin: .apus,
             does: "Keep the C library from using what processors of this level lack"),
         .init(
             "exact-terminals", for: .init(.restore), origin: .apus,
             does: "Refuse where the number of a terminal (/dev/pts/N) is taken, in place of giving it another"),
         .init(
-            "ship", nil, .required("which"), for: .init(.dump, .migrate), status: .only(["auto", "all", "none"]),
+            "ship", nil, .required("which"), for: .init(.dump, .migrate), status: .among(["auto", "all", "none"]),
             origin: .apus,
             does: "Take files along: auto what is mapped or read, all what is written to as well, none"),
         .init(
@@ -286,7 +286,7 @@ extension CommandOption {
             "rounds", nil, .required("count"), for: .init(.migrate), origin: .apus,
             does: "How often memory is sent while the tree runs; 0 stops the tree first (30)"),
         .init(
-            "postcopy", nil, .required("when"), for: .init(.migrate), status: .only(["never", "auto", "always"]),
+            "postcopy", nil, .required("when"), for: .init(.migrate), status: .among(["never", "auto", "always"]),
             origin: .apus,
             does: "Let memory follow when the tree runs there: where the pause would be too long (auto), always, never"),
         .init(
@@ -319,7 +319,7 @@ extension CommandOption {
             "keep-original", for: .init(.migrate), origin: .apus,
             does: "Keep the original, stopped, when the tree runs on the other host"),
         .init(
-            "to", nil, .required("way"), for: .init(.migrate), status: .only(["ssh", "tls", "unix"]), origin: .apus,
+            "to", nil, .required("way"), for: .init(.migrate), status: .among(["ssh", "tls", "unix"]), origin: .apus,
             does: "How the other host is reached: by ssh, or where `apus receive --listen` listens, tls or unix"),
         .init(
             "pair", for: .init(.migrate), origin: .apus,

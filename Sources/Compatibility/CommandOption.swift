@@ -26,6 +26,8 @@ public struct CommandOption: Sendable, Equatable {
         case works
         /// It is accepted and changes nothing, which is true to its meaning; the text says why.
         case neutral(String)
+        /// It works with these values, and there are no others.
+        case among([String])
         /// It works with these values; with others it is not built yet.
         case only([String])
         /// It is refused by name.

@@ -175,6 +175,11 @@ extension Invocation {
             switch given.option.status {
             case .works: break
             case .neutral(let why): notes.append("\(written) changes nothing: \(why)")
+            case .among(let values):
+                if let text = given.text, values.contains(text) { break }
+                problems.append(
+                    .invalid(
+                        given.option.spelling, given.text ?? "", expected: "one of \(values.joined(separator: ", "))"))
             case .only(let values):
                 if let text = given.text, values.contains(text) { break }
                 let value = given.text.map { "=\($0.printable)" } ?? " without a value"
@@ -215,7 +220,7 @@ extension GivenOption {
     fileprivate var takesEffect: Bool {
         switch option.status {
         case .works: !["config", "no-default-config", "version"].contains(option.long)
-        case .neutral, .only, .notBuilt: false
+        case .neutral, .among, .only, .notBuilt: false
         }
     }
 }

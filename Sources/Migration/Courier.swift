@@ -221,7 +221,9 @@ final class Courier: PageCarrier {
     private var hungUp: Problem {
         Problem(
             .connectionLost, "\(wire.peer) has closed the connection",
-            remedy: "See what it has printed; `apus` must be installed there, and must be run as root")
+            remedy:
+                "See what was printed above: ssh, or `apus` there, says why. The name of the host must be right, and `apus` must be"
+                + " installed there and be run as root")
     }
 
     private func refusal(_ frame: Frame) -> Problem {

@@ -13,7 +13,7 @@ enum StartedProgram {
     /// Starts the program, passes signals on to it and waits for its end.
     ///
     /// - Returns: its status, or 128 and the number of the signal that ended it. A dump ends it by SIGKILL: 137.
-    /// - Throws: `store-unusable`.
+    /// - Throws: `program-unstartable`, `store-unusable`.
     static func run(_ options: RunOptions, _ logger: Logger) throws(Problem) -> Int32 {
         Supervisor.block()
         // That of the caller, by which the program's pid there is found.

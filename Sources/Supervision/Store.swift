@@ -120,14 +120,19 @@ struct Store {
 extension Problem {
     static func notStarted(_ program: String, _ error: Errno) -> Problem {
         Problem(
-            .storeUnusable, "the program cannot be started", object: .init(path: program),
-            cause: .init(error, attempted: "posix_spawnp"), remedy: "Give the path of a program behind --")
+            .programUnstartable, "the program cannot be started", object: .init(path: program),
+            cause: .init(error, attempted: "posix_spawnp"),
+            remedy: error == .noSuchFileOrDirectory
+                ? "See that the name behind -- is right; one without a slash is looked for in $PATH"
+                : "Give the path of a program that may be executed behind --")
     }
 }
 
 extension Problem.Code {
     /// Another run has the store.
     public static let storeBusy: Self = "store-busy"
+    /// The program that is to be run cannot be.
+    static let programUnstartable: Self = "program-unstartable"
     /// The store cannot be used, or belongs to another command.
     public static let storeUnusable: Self = "store-unusable"
     /// No checkpoint of the store can be restored.

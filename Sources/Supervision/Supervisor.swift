@@ -16,7 +16,7 @@ public enum Supervisor {
     /// Runs the program to its end, or to a checkpoint that was asked for.
     ///
     /// - Returns: the status to exit with: the program's own (128 and the number of the signal that killed it), or 75.
-    /// - Throws: `store-busy`, `store-unusable`, `store-damaged`.
+    /// - Throws: `store-busy`, `store-unusable`, `store-damaged`, `program-unstartable`.
     public static func run(_ options: RunOptions, logger: Logger) throws -> Int32 {
         guard let place = options.store else { return try StartedProgram.run(options, logger) }
         let store = try Store(place)
@@ -146,7 +146,10 @@ private struct Inside {
             if let ended = reap() { return finish(ended) }
             switch signal {
             case SIGTERM, SIGINT, SIGHUP, SIGXCPU:
-                if checkpoint(ends: true) { return RunStatus.checkpointed }
+                if checkpoint(ends: true) {
+                    logger.warning("a checkpoint stands, and the program has ended: give the same command to go on")
+                    return RunStatus.checkpointed
+                }
                 if let ended = reap() { return finish(ended) }
             case SIGUSR1: _ = checkpoint(ends: false)
             case SIGUSR2: try? Processes.kill(root, signal: SIGUSR2)

@@ -232,13 +232,12 @@ public struct TreeFreezer {
     }
 
     static func timeout(pid: Int32, tid: Int32) -> Problem {
+        // Who has asked for the end need not hear of threads; whose time is over needs to.
+        if let problem = Cancellation.problem, problem.code == .interrupted { return problem }
         let state = ProcessState(of: tid)
-        let summary =
-            Cancellation.requested
-            ? "the operation was interrupted"
-            : "thread \(tid) did not stop in time" + (state.map { " (state \($0.letter))" } ?? "")
         return Problem(
-            .freezeTimeout, summary, object: .init(pid: pid, process: state?.name),
+            .freezeTimeout, "thread \(tid) did not stop in time" + (state.map { " (state \($0.letter))" } ?? ""),
+            object: .init(pid: pid, process: state?.name),
             remedy: "Everything runs on as before. A thread in state D waits for a device or a file server; allow more"
                 + " time with --timeout SECONDS, or look at /proc/\(tid)/stack for what it waits for")
     }

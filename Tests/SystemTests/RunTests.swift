@@ -55,6 +55,17 @@ struct RunTests {
         }
     }
 
+    /// With a store and without one.
+    @Test func aProgramThatCannotBeStarted() throws {
+        try withWorld { world in
+            for options in [[], ["--store", world.path("store")]] {
+                let run = try world.apus(["run"] + options + ["--", "/nonexistent"])
+                #expect(run.status == 1 && run.errors.contains("program-unstartable"), "\(run)")
+                #expect(run.errors.contains("/nonexistent") && run.errors.contains("$PATH"), "\(run)")
+            }
+        }
+    }
+
     @Test func preempted() throws {
         try withWorld { world in
             let arguments = try arguments(world, count: 100)
@@ -70,6 +81,7 @@ struct RunTests {
                 let finished = running.wait(seconds: 30)
                 if finished.status == 7 { break }
                 try #require(finished.status == 75, "\(finished)")
+                #expect(finished.errors.contains("give the same command to go on"), "\(finished)")
                 try #require(rounds < 100)
             }
             #expect(rounds > 1)

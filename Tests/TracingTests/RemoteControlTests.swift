@@ -10,6 +10,15 @@ import Testing
 /// Real processes under control. ptrace(2) binds a tracee to a thread: every test is synchronous, one at a time.
 @Suite(.serialized, .enabled(if: geteuid() == 0), .timeLimit(.minutes(1)))
 struct RemoteControlTests {
+    /// Who has asked for the end is told that, and not of the thread that was being waited for.
+    @Test func theReasonOfATimeout() {
+        defer { Cancellation.reset() }
+        for (signal, code) in [(0, "freeze-timeout"), (SIGALRM, "freeze-timeout"), (SIGINT, "interrupted")] {
+            Cancellation.request(signal: signal)
+            #expect(TreeFreezer.timeout(pid: 1, tid: 1).code.rawValue == code)
+        }
+    }
+
     @Test func callsRunInTheTarget() throws {
         let child = try Child(["/bin/sleep", "1000"])
         let before = try child.maps()
