@@ -50,6 +50,8 @@ final class LateSending {
     private var readers: [PageSpace: RunningPages] = [:]
     private var buffer = [UInt8](repeating: 0, count: Int(frameSize))
     private var (sent, size): (UInt64, UInt64) = (0, 0)
+    /// Somebody has asked for the end, and was told.
+    private var hasAnswered = false
 
     /// Who waits for a page must not wait for a long frame before it.
     private static let frameSize: UInt64 = 256 << 10
@@ -160,6 +162,7 @@ final class LateSending {
         defer { pulse.end() }
         var brake = bandwidth.map { Brake(rate: $0, start: SystemClock.monotonic.now) }
         while true {
+            answerWish()
             while wire.hasInput || queue.isEmpty {
                 guard let frame = try wire.receive() else { throw lost }
                 if let outcome = try take(frame, over: wire) { return outcome }
@@ -173,6 +176,15 @@ final class LateSending {
                 pause -= min(pause, 1_000_000)
             }
         }
+    }
+
+    /// Says once to who asks for the end (Ctrl-C) why it does not come.
+    private func answerWish() {
+        guard !hasAnswered, Cancellation.requested else { return }
+        hasAnswered = true
+        logger.warning(
+            "the tree runs on \(host) already and needs its memory: the end is waited for, \((size - sent) >> 20) MiB are left"
+        )
     }
 
     /// - Returns: how it went, where everything is there.

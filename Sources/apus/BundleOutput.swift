@@ -22,6 +22,22 @@ enum BundleOutput {
         return scratch
     }
 
+    /// What was wrong with images that only wait to be packed: nobody has named their place by --images-dir.
+    static func ofScratch(_ error: any Error) -> any Error {
+        func mended(_ problem: Problem) -> Problem {
+            var problem = problem
+            problem.remedy = problem.remedy.replacing("--images-dir", with: "--work-dir")
+            return problem
+        }
+        switch error {
+        case let one as Problem: return mended(one)
+        case let several as Problems:
+            let all = several.all.map(mended)
+            return Problems(all[0], Array(all.dropFirst()))
+        default: return error
+        }
+    }
+
     /// Takes the standard output for the bundle alone: whatever else is printed goes to the standard error.
     private static func takeOutput(_ output: Int32) throws(Problem) -> Int32 {
         if isatty(output) == 1 {

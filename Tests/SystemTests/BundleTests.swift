@@ -106,6 +106,7 @@ struct BundleTests {
                 command.environment = ["APUS": Place.apus, "TMPDIR": world.folder]
                 let finished = try command.run()
                 #expect(finished.status == 1, "\(one): \(finished)")
+                #expect(!finished.errors.contains("--images-dir"), "nobody has named one: \(finished)")
                 #expect(!exists(bundle) && names(in: world.path("small")).isEmpty, "\(one)")
                 #expect(script.goesOn(in: world), "\(one)")
             }

@@ -144,6 +144,21 @@ struct LateMigrationTests {
         }
     }
 
+    /// Ctrl-C at the source comes too late, and says so.
+    @Test func theUserWantsAnEnd() throws {
+        try withHalfATree { journey, running, migration in
+            let source = try #require(
+                journey.source.processes.first { journey.isApus("migrate", $0, in: journey.source) })
+            #expect(journey.source.signal(SIGINT, source))
+            #expect(
+                eventually { text(journey.source.path("migrate.log")).contains("the end is waited for") },
+                "\(text(journey.source.path("migrate.log")))")
+            let moved = migration.wait(seconds: 60)
+            #expect(moved.status == 0, "\(moved)")
+            #expect(RunningSubject(running, in: journey.target).check() == [])
+        }
+    }
+
     /// The keeper dies: another one takes its place, and does what it is for.
     @Test func theKeeperIsKilled() throws {
         try withHalfATree { journey, running, migration in

@@ -51,7 +51,9 @@ extension Dump: Action {
         let scratch = try BundleOutput.prepare(&options)
         defer { scratch?.remove() }
         Cancellation.setDeadline(seconds: options.timeout)
-        try Checkpoint.Dump.run(options, logger: session.logger)
+        do { try Checkpoint.Dump.run(options, logger: session.logger) } catch {
+            throw scratch == nil ? error : BundleOutput.ofScratch(error)
+        }
         return 0
     }
 
