@@ -17,6 +17,7 @@ struct CompleteImages: ~Copyable {
     /// Declares the images of a directory complete, and packs them where a bundle is wanted.
     ///
     /// - Parameters:
+    ///   - inventory: what the directory is.
     ///   - host: what the host is.
     ///   - needed: the files of it that the tree needs.
     ///   - contents: completes what is known of them, for the manifest of a bundle.
@@ -25,7 +26,8 @@ struct CompleteImages: ~Copyable {
     ///   - durable: they are to survive a crash of the machine.
     /// - Throws: `image-unwritable`, `bundle-unwritable`; `timed-out` or `interrupted` where the work was to stop just before.
     init(
-        _ directory: ImageDirectory, host: HostRecord, needed: [NeededFile], _ contents: FileContents,
+        _ directory: ImageDirectory, _ inventory: InventoryEntry, host: HostRecord, needed: [NeededFile],
+        _ contents: FileContents,
         listed: [ManifestFile]?, digests: [String: ContentDigest], durable: Bool = true, _ deadline: Deadline,
         _ options: DumpOptions,
         warn: (String) -> Void
@@ -41,7 +43,7 @@ struct CompleteImages: ~Copyable {
         // Images that only wait to be packed need not reach the disk.
         let stays = durable && options.bundle?.keepsImages ?? true
         var manifest = try directory.commit(
-            toolVersion: ToolVersion.current, created: now, host: host, needed: needed, listed: listed,
+            inventory, toolVersion: ToolVersion.current, created: now, host: host, needed: needed, listed: listed,
             digests: digests,
             durable: stays,
             by: AllProcessors())

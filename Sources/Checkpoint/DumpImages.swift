@@ -220,7 +220,23 @@ struct DumpImages {
 
     // MARK: The whole
 
-    /// Writes what belongs to no single process.
+    /// What the directory is: to be written when all else is there, as nobody takes a directory without it for whole.
+    static func inventory() throws(Problem) -> InventoryEntry {
+        var inventory = InventoryEntry()
+        inventory.imgVersion = 2
+        inventory.fdinfoPerID = true
+        inventory.rootIds = TaskIdentities.own
+        inventory.nsPerID = true
+        inventory.rootCgSet = 1
+        inventory.lsmtype = SecurityModule.ofHost?.type ?? .noLsm
+        inventory.networkLockMethod = 0
+        inventory.pluginsEntry = PluginsEntry()
+        // It ties the directories of a chain together.
+        inventory.dumpCriuRunID = try RandomName.make()
+        return inventory
+    }
+
+    /// Writes what belongs to no single process, but for the inventory.
     func writeCommon(_ tree: [PstreeEntry], _ clocks: TreeClocks) throws(Problem) {
         try descriptions.nameWatched()
         try directory.write(tree, as: .pstree)
@@ -248,18 +264,6 @@ struct DumpImages {
         seccomp.seccompFilters = seccompFilters.entries
         try directory.write([seccomp], as: .seccomp)
         try directory.write([clocks.record(in: &descriptions.supplement)], as: .time)
-        var inventory = InventoryEntry()
-        inventory.imgVersion = 2
-        inventory.fdinfoPerID = true
-        inventory.rootIds = TaskIdentities.own
-        inventory.nsPerID = true
-        inventory.rootCgSet = 1
-        inventory.lsmtype = SecurityModule.ofHost?.type ?? .noLsm
-        inventory.networkLockMethod = 0
-        inventory.pluginsEntry = PluginsEntry()
-        // It ties the directories of a chain together.
-        inventory.dumpCriuRunID = try RandomName.make()
-        try directory.write([inventory], as: .inventory)
         try directory.write(descriptions.supplement)
     }
 

@@ -72,7 +72,7 @@ public struct DumpOptions: Sendable {
     /// `--ext-unix-sk`: unix sockets whose peer lies outside may be carried. Without it one is a reason to refuse.
     public var externalUnixSockets = false
     /// Asked about the images before they are declared complete: whether they can be restored.
-    public var verify: Verification = { _, _ in }
+    public var verify: Verification = { _, _, _ in }
     /// Told how far the work has come, where it may take longer than a second.
     public var progress = Progress.silent
     /// Told what the dump cost, once it is committed.
@@ -81,9 +81,10 @@ public struct DumpOptions: Sendable {
     /// Apus watches already what the tree writes to.
     var isWatched = false
 
-    /// Throws why images cannot be restored. The second argument is to be called before any page map or page is looked at: it waits until
+    /// Throws why images cannot be restored. The second argument is what the directory is, which is written last. The third is to be called before any page map or page is looked at: it waits until
     /// all are written, and throws where they will not be.
-    public typealias Verification = @Sendable (ImageDirectory, () throws(Problem) -> Void) throws -> Void
+    public typealias Verification =
+        @Sendable (ImageDirectory, InventoryEntry, () throws(Problem) -> Void) throws -> Void
 
     public init(pid: Int32, imagesDirectory: FilePath) {
         self.pid = pid

@@ -95,7 +95,7 @@ struct DumpSession {
             still.door?.open()
             tree.thaw()
             departure?.carrier.conclude()
-            // What cannot be removed either is worthless without the manifest, which is the last to be written.
+            // What cannot be removed either is worthless without the inventory and the manifest, which come last and go first.
             if hasBegunWriting { try? directory.clear() }
             logger.info("the tree runs on as before")
             throw Self.reassuring(error)
@@ -106,6 +106,7 @@ struct DumpSession {
     }
 
     /// Of each process the memory, the page map and the channel may be open at a time, and what of its own is kept from others.
+    /// A migration has threads by now, and waits once, before the freeze.
     private func makeRoom(for processes: [SurveyedProcess]) {
         let own = processes.reduce(0) { $0 + 4 + $1.descriptors.count }
         Processes.makeRoom(forFiles: Self.usualFiles + UInt64(own))
@@ -181,7 +182,9 @@ struct DumpSession {
         clock.mark("capture", logger)
         try images.writeCommon(treeEntries(tree, survey), survey.clocks)
         // Beside the pages, but not while a tree waits that is to run on.
-        let check = twins.areMade || departure != nil ? nil : ImageCheck(of: directory, by: options.verify)
+        let inventory = try DumpImages.inventory()
+        let check =
+            twins.areMade || departure != nil ? nil : ImageCheck(of: directory, inventory, by: options.verify)
         let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
         clock.mark("page tables", logger)
         let (now, later) = twins.areMade ? pages.divided() : (pages.jobs, [])
@@ -219,12 +222,13 @@ struct DumpSession {
         // The other host will have built the tree of it before anything is given up here.
         // While these are looked at, all of them are written.
         let listed = check == nil ? nil : try directory.list(by: AllProcessors())
-        if !leaves { try (check ?? ImageCheck(of: directory, by: options.verify)).finish() }
+        if !leaves { try (check ?? ImageCheck(of: directory, inventory, by: options.verify)).finish() }
         clock.mark("verify", logger)
         if !hasThawed { try rings.confirm() }
         try connections?.keepLock()
         let complete = try CompleteImages(
-            directory, host: host, needed: try records ?? contents.records(of: images.descriptions.needed), contents,
+            directory, inventory, host: host, needed: try records ?? contents.records(of: images.descriptions.needed),
+            contents,
             listed: listed, digests: images.digests, durable: departure == nil, deadline, options,
             warn: { logger.warning("\($0)") })
         manifest = complete.manifest

@@ -16,11 +16,11 @@ final class ImageCheck {
     private let errand: Errand<Result<Void, any Error>>
 
     /// Begins: every image is there but page maps and pages.
-    init(of directory: ImageDirectory, by verify: @escaping DumpOptions.Verification) {
+    init(of directory: ImageDirectory, _ inventory: InventoryEntry, by verify: @escaping DumpOptions.Verification) {
         let state = state
         errand = Errand {
             Result {
-                try verify(directory) { () throws(Problem) in
+                try verify(directory, inventory) { () throws(Problem) in
                     state.pagesStand.wait()
                     // Nobody wants to know any more.
                     if state.isAbandoned.load(ordering: .relaxed) {

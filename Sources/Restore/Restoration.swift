@@ -61,13 +61,17 @@ public enum Restoration {
     /// Whether the images in a directory could be restored by this version on a host like this one: asked by a dump
     /// before it ends the original. Nothing is made, and whether files and pids are there is not asked.
     ///
-    /// - Parameter whenPagesStand: called before page maps and pages are looked at, so that all else can be read while these are
-    ///   still written.
+    /// - Parameters:
+    ///   - inventory: what the directory is, where that is yet to be written.
+    ///   - whenPagesStand: called before page maps and pages are looked at, so that all else can be read while these
+    ///     are still written.
     /// - Throws: why not; what `whenPagesStand` throws.
     public static func verify(
-        _ directory: ImageDirectory, shellJob: Bool, whenPagesStand: () throws(Problem) -> Void = {}
+        _ directory: ImageDirectory, _ inventory: InventoryEntry? = nil, shellJob: Bool,
+        whenPagesStand: () throws(Problem) -> Void = {}
     ) throws(Problems) {
-        let images = try CheckpointImages(reading: directory, by: AllProcessors(), whenPagesStand: whenPagesStand)
+        let images = try CheckpointImages(
+            reading: directory, inventory, by: AllProcessors(), whenPagesStand: whenPagesStand)
         let layers: PageLayers
         var host: RestoreHost
         do throws(Problem) {

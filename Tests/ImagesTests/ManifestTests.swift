@@ -106,6 +106,32 @@ struct ManifestTests {
         #expect(#expect(throws: Problem.self) { try copy.open().manifest() }?.code == .imageBadFrame)
     }
 
+    /// Every reader opens it first: without it nobody takes a directory for whole.
+    @Test("The inventory comes into place with the commit, and goes with the manifest")
+    func inventoryLast() throws {
+        let copy = try TemporaryDirectory(copying: "count")
+        let directory = try copy.open()
+        let inventory = try directory.inventory()
+        let names = try directory.fileNames()
+        try copy.remove("inventory.img")
+        #expect(#expect(throws: Problem.self) { try copy.open().inventory() }?.code == .imageMissing)
+        let listed = try directory.list()
+        let manifest = try directory.commit(inventory, toolVersion: "1", created: 1, listed: listed, durable: false)
+        #expect(try directory.inventory() == inventory)
+        #expect(manifest.files.map(\.name) == names.filter { $0.hasSuffix(".img") })
+        #expect(try directory.fileNames() == (names + ["manifest.json"]).sorted())
+        #expect(try copy.open().commit(toolVersion: "1", created: 1, durable: false) == manifest)
+        #expect(try CheckpointImages(reading: copy.open()).manifest == manifest)
+        // What stands in the way of clearing stays, and these two are gone by then.
+        try copy.put([], "inventory.img.tmp")
+        try copy.remove("core-31000.img")
+        #expect(unsafe mkdir(copy.path.appending("core-31000.img").string, 0o700) == 0)
+        #expect(throws: Problem.self) { try copy.open().clear() }
+        let left = try copy.open().fileNames()
+        #expect(
+            !left.isEmpty && !left.contains { $0.hasPrefix("inventory.img") || $0.hasPrefix("manifest") }, "\(left)")
+    }
+
     /// Whoever has written an image knows its digest, and says what one would say who reads it.
     @Test("What was written is not read again for its digest, unless it has become something else")
     func writtenDigests() throws {

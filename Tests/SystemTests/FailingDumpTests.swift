@@ -50,6 +50,54 @@ struct FailingDumpTests {
         }
     }
 
+    /// Killed while it writes pages, it leaves files of their full size and no page in many of them: nobody may take them for a dump.
+    /// (Images of CRIU have no manifest, so that its absence alone says nothing.)
+    @Test(
+        .enabled(if: Programs.has("python3"), "needs python3"), .timeLimit(.minutes(2)),
+        arguments: ["MAP_SHARED", "MAP_PRIVATE"], ["--leave-stopped", "--leave-running"])
+    func killedWhilePagesAreWritten(_ kind: String, _ option: String) throws {
+        try withWorld { world in
+            let code = """
+                import mmap, time
+                memory = mmap.mmap(-1, 300 << 20, flags=mmap.\(kind) | mmap.MAP_ANONYMOUS)
+                for place in range(0, 300 << 20, 4096): memory[place] = 7
+                print('ready', flush=True)
+                time.sleep(1000)
+                """
+            let pid = try world.start(["python3", "-c", code], output: "out")
+            try #require(eventually { text(world.path("out")).contains("ready") })
+            let images = world.path("images")
+            for attempt in 1...10 {
+                try world.succeed("rm", "-rf", images)
+                try world.succeed("mkdir", images)
+                let dump = try world.command(
+                    [Place.apus, "dump", "-t", "\(pid)", "-D", images, "--shell-job", option]
+                ).start()
+                func begun() -> Bool {
+                    (1...3).contains { number in
+                        var status = stat()
+                        return unsafe stat(images + "/pages-\(number).img", &status) == 0 && status.st_blocks > 4096
+                    }
+                }
+                while !begun() && !exists(images + "/manifest.json") { usleep(500) }
+                for other in world.processes where text("\(world.proc)/\(other)/cmdline").contains("dump\0-t") {
+                    world.signal(SIGKILL, other)
+                }
+                _ = dump.wait(seconds: 30)
+                try #require(world.isAlive(pid))
+                // It was quicker than the test.
+                if exists(images + "/manifest.json") && attempt < 10 { continue }
+                #expect(!exists(images + "/manifest.json"))
+                break
+            }
+            let check = try world.apus(["check", images])
+            #expect(check.status == 1 && check.output.contains("image-missing"), "\(check)")
+            let restored = try world.apus(["restore", "-d", "-D", images, "--shell-job"])
+            #expect(restored.status == 1 && restored.errors.contains("image-missing"), "\(restored)")
+            #expect(restored.errors.contains("cut off before its end"), "\(restored)")
+        }
+    }
+
     /// The whole operation has its time; when that is up the target goes on.
     @Test func theTimeIsUp() throws {
         try withWorld { world in

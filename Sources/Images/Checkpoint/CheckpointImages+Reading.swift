@@ -10,18 +10,20 @@ extension CheckpointImages {
     ///
     /// - Parameters:
     ///   - architecture: the processor that the images must be of.
+    ///   - known: what the directory is, where that is yet to be written.
     ///   - workforce: reads the tasks, connections and digests.
     ///   - whenPagesStand: called before page maps are read, and with them the sizes of pages files, which come last.
     /// - Throws: the problems, each with a code of this module (`image-*`); what `whenPagesStand` throws.
     public init(
-        reading directory: ImageDirectory, architecture: CoreEntry.March = .ofThisMachine,
+        reading directory: ImageDirectory, _ known: InventoryEntry? = nil,
+        architecture: CoreEntry.March = .ofThisMachine,
         by workforce: some Workforce = SingleWorker(), whenPagesStand: () throws(Problem) -> Void = {}
     ) throws(Problems) {
         // Without a sound beginning nothing else can be understood.
         let inventory: InventoryEntry
         let tree: [PstreeEntry]
         do throws(Problem) {
-            inventory = try directory.inventory()
+            inventory = if let known { known } else { try directory.inventory() }
             manifest = try directory.manifest()
             supplement = try directory.supplement()
             tree = try directory.tree()
@@ -201,7 +203,7 @@ extension ImageDirectory {
                 .imageMissing, path.appending(ImageKind.inventory.layout.fileName()),
                 "the directory holds no images: the first of them is not there, or is empty",
                 remedy: "Name the directory that holds the images with --images-dir, or copy it again from where it was"
-                    + " dumped")
+                    + " dumped. A dump that was cut off before its end leaves none: what it leaves cannot be restored")
         }
         guard CheckpointImages.knownVersions.contains(inventory.imgVersion) else {
             throw .image(

@@ -56,7 +56,12 @@ public struct ImageWriter: ~Copyable {
     ///
     /// - Throws: `image-unwritable`.
     public init(creating layout: ImageLayout, id: UInt64 = 0, in directory: ImageDirectory) throws(Problem) {
-        try self.init(creating: layout.fileName(id: id), in: directory)
+        try self.init(creating: layout, named: layout.fileName(id: id), in: directory)
+    }
+
+    /// Makes a file of some name, with the header of a kind.
+    init(creating layout: ImageLayout, named name: String, in directory: ImageDirectory) throws(Problem) {
+        try self.init(creating: name, in: directory)
         for word in layout.magics { append(word) }
         precondition(layout.header != .unknown, "old layouts are read, never written")
     }
@@ -119,12 +124,17 @@ public struct ImageWriter: ~Copyable {
     /// The same for a file that nobody else writes to: the directory keeps in mind what its content is, if it is small, for the
     /// manifest.
     ///
+    /// - Returns: how large it is and what its content is, of a small one.
     /// - Throws: `image-unwritable`.
-    public consuming func finishWhole() throws(Problem) {
+    @discardableResult
+    public consuming func finishWhole() throws(Problem) -> (digest: ContentDigest, size: UInt64)? {
         let whole = isUntouched && pending.count <= ImageDirectory.smallFile ? pending : nil
         let (directory, name) = (directory, name)
         try finish()
-        if let whole { directory.note(ContentDigest(of: whole), size: UInt64(whole.count), of: name) }
+        guard let whole else { return nil }
+        let (digest, size) = (ContentDigest(of: whole), UInt64(whole.count))
+        directory.note(digest, size: size, of: name)
+        return (digest, size)
     }
 
     private mutating func append(_ word: UInt32) {

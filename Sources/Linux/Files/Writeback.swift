@@ -5,8 +5,8 @@ internal import Synchronization
 /// Has the kernel begin to write a growing file to its disk while it grows (sync_file_range(2)), so that whoever waits for the
 /// disk in the end waits for the rest.
 ///
-/// The call may wait for a busy disk, and so a thread of its own makes it. It is a wish: nothing depends on it, and where it
-/// cannot be fulfilled the end takes longer.
+/// The call may wait for a busy disk, and so a thread of its own makes it, for which nobody waits. It is a wish: nothing depends on
+/// it, and where it cannot be fulfilled the end takes longer.
 public final class Writeback: Sendable {
     private final class State: Sendable {
         let file: OwnedDescriptor
@@ -22,18 +22,19 @@ public final class Writeback: Sendable {
             while true {
                 news.wait()
                 if isOver.load(ordering: .acquiring) { return }
-                let end = end.load(ordering: .acquiring)
-                if end <= begun { continue }
-                _ = try? call(Int(SYS_sync_file_range), UInt(signed: file.raw), UInt(begun), UInt(end - begun), write)
-                begun = end
+                // A piece at a time: nobody may want the rest any more when the disk has taken one.
+                while !isOver.load(ordering: .acquiring), case let end = end.load(ordering: .acquiring), begun < end {
+                    let size = min(end - begun, Writeback.step)
+                    _ = try? call(Int(SYS_sync_file_range), UInt(signed: file.raw), UInt(begun), UInt(size), write)
+                    begun += size
+                }
             }
         }
     }
 
-    /// The thread, once there is something to do for it, and up to where the file has to be filled until then.
-    private struct Work: ~Copyable {
+    /// What the thread knows, once there is something to do for it, and up to where the file has to be filled until then.
+    private struct Work {
         var state: State?
-        var thread: HelperThread?
         var next = Writeback.step
     }
 
@@ -54,7 +55,7 @@ public final class Writeback: Sendable {
             if work.state == nil, let copy = try? Files.duplicate(file, from: 3) {
                 let state = State(copy)
                 work.state = state
-                work.thread = HelperThread { state.run() }
+                HelperThread { state.run() }?.detach()
             }
             work.state?.end.store(position, ordering: .releasing)
             work.state?.news.signal()
@@ -65,7 +66,6 @@ public final class Writeback: Sendable {
         work.withLock { work in
             work.state?.isOver.store(true, ordering: .releasing)
             work.state?.news.signal()
-            work.thread.take()?.join()
         }
     }
 }

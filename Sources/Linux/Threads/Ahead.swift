@@ -6,7 +6,7 @@ internal import Synchronization
 /// is to be had nothing changes but the time that it takes.
 public final class Ahead<Result: Sendable> {
     private enum Place: Sendable {
-        case open, taken
+        case open, taken, given
         case done(Result)
     }
 
@@ -63,10 +63,21 @@ public final class Ahead<Result: Sendable> {
 
     /// The result for a number, which is to be asked for once.
     public func take(_ number: Int) -> Result {
-        if state.take(number) { return state.body(number) }
         while true {
-            if case .done(let result) = state.places.withLock({ $0[number] }) { return result }
-            state.isDone.wait()
+            let place = state.places.withLock { places in
+                let place = places[number]
+                switch place {
+                case .open, .done: places[number] = .given
+                case .taken: break
+                case .given: preconditionFailure("\(number) was asked for twice")
+                }
+                return place
+            }
+            switch place {
+            case .open: return state.body(number)
+            case .done(let result): return result
+            case .taken, .given: state.isDone.wait()
+            }
         }
     }
 

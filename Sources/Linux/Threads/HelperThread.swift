@@ -24,9 +24,14 @@ public struct HelperThread: ~Copyable {
         defer { _ = unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
         // Kept alive until the thread has taken it over, or has not come to be.
         let work = unsafe Unmanaged.passRetained(Work(body))
+        // As large as that of the first thread usually is; without a limit for that one, others would get a quarter.
+        var attributes = pthread_attr_t()
+        _ = unsafe pthread_attr_init(&attributes)
+        defer { _ = unsafe pthread_attr_destroy(&attributes) }
+        _ = unsafe pthread_attr_setstacksize(&attributes, 8 << 20)
         var thread = pthread_t()
         let result = unsafe pthread_create(
-            &thread, nil,
+            &thread, &attributes,
             { argument in
                 if let argument = unsafe argument {
                     unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
@@ -42,6 +47,9 @@ public struct HelperThread: ~Copyable {
 
     /// Waits for its end.
     public consuming func join() { _ = pthread_join(thread, nil) }
+
+    /// Leaves it alone: it has to keep alive what it uses, and may be cut off at any moment by the end of Apus.
+    public consuming func detach() { _ = pthread_detach(thread) }
 }
 
 /// A count that threads wait for (sem_overview(7)).

@@ -96,7 +96,7 @@ extension Dump: Action {
         reader.readObstacleOptions(into: &options)
         let display = reader.flag("display-stats")
         let shellJob = options.shellJob
-        options.verify = { try Restoration.verify($0, shellJob: shellJob, whenPagesStand: $1) }
+        options.verify = { try Restoration.verify($0, $1, shellJob: shellJob, whenPagesStand: $2) }
         options.progress = session.progress
         options.report = { session.succeed($0, display: display, message: "Dumping finished successfully") }
         try reader.finish()

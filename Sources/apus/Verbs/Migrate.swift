@@ -195,7 +195,7 @@ extension Migrate: Action {
         dump.fileRules = reader.fileRules()
         reader.readObstacleOptions(into: &dump)
         let shellJob = JoiningThere.move(reader) != .stays
-        dump.verify = { try Restoration.verify($0, shellJob: shellJob, whenPagesStand: $1) }
+        dump.verify = { try Restoration.verify($0, $1, shellJob: shellJob, whenPagesStand: $2) }
         let state = reader.path("state-dir") ?? RestoreOptions.usualState
         var options = MigrationOptions(
             dump: dump, host: host, command: command(to: host, state, &reader), stateDirectory: state)
