@@ -20,6 +20,8 @@ struct DumpSession {
     private var statistics = Statistics()
     /// From here on there is something to take back.
     private var hasBegunWriting = false
+    /// An older dump of the same process stood in the directory.
+    private var replacesOlder = false
     /// The tree runs again already, and twins stand for it.
     private var hasThawed = false
     /// The TCP connections of the tree, while they are locked.
@@ -98,7 +100,7 @@ struct DumpSession {
             // What cannot be removed either is worthless without the inventory and the manifest, which come last and go first.
             if hasBegunWriting { try? directory.clear() }
             logger.info("the tree runs on as before")
-            throw Self.reassuring(error)
+            throw reassuring(error)
         }
         // Images of a tree that leaves are of no use to anybody afterwards.
         if departure == nil { seal(directory, contents) }
@@ -131,8 +133,11 @@ struct DumpSession {
     }
 
     /// Tells who reads of a failure that nothing has happened to the processes.
-    private static func reassuring(_ error: any Error) -> any Error {
-        let note = "The processes run on as before"
+    private func reassuring(_ error: any Error) -> any Error {
+        let loss =
+            replacesOlder
+            ? ". The older dump that was in the directory is gone: give each dump a directory of its own" : ""
+        let note = "The processes run on as before\(loss)"
         switch error {
         case var problem as Problem:
             problem.remedy += problem.remedy.isEmpty ? note : ". \(note)"
@@ -154,6 +159,9 @@ struct DumpSession {
         // The tree may have changed until it stood still.
         let (tree, survey) = (still.tree, still.survey)
         try Problems.throwIfAny(survey.obstacles)
+        if departure == nil {
+            for (object, text) in OwnTerminals.find(survey) { logger.warning("\(object.description): \(text)") }
+        }
         survey.uselessKeys.forEach {
             logger.warning("--external \($0) has no effect: nothing in the tree is called so")
         }
@@ -161,6 +169,7 @@ struct DumpSession {
         try rings.settle(deadline)
         clock.mark("second survey", logger)
         hasBegunWriting = true
+        replacesOlder = (try? directory.manifest()) != nil
         try directory.clear(keepsCopies: true)
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
         let staysOnDisk = departure == nil && options.bundle?.keepsImages ?? true

@@ -24,7 +24,7 @@ public enum Explain {
                 Losses.find(process, locks: held, skipping: options.skipInFlight).map {
                     Explanation.Loss(object: process.object, text: $0)
                 }
-            },
+            } + OwnTerminals.find(survey).map { Explanation.Loss(object: $0.object, text: $0.text) },
             remedy: settlement.remedy,
             addresses: options.tcpClose ? [] : survey.finalCircumstances?.sockets.connectionAddresses ?? [],
             uselessKeys: survey.uselessKeys)

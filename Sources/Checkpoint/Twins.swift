@@ -13,12 +13,18 @@ struct Twins {
     /// Below that many bytes, and below a mebibyte for each process, copying is as fast as making twins. It takes some
     /// 0.5 ms for each process and 17 ms for each GiB to make them, about 1 ms for each MiB to copy.
     static let worthwhile: UInt64 = 32 << 20
+    /// So long it takes to copy a mebibyte, in nanoseconds.
+    private static let copying: UInt64 = 1_000_000
 
     /// By pid.
     private var made: [Int32: Twin] = [:]
     /// Processes that have the memory of another, whose twin is theirs too.
     private var sharers: [Int32: Int32] = [:]
     private var isWanted = false
+    /// How many are to be made, and how long they may take, in nanoseconds.
+    private var (count, limit): (Int, UInt64) = (0, 0)
+    /// How long they have taken.
+    private var elapsed: UInt64 = 0
     private let logger: Logger
 
     /// Decides whether twins are worth their while.
@@ -41,6 +47,19 @@ struct Twins {
             }
         }
         isWanted = true
+        count = processes.count
+        limit = (bytes >> 20) * Self.copying
+    }
+
+    /// Whether to go on with making them: not where that is going to take longer than to copy everything. A process deep in a line of
+    /// children that have never called execve(2) is as slow to copy as it is deep, as the kernel notes all ancestors of its pages.
+    ///
+    /// - Parameters:
+    ///   - elapsed: how long so many of them have taken, in nanoseconds.
+    ///   - limit: how long it takes to copy everything.
+    static func isWorthwhile(after elapsed: UInt64, _ made: Int, of count: Int, limit: UInt64) -> Bool {
+        // The first few say little.
+        made < 8 || elapsed / UInt64(made) * UInt64(count) <= limit
     }
 
     var areMade: Bool { !made.isEmpty }
@@ -60,14 +79,22 @@ struct Twins {
             sharers[control.pid] = owner
             return
         }
+        let start = SystemClock.monotonic.now
         // A 32-bit program runs the interpreter in memory that a fork shares.
         if !isSubreaper, !control.isCompat, let twin = try control.makeTwin() {
             made[twin.original] = twin
+            elapsed += SystemClock.monotonic.now - start
+            if !Self.isWorthwhile(after: elapsed, made.count, of: count, limit: limit) {
+                giveUp("the processes are slow to copy")
+            }
             return
         }
-        let pid = control.memory.pid
         let reason = isSubreaper ? "adopts orphans" : "cannot be copied (a limit of memory or of processes)"
-        logger.info("process \(pid) \(reason): all memory is copied while the tree stands still")
+        giveUp("process \(control.memory.pid) \(reason)")
+    }
+
+    private mutating func giveUp(_ reason: String) {
+        logger.info("\(reason): all memory is copied while the tree stands still")
         made = [:]
         isWanted = false
     }

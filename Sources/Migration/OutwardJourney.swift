@@ -64,7 +64,7 @@ struct OutwardJourney {
             try rehearse()
         } catch {
             giveUp(error)
-            throw error
+            throw Self.reassuring(error)
         }
     }
 
@@ -80,8 +80,10 @@ struct OutwardJourney {
         }
         pulse = nil
         do {
-            try courier.open(options, uuid)
-            try sendAhead()
+            do {
+                try courier.open(options, uuid)
+                try sendAhead()
+            } catch { throw Self.reassuring(error) }
             try leave()
         } catch {
             giveUp(error)
@@ -99,6 +101,16 @@ struct OutwardJourney {
         summary.terminal = terminal.isKept ? uuid : nil
         options.told(.arrived(summary))
         return summary
+    }
+
+    /// Tells who reads of a failure that nothing has happened to the processes.
+    private static func reassuring(_ error: any Error) -> any Error {
+        let note = "The processes run on as before"
+        var all = Problems.all(of: error)
+        guard var last = all.popLast(), !last.remedy.contains(note) else { return error }
+        last.remedy += last.remedy.isEmpty ? note : ". \(note)"
+        all.append(last)
+        return all.count == 1 ? last : Problems(all[0], Array(all.dropFirst()))
     }
 
     /// The tree runs on here, or stands still: the other host is to leave nothing.

@@ -34,6 +34,11 @@ struct Preflight {
         // A dump into it meanwhile would change what is being read.
         try directory.lock(exclusively: false)
         var images = try CheckpointImages(reading: directory, by: AllProcessors())
+        if images.manifest == nil && images.inventory.isOfApus {
+            warnings.append(
+                "\(directory.path) has lost its manifest (manifest.json): whether the images are still what they were cannot be"
+                    + " told. Copy it again from where it was dumped")
+        }
         contents = ContentCheck(directory, images.manifest, besides: !options.continueClocks)
         if options.detached { warnings += Self.forgetParentDeath(&images) }
         if options.beginsSession { images.beginSessionOfRoot() }

@@ -64,21 +64,24 @@ struct Store {
 
     /// Small texts: the command, the program's end.
     subscript(_ name: String) -> String? {
-        get {
-            (try? Files.contents(of: path.appending(name))).map { String(decoding: $0, as: UTF8.self) }
-        }
-        nonmutating set {
-            let file = path.appending(name)
-            guard let newValue else {
-                try? Files.remove(file)
-                return
-            }
-            // Whole or not at all.
-            let made = path.appending(name + ".new")
-            guard let opened = try? Files.open(made, [.writeOnly, .create, .truncate]) else { return }
-            guard (try? Files.write(opened.raw, Array(newValue.utf8))) != nil, (try? Files.sync(opened.raw)) != nil
-            else { return }
-            try? Files.rename(made, to: file)
+        (try? Files.contents(of: path.appending(name))).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// Writes a small text, whole or not at all; nil removes it.
+    ///
+    /// - Throws: ENOSPC and others.
+    func set(_ name: String, to text: String?) throws(Errno) {
+        let file = path.appending(name)
+        guard let text else { return try Files.remove(file) }
+        let made = path.appending(name + ".new")
+        do throws(Errno) {
+            let opened = try Files.open(made, [.writeOnly, .create, .truncate])
+            try Files.write(opened.raw, Array(text.utf8))
+            try Files.sync(opened.raw)
+            try Files.rename(made, to: file)
+        } catch {
+            try? Files.remove(made)
+            throw error
         }
     }
 
@@ -90,22 +93,25 @@ struct Store {
 
     func checkpoint(_ number: Int) -> FilePath { path.appending("checkpoint-\(number)") }
 
-    /// Whether the dump came to its end.
+    /// Whether the dump came to its end. One of Apus that has its inventory did, though somebody may have taken its manifest away.
     func isWhole(_ number: Int) -> Bool {
-        (try? Files.access(checkpoint(number).appending(Manifest.fileName), mode: 0)) != nil
+        let place = checkpoint(number)
+        if (try? Files.access(place.appending(Manifest.fileName), mode: 0)) != nil { return true }
+        return (try? ImageDirectory(opening: place).inventory())?.isOfApus ?? false
     }
 
     func remove(_ number: Int) {
         let place = checkpoint(number)
-        // The manifest first: what is left of it is never taken for whole.
+        // These first: what is left of it is never taken for whole.
         try? Files.remove(place.appending(Manifest.fileName))
+        try? Files.remove(place.appending("inventory.img"))
         Self.remove(place)
     }
 
     /// Forgets everything.
     func clear() {
         numbers.forEach(remove)
-        for name in ["finished", "command", "output.log", "errors.log"] { self[name] = nil }
+        for name in ["finished", "command", "output.log", "errors.log"] { try? set(name, to: nil) }
     }
 
     private static func remove(_ path: FilePath) {

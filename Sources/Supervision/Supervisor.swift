@@ -33,7 +33,11 @@ public enum Supervisor {
             logger.warning("the program has finished already, with status \(status); --fresh starts it anew")
             return status
         }
-        store["command"] = command
+        do throws(Errno) { try store.set("command", to: command) } catch {
+            throw Problem(
+                .storeUnusable, "the store cannot be written to", object: .init(path: store.path.string),
+                cause: .init(error, attempted: "write"), remedy: "Make room there, or name another store")
+        }
         block()
         let inner = try enterNamespace()
         if inner != 0 { return watch(inner) }
@@ -135,7 +139,7 @@ private struct Inside {
         store.settle()
         try Supervisor.closeOthersOnExec()
         for number in store.numbers where !store.isWhole(number) {
-            logger.warning("checkpoint \(number) is not whole, and passed over")
+            logger.warning("checkpoint \(number) was cut off before it was whole, and is removed")
             store.remove(number)
         }
         if store.numbers.isEmpty { try start() } else { try resume() }
@@ -185,8 +189,13 @@ private struct Inside {
         relays.indices.forEach { relays[$0].move(waiting: true) }
         switch status {
         case .exited(let code):
-            store["finished"] = "\(code)"
+            // They make room for it, and nobody needs them any more.
             store.numbers.forEach(store.remove)
+            do throws(Errno) { try store.set("finished", to: "\(code)") } catch {
+                logger.error(
+                    "the program has finished with status \(code), and the store cannot keep that (\(error.name)): the same command would start it anew"
+                )
+            }
             return code
         case .killed(let signal, dumpedCore: _):
             logger.warning("the program was killed by signal \(signal)")
@@ -258,6 +267,8 @@ private struct Inside {
     ///
     /// - Returns: whether it stands. Without one the program runs on.
     private mutating func checkpoint(ends: Bool) -> Bool {
+        // It has just ended by itself.
+        if (try? ProcessDirectory(root).stat().state.hasEnded) ?? true { return false }
         let number = (store.numbers.first ?? 0) + 1
         let place = store.checkpoint(number)
         guard (try? Files.makeDirectory(place, mode: 0o700)) != nil else {

@@ -238,8 +238,10 @@ public struct TreeFreezer {
         return Problem(
             .freezeTimeout, "thread \(tid) did not stop in time" + (state.map { " (state \($0.letter))" } ?? ""),
             object: .init(pid: pid, process: state?.name),
-            remedy: "Everything runs on as before. A thread in state D waits for a device or a file server; allow more"
-                + " time with --timeout SECONDS, or look at /proc/\(tid)/stack for what it waits for")
+            remedy: state?.letter == "D"
+                ? "Everything runs on as before. It waits for a device or a file server: allow more time with --timeout SECONDS,"
+                    + " or look at /proc/\(tid)/stack for what it waits for"
+                : "Everything runs on as before. Allow more time with --timeout SECONDS")
     }
 }
 

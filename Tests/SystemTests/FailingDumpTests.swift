@@ -16,6 +16,34 @@ struct FailingDumpTests {
         }
     }
 
+    /// The good old dump has gone for the room that the new one needed, and that is said.
+    @Test(.enabled(if: Programs.has("python3"), "needs python3")) func anOlderDumpIsReplacedByNone() throws {
+        try withWorld { world in
+            let code = """
+                import signal
+                memory = []
+                signal.signal(signal.SIGUSR1, lambda *_: (memory.append(bytearray(b'x') * (40 << 20)), print('grown', flush=True)))
+                print('ready', flush=True)
+                while True: signal.pause()
+                """
+            let pid = try world.start(["python3", "-c", code], output: "out")
+            try #require(eventually { text(world.path("out")).contains("ready") })
+            let images = world.path("small")
+            try world.succeed("mkdir", images)
+            try world.succeed("mount", "-t", "tmpfs", "-o", "size=30m", "none", images)
+            let dump = ["dump", "-t", "\(pid)", "-D", images, "--shell-job", "--leave-running"]
+            try #require(try world.apus(dump).status == 0)
+            world.signal(SIGUSR1, pid)
+            try #require(eventually { text(world.path("out")).contains("grown") })
+            let second = try world.apus(dump)
+            #expect(second.status == 1 && second.errors.contains("The older dump"), "\(second)")
+            let third = try world.apus(dump)
+            #expect(third.status == 1 && !third.errors.contains("The older dump"), "\(third)")
+            #expect(try world.apus(["check", images]).output.contains("image-missing"))
+            #expect(world.isAlive(pid))
+        }
+    }
+
     @Test func theDirectoryIsReadOnly() throws {
         try withWorld { world in
             let running = try RunningSubject(Subject(name: "counter"), in: world)

@@ -142,6 +142,17 @@ struct FailingRestoreTests {
         }
     }
 
+    /// Images of CRIU have no manifest; Apus' own that have none any more are known, and nobody vouches for them.
+    @Test func theManifestIsLost() throws {
+        try withDump(of: "counter") { world, _ in
+            try world.succeed("rm", world.path("images/manifest.json"))
+            let check = try world.apus(["check", world.path("images")])
+            #expect(check.status == 0 && check.output.contains("has lost its manifest"), "\(check)")
+            let restored = try world.apus(["restore", "-d", "-D", world.path("images")])
+            #expect(restored.status == 0 && restored.errors.contains("has lost its manifest"), "\(restored)")
+        }
+    }
+
     /// The architecture is the first field of a core image, after the two magic numbers and the length: 1 is x86-64.
     @Test func anotherArchitecture() throws {
         try withDump(of: "counter") { world, pid in

@@ -55,6 +55,39 @@ struct RunTests {
         }
     }
 
+    /// Its end is not to be lost without a word: the same command would run it again.
+    @Test func theStoreIsFull() throws {
+        try withWorld { world in
+            try world.succeed("mkdir", world.path("small"))
+            try world.succeed("mount", "-t", "tmpfs", "-o", "size=1m", "none", world.path("small"))
+            let script = "dd if=/dev/zero of=\(world.path("small"))/fill bs=64k 2>/dev/null; exit 5"
+            let store = world.path("small/store")
+            let run = try world.apus(["run", "--store", store, "--", "bash", "-c", script])
+            #expect(run.status == 5 && run.errors.contains("would start it anew"), "\(run)")
+            let second = try world.apus(["run", "--store", world.path("small/other"), "--", "true"])
+            #expect(second.status == 1 && second.errors.contains("store-unusable"), "\(second)")
+        }
+    }
+
+    /// Whoever takes the manifests away does not take what was computed.
+    @Test func checkpointsWithoutManifests() throws {
+        try withWorld { world in
+            let arguments = try arguments(world, count: 60, ["--every", "1s"])
+            let (running, pid) = try start(world, arguments)
+            try #require(eventually(seconds: 20) { exists(world.path("store/checkpoint-1/manifest.json")) })
+            world.signal(SIGKILL, pid)
+            _ = running.wait(seconds: 10)
+            let before = lines(world.path("store/output.log")).count
+            for name in names(in: world.path("store")) where name.hasPrefix("checkpoint-") {
+                _ = unsafe unlink(world.path("store/\(name)/manifest.json"))
+            }
+            let again = try world.apus(arguments, seconds: 60)
+            #expect(again.status == 7 && before > 0, "\(again)")
+            check(world, count: 60)
+            #expect(!again.output.contains("1 1\n2 3\n"), "it has begun anew: \(again)")
+        }
+    }
+
     /// With a store and without one.
     @Test func aProgramThatCannotBeStarted() throws {
         try withWorld { world in

@@ -172,6 +172,16 @@ extension CheckpointImages {
     }
 }
 
+extension InventoryEntry {
+    /// Where in the number of a run, a UUID, its version stands (RFC 9562, section 4), and what Apus writes there; CRIU writes 4.
+    public static let (markPlace, mark): (Int, Character) = (14, "8")
+
+    /// The images were made by Apus, and have had a manifest.
+    public var isOfApus: Bool {
+        dumpCriuRunID.utf8.count == 36 && Array(dumpCriuRunID)[Self.markPlace] == Self.mark
+    }
+}
+
 extension ImageDirectory {
     /// The TCP connections that descriptions lead to; one that has no file is not there.
     fileprivate func streams(

@@ -71,7 +71,7 @@ public final class ImageDirectory: Sendable {
                 isMissing ? "there is no such image directory" : "the image directory cannot be opened",
                 cause: .init(error, attempted: "open(\"\(path)\", O_DIRECTORY)"),
                 remedy: isMissing
-                    ? "Name the directory that holds the images with --images-dir, or make it"
+                    ? "Name the directory that holds the images with --images-dir; for a dump, make it (mkdir)"
                     : "Run as a user who may read the image directory")
         }
     }
