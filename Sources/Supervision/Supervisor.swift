@@ -189,9 +189,10 @@ private struct Inside {
         relays.indices.forEach { relays[$0].move(waiting: true) }
         switch status {
         case .exited(let code):
-            // They make room for it, and nobody needs them any more.
+            let isKept = (try? store.set("finished", to: "\(code)")) != nil
             store.numbers.forEach(store.remove)
-            do throws(Errno) { try store.set("finished", to: "\(code)") } catch {
+            // They may have made room for it.
+            do throws(Errno) { if !isKept { try store.set("finished", to: "\(code)") } } catch {
                 logger.error(
                     "the program has finished with status \(code), and the store cannot keep that (\(error.name)): the same command would start it anew"
                 )
