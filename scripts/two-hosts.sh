@@ -177,6 +177,8 @@ kept_attached() {
 	on one bash -c 'setsid python3 outer_terminal.py run new 24 80 apus migrate --attach "$1" two --ship auto </dev/null >new.pid 2>&1 &' begin "$pid"
 	appears one new.out 'Ctrl-] d'
 	on one kill -0 "$pid" 2>/dev/null && fail 'the original is still there'
+	# The window has another size for a moment, so that programs draw their screens anew.
+	sleep 1
 	on one bash -c 'echo "echo at \$(uname -n): \$word; jobs; stty size" >new.in'
 	appears one new.out 'at two: kept'
 	appears one new.out 'Running'
