@@ -28,9 +28,8 @@ struct CompleteImages: ~Copyable {
     init(
         _ directory: ImageDirectory, _ inventory: InventoryEntry, host: HostRecord, needed: [NeededFile],
         _ contents: FileContents,
-        listed: [ManifestFile]?, digests: [String: ContentDigest], durable: Bool = true, _ deadline: Deadline,
-        _ options: DumpOptions,
-        warn: (String) -> Void
+        listed: [ManifestFile]?, digests: [String: ContentDigest], durable: Bool, _ deadline: Deadline,
+        _ options: DumpOptions, warn: (String) -> Void
     ) throws(Problem) {
         try Cancellation.check()
         if deadline.isPast {
@@ -40,19 +39,15 @@ struct CompleteImages: ~Copyable {
         }
         Steps.take()
         let now = Int64(SystemClock.realTime.now / 1_000_000_000)
-        // Images that only wait to be packed need not reach the disk.
-        let stays = durable && options.bundle?.keepsImages ?? true
         var manifest = try directory.commit(
             inventory, toolVersion: ToolVersion.current, created: now, host: host, needed: needed, listed: listed,
-            digests: digests,
-            durable: stays,
-            by: AllProcessors())
+            digests: digests, durable: durable, by: AllProcessors())
         Steps.take()
         var writer: BundleWriter?
         if let target = options.bundle {
             // It is the first thing in a bundle, so that it cannot be completed when the dump stands.
             contents.complete(&manifest.needed, warn: warn)
-            manifest = try directory.seal(manifest, durable: stays, while: { !Cancellation.requested })
+            manifest = try directory.seal(manifest, durable: durable, while: { !Cancellation.requested })
             let packed = try BundleWriter(target, now: now)
             try packed.pack(directory, options.progress)
             Steps.take()

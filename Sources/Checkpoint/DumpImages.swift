@@ -232,7 +232,7 @@ struct DumpImages {
         inventory.networkLockMethod = 0
         inventory.pluginsEntry = PluginsEntry()
         // It ties the directories of a chain together.
-        inventory.dumpCriuRunID = try RandomName.makeOwn()
+        inventory.setOwnRun(try RandomName.make())
         return inventory
     }
 

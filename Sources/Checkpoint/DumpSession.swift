@@ -137,18 +137,7 @@ struct DumpSession {
         let loss =
             replacesOlder
             ? ". The older dump that was in the directory is gone: give each dump a directory of its own" : ""
-        let note = "The processes run on as before\(loss)"
-        switch error {
-        case var problem as Problem:
-            problem.remedy += problem.remedy.isEmpty ? note : ". \(note)"
-            return problem
-        case let problems as Problems:
-            guard var last = problems.all.last else { return problems }
-            last.remedy += ". \(note)"
-            let all = Array(problems.all.dropLast()) + [last]
-            return Problems(all[0], Array(all.dropFirst()))
-        default: return error
-        }
+        return Problems.adding("The processes run on as before\(loss)", to: error)
     }
 
     /// Everything between the freeze and the commit.
@@ -172,6 +161,7 @@ struct DumpSession {
         replacesOlder = (try? directory.manifest()) != nil
         try directory.clear(keepsCopies: true)
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
+        // Images that only wait to be packed, or to be sent, need not reach the disk.
         let staysOnDisk = departure == nil && options.bundle?.keepsImages ?? true
         var images = DumpImages(
             directory, Descriptions(circumstances), loading: still.loading, durable: staysOnDisk)
@@ -228,17 +218,16 @@ struct DumpSession {
         if !leaves { reportLosses(still, locks.result) }
         statistics.dump?.pagesScanned = images.counters.scanned
         statistics.dump?.pagesWritten = images.counters.written
-        // The other host will have built the tree of it before anything is given up here.
-        // While these are looked at, all of them are written.
+        // All images are written, and some are being looked at yet.
         let listed = check == nil ? nil : try directory.list(by: AllProcessors())
+        // The other host will have built the tree of it before anything is given up here.
         if !leaves { try (check ?? ImageCheck(of: directory, inventory, by: options.verify)).finish() }
         clock.mark("verify", logger)
         if !hasThawed { try rings.confirm() }
         try connections?.keepLock()
         let complete = try CompleteImages(
             directory, inventory, host: host, needed: try records ?? contents.records(of: images.descriptions.needed),
-            contents,
-            listed: listed, digests: images.digests, durable: departure == nil, deadline, options,
+            contents, listed: listed, digests: images.digests, durable: images.isDurable, deadline, options,
             warn: { logger.warning("\($0)") })
         manifest = complete.manifest
         clock.mark("commit", logger)

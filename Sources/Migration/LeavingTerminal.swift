@@ -100,18 +100,15 @@ struct LeavingTerminal {
 
     /// What a dump says of terminals and sessions outside has another way out in a migration.
     func reworded(_ error: any Error) -> any Error {
-        let problems = Problems.all(of: error).map { problem -> Problem in
-            guard problem.code == .leadsOutside, problem.remedy.contains("--shell-job") else { return problem }
-            var problem = problem
+        Problems.rewording(error) { problem in
+            guard problem.code == .leadsOutside, problem.remedy.contains("--shell-job") else { return }
             problem.remedy =
                 usesTerminal
                 ? "Migrate with --detach: there a new pseudo-terminal takes the place of the one outside, and `apus attach`"
                     + " joins you to it. Or with --attach, which does that at once"
                 : "Migrate with --detach: there the tree begins a session of its own, without the leader that stays here."
                     + " Or start the program with setsid the next time"
-            return problem
         }
-        return problems.first.map { Problems($0, Array(problems.dropFirst())) } ?? error
     }
 
     private var usesTerminal: Bool {

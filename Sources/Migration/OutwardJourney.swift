@@ -105,12 +105,7 @@ struct OutwardJourney {
 
     /// Tells who reads of a failure that nothing has happened to the processes.
     private static func reassuring(_ error: any Error) -> any Error {
-        let note = "The processes run on as before"
-        var all = Problems.all(of: error)
-        guard var last = all.popLast(), !last.remedy.contains(note) else { return error }
-        last.remedy += last.remedy.isEmpty ? note : ". \(note)"
-        all.append(last)
-        return all.count == 1 ? last : Problems(all[0], Array(all.dropFirst()))
+        Problems.adding("The processes run on as before", to: error)
     }
 
     /// The tree runs on here, or stands still: the other host is to leave nothing.

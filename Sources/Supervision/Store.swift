@@ -102,9 +102,8 @@ struct Store {
 
     func remove(_ number: Int) {
         let place = checkpoint(number)
-        // These first: what is left of it is never taken for whole.
-        try? Files.remove(place.appending(Manifest.fileName))
-        try? Files.remove(place.appending("inventory.img"))
+        // In the order in which what is left is never taken for whole; then whatever else is there.
+        try? ImageDirectory(opening: place).clear()
         Self.remove(place)
     }
 

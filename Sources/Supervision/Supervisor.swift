@@ -33,7 +33,8 @@ public enum Supervisor {
             logger.warning("the program has finished already, with status \(status); --fresh starts it anew")
             return status
         }
-        do throws(Errno) { try store.set("command", to: command) } catch {
+        // It is there already where the program goes on.
+        do throws(Errno) { if store["command"] == nil { try store.set("command", to: command) } } catch {
             throw Problem(
                 .storeUnusable, "the store cannot be written to", object: .init(path: store.path.string),
                 cause: .init(error, attempted: "write"), remedy: "Make room there, or name another store")

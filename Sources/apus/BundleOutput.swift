@@ -24,18 +24,7 @@ enum BundleOutput {
 
     /// What was wrong with images that only wait to be packed: nobody has named their place by --images-dir.
     static func ofScratch(_ error: any Error) -> any Error {
-        func mended(_ problem: Problem) -> Problem {
-            var problem = problem
-            problem.remedy = problem.remedy.replacing("--images-dir", with: "--work-dir")
-            return problem
-        }
-        switch error {
-        case let one as Problem: return mended(one)
-        case let several as Problems:
-            let all = several.all.map(mended)
-            return Problems(all[0], Array(all.dropFirst()))
-        default: return error
-        }
+        Problems.rewording(error) { $0.remedy = $0.remedy.replacing("--images-dir", with: "--work-dir") }
     }
 
     /// Takes the standard output for the bundle alone: whatever else is printed goes to the standard error.

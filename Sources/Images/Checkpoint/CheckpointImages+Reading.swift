@@ -173,12 +173,22 @@ extension CheckpointImages {
 }
 
 extension InventoryEntry {
-    /// Where in the number of a run, a UUID, its version stands (RFC 9562, section 4), and what Apus writes there; CRIU writes 4.
-    public static let (markPlace, mark): (Int, Character) = (14, "8")
+    /// Where in a UUID its version stands (RFC 9562, section 4), and what Apus writes there in the number of a run: 8, whatever its
+    /// maker says (section 5.8). CRIU writes 4.
+    private static let (versionPlace, ownVersion): (Int, Character) = (14, "8")
+
+    /// Names the run that makes the images, as one of Apus.
+    ///
+    /// - Parameter uuid: a random one.
+    public mutating func setOwnRun(_ uuid: String) {
+        var text = Array(uuid)
+        if text.count > Self.versionPlace { text[Self.versionPlace] = Self.ownVersion }
+        dumpCriuRunID = String(text)
+    }
 
     /// The images were made by Apus, and have had a manifest.
     public var isOfApus: Bool {
-        dumpCriuRunID.utf8.count == 36 && Array(dumpCriuRunID)[Self.markPlace] == Self.mark
+        dumpCriuRunID.utf8.count == 36 && Array(dumpCriuRunID)[Self.versionPlace] == Self.ownVersion
     }
 }
 

@@ -19,8 +19,9 @@ extension Manifest {
 }
 
 extension ImageDirectory {
-    /// Clears the directory for a new dump: removes the manifest first, so that it never speaks of files that are not
-    /// its own, and the inventory, so that nobody takes what is left for whole, then all images of an earlier dump, which a restore would otherwise mix with the new ones.
+    /// Clears the directory for a new dump: removes the manifest first, so that it never speaks of files that are not its own, and
+    /// the inventory, so that nobody takes what is left for whole; then all other images of an earlier dump, which a restore would
+    /// otherwise mix with the new ones.
     ///
     /// - Parameter keepsCopies: leave those of files that were taken along already (``keepCopies(_:)``).
     /// - Throws: `image-unwritable`.
