@@ -37,13 +37,16 @@ let package = Package(
     targets: [
         .target(name: "CLinux"),
         .target(name: "CTrampoline"),
+        .target(name: "CChecksum"),
         .systemLibrary(name: "CCompression", providers: [.apt(["libzstd-dev", "liblz4-dev"])]),
         .target(name: "Diagnostics", dependencies: [system], swiftSettings: strict),
         .target(name: "Linux", dependencies: ["CLinux", "Diagnostics", system], swiftSettings: strict),
         .target(name: "ImageMessages", dependencies: [protobuf], swiftSettings: generated),
         .target(
             name: "Images",
-            dependencies: ["CCompression", "CLinux", "ImageMessages", "Diagnostics", crypto, protobuf, system],
+            dependencies: [
+                "CChecksum", "CCompression", "CLinux", "ImageMessages", "Diagnostics", crypto, protobuf, system,
+            ],
             swiftSettings: strict),
         .target(
             name: "Bundles",

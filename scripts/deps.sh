@@ -22,6 +22,7 @@ wishes='
 python3 python3
 perl perl-base
 xz xz-utils
+xxh128sum xxhash
 age age
 sqlite3 sqlite3
 redis-server redis-server
@@ -58,6 +59,8 @@ fi
 # What bundles are compressed with.
 [ -e /usr/include/zstd.h ] || missing="$missing libzstd-dev"
 [ -e /usr/include/lz4frame.h ] || missing="$missing liblz4-dev"
+# What images are compared with their manifest by.
+[ -e /usr/include/xxhash.h ] || missing="$missing libxxhash-dev"
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 command -v g++ >/dev/null || ls /usr/lib/gcc/*/*/libstdc++.so >/dev/null 2>&1 || missing="$missing g++"
 

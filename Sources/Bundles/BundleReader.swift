@@ -15,7 +15,7 @@ public struct BundleReader {
     private let directory: ImageDirectory
     private let keepsPages: Bool
     private var sizes: [String: UInt64] = [:]
-    private var digests: [String: ContentDigest] = [:]
+    private var digests: [String: ImageDigest] = [:]
     private var missing: Set<String> = []
     private var directories: Set<String> = [""]
     private var unlisted = 0
@@ -184,12 +184,16 @@ public struct BundleReader {
         }
         let file = OwnedDescriptor(owning: made)
         let isKept = needsRoom(header.path, header.size)
+        // Against the list at the end, and against the manifest.
         var hasher = ContentHasher()
+        var image = ImageHasher()
+        let wanted = digests[header.path]
         var done: UInt64 = 0
         while done < header.size {
             let piece = try cursor.some(atMost: Int(min(UInt64(pieceSize), header.size - done)))
             if piece.isEmpty { throw .truncated() }
             hasher.update(piece)
+            if wanted != nil { image.update(piece) }
             if isKept, !Self.isHole(piece) { try write(piece, to: file.raw, at: done) }
             done += UInt64(piece.count)
         }
@@ -199,9 +203,8 @@ public struct BundleReader {
         guard try cursor.exactly(TarHeader.padding(behind: header.size)).allSatisfy({ $0 == 0 }) else {
             throw .invalid("something stands behind a file", at: header.path)
         }
-        let digest = hasher.finish()
-        if let wanted = digests[header.path], wanted != digest { throw .changed(at: header.path) }
-        sums += BundleFormat.line(digest, header.path)
+        if let wanted, wanted != image.finish() { throw .changed(at: header.path) }
+        sums += BundleFormat.line(hasher.finish(), header.path)
     }
 
     private func write(_ piece: [UInt8], to file: Int32, at place: UInt64) throws(Problem) {

@@ -15,8 +15,6 @@ public final class BundleWriter {
     private let output: DescriptorSink
     private let sink: any ByteSink
     private var sums = ""
-    /// What the manifest says of the images' content, so that none is read twice.
-    private var digests: [String: ContentDigest] = [:]
     private let now: Int64
 
     /// - Parameter now: the time that members get, in seconds since 1970.
@@ -62,7 +60,6 @@ public final class BundleWriter {
         guard paths.contains(BundleFormat.first) else {
             throw .invalid("a directory without a manifest is no complete dump", at: directory.path.string)
         }
-        for image in try directory.manifest()?.files ?? [] { digests[image.name] = image.digest }
         let others = paths.filter { $0 != BundleFormat.first }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         for path in [BundleFormat.first] + others {
             try Cancellation.check()
@@ -166,7 +163,6 @@ public final class BundleWriter {
             throw .invalid("the file is not there any more", at: path)
         }
         try write(.init(kind: .file, path: path, size: file.size, modified: now))
-        let known = digests[path]
         var hasher = ContentHasher()
         var done: UInt64 = 0
         while done < file.size {
@@ -177,14 +173,14 @@ public final class BundleWriter {
                 throw .unreadable(path, error, attempted: "read")
             }
             if piece.isEmpty { throw .invalid("the file has become shorter while it was packed", at: path) }
-            if known == nil { hasher.update(piece) }
+            hasher.update(piece)
             try sink.write(piece)
             done += UInt64(piece.count)
             progress.update("packing \(path)", done: done, of: file.size, unit: .bytes)
         }
         let padding = TarHeader.padding(behind: file.size)
         if padding > 0 { try sink.write(zeros(padding)) }
-        sums += BundleFormat.line(known ?? hasher.finish(), path)
+        sums += BundleFormat.line(hasher.finish(), path)
     }
 
     private func write(_ header: TarHeader) throws(Problem) {

@@ -28,7 +28,7 @@ struct CompleteImages: ~Copyable {
     init(
         _ directory: ImageDirectory, _ inventory: InventoryEntry, host: HostRecord, needed: [NeededFile],
         _ contents: FileContents,
-        listed: [ManifestFile]?, digests: [String: ContentDigest], durable: Bool, _ deadline: Deadline,
+        listed: [ManifestFile]?, digests: [String: ImageDigest], durable: Bool, _ deadline: Deadline,
         _ options: DumpOptions, warn: (String) -> Void
     ) throws(Problem) {
         try Cancellation.check()

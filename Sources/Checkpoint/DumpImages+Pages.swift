@@ -86,8 +86,7 @@ extension DumpImages {
     ///
     /// - Parameters:
     ///   - sources: by the index of the process.
-    ///   - digesting: make the digests of the files meanwhile. The slower of both counts: not for what a tree stands
-    ///     still for that is to run on.
+    ///   - digesting: make the digests of the files meanwhile: not for what a tree stands still for that is to run on.
     mutating func move(
         _ jobs: [TreePages.Job], from sources: [ProcessPages], digesting: Bool, _ progress: Progress
     ) throws(Problem) {

@@ -16,7 +16,7 @@ struct DumpImages {
     private var files: [FileKey: UInt32] = [:]
     private var nextPagesID: UInt32 = 1
     /// Of pages files, by their names in the manifest, as far as they were made while these were written.
-    var digests: [String: ContentDigest] = [:]
+    var digests: [String: ImageDigest] = [:]
     /// The processes that have the memory of another, which is stored as that one's.
     var memorySharers: [Int32: [Int32]] = [:]
     /// The processes of which a program is just being loaded.

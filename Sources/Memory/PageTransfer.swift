@@ -16,29 +16,31 @@ public enum PageTransfer {
     /// Moves runs whose places in a file are known, each to its place. Those that are not present are passed over.
     ///
     /// - Parameters:
-    ///   - other: a second sink that gets all that the first one gets, at the same time.
+    ///   - digest: of the file, made of what goes there.
     ///   - told: how many bytes have been moved, and how many there are.
     public static func move(
-        _ runs: [PlacedRun], from source: some PageSource, to sink: some PageSink, and other: (any PageSink)? = nil,
+        _ runs: [PlacedRun], from source: some PageSource, to sink: some PageSink, and digest: PagesDigest? = nil,
         told: (UInt64, UInt64) -> Void = { _, _ in }
     ) throws(Problem) {
         let portions = Portions(runs, size: bufferSize)
         let total = portions.total
         if total == 0 { return }
         var moved: UInt64 = 0
+        /// Reads a portion, and adds it to the digest while it is in the processor's cache.
+        func read(_ portion: Portions.Portion, into buffer: Buffer) throws(Problem) {
+            try unsafe source.read(portion.pieces, into: buffer.part(portion.size))
+            unsafe digest?.add(UnsafeRawBufferPointer(buffer.part(portion.size)), at: portion.position)
+        }
         func advance(_ count: Int) throws(Problem) {
             moved += UInt64(count)
             told(moved, total)
             try Cancellation.check()
         }
-        let sinks: [any PageSink] = [sink] + (other.map { [$0] } ?? [])
-        guard total > bufferSize, let writer = WriteBehind(to: sinks) else {
+        guard total > bufferSize, var writer = WriteBehind(to: sink) else {
             let buffer = Buffer(min(bufferSize, Int(total)))
             for portion in portions {
-                try unsafe source.read(portion.pieces, into: buffer.part(portion.size))
-                for sink in sinks {
-                    try unsafe sink.write(UnsafeRawBufferPointer(buffer.part(portion.size)), at: portion.position)
-                }
+                try read(portion, into: buffer)
+                try unsafe sink.write(UnsafeRawBufferPointer(buffer.part(portion.size)), at: portion.position)
                 try advance(portion.size)
             }
             return
@@ -46,7 +48,7 @@ public enum PageTransfer {
         do throws(Problem) {
             for portion in portions {
                 let buffer = try writer.freeBuffer()
-                try unsafe source.read(portion.pieces, into: buffer.part(portion.size))
+                try read(portion, into: buffer)
                 writer.write(buffer, portion.size, at: portion.position)
                 try advance(portion.size)
             }
@@ -74,84 +76,54 @@ public enum PageTransfer {
         }
     }
 
-    /// Threads that write what they are given, each to its sink and in order.
+    /// A thread that writes what it is given. (A second one would gain nothing: the kernel lets one at a time write to a file.)
     private struct WriteBehind: ~Copyable {
-        /// A portion that all sinks get.
-        private final class Item: Sendable {
+        private struct Item: Sendable {
             let buffer: Buffer
             let size: Int
             let position: UInt64
-            /// How many sinks have yet to take it.
-            let users: Atomic<Int>
-
-            init(_ buffer: Buffer, _ size: Int, at position: UInt64, users: Int) {
-                (self.buffer, self.size, self.position) = (buffer, size, position)
-                self.users = Atomic(users)
-            }
         }
 
-        /// What the threads have in common.
+        /// What it has in common with the one that reads.
         private final class Pool: Sendable {
             let free = Mutex<[Buffer]>([])
             let isFree = Semaphore(UInt32(PageTransfer.bufferCount))
-            let failure = Mutex<Problem?>(nil)
-        }
-
-        private final class Line: Sendable {
+            /// What is yet to be written; nil is the end.
             let queue = Mutex<[Item?]>([])
             let isFilled = Semaphore()
+            let failure = Mutex<Problem?>(nil)
 
             func add(_ item: Item?) {
                 queue.withLock { $0.append(item) }
                 isFilled.signal()
             }
 
-            func run(_ sink: some PageSink, _ pool: Pool) {
+            func run(_ sink: some PageSink) {
                 while true {
                     isFilled.wait()
                     guard let item = queue.withLock({ $0.removeFirst() }) else { return }
-                    if pool.failure.withLock({ $0 == nil }) {
+                    if failure.withLock({ $0 == nil }) {
                         do throws(Problem) {
                             try unsafe sink.write(
                                 UnsafeRawBufferPointer(item.buffer.part(item.size)), at: item.position)
                         } catch {
-                            pool.failure.withLock { [error] in $0 = error }
+                            failure.withLock { [error] in $0 = error }
                         }
                     }
-                    // Whoever is the last sees what the others have done with it.
-                    guard item.users.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { continue }
-                    pool.free.withLock { $0.append(item.buffer) }
-                    pool.isFree.signal()
+                    free.withLock { $0.append(item.buffer) }
+                    isFree.signal()
                 }
             }
-        }
-
-        /// A thread, where lists can hold it.
-        private final class Worker {
-            private var thread: HelperThread?
-
-            init?(_ body: @escaping @Sendable () -> Void) {
-                thread = HelperThread(body)
-                if thread == nil { return nil }
-            }
-
-            func join() { thread.take()?.join() }
         }
 
         private let pool = Pool()
-        private var lines: [(line: Line, thread: Worker)] = []
+        private var thread: HelperThread?
 
         /// - Returns: nil where there is no thread to be had.
-        init?(to sinks: [any PageSink]) {
+        init?(to sink: some PageSink) {
             let pool = self.pool
-            for sink in sinks {
-                let line = Line()
-                guard let thread = Worker({ line.run(sink, pool) }) else {
-                    _ = finish()
-                    return nil
-                }
-                lines.append((line, thread))
-            }
+            thread = HelperThread { pool.run(sink) }
+            if thread == nil { return nil }
         }
 
         /// A buffer that nobody uses any more.
@@ -164,16 +136,15 @@ public enum PageTransfer {
         }
 
         func write(_ buffer: Buffer, _ size: Int, at position: UInt64) {
-            let item = Item(buffer, size, at: position, users: lines.count)
-            for (line, _) in lines { line.add(item) }
+            pool.add(Item(buffer: buffer, size: size, position: position))
         }
 
         /// Waits until everything is written.
         ///
         /// - Returns: what went wrong with it.
-        func finish() -> Problem? {
-            for (line, _) in lines { line.add(nil) }
-            for (_, thread) in lines { thread.join() }
+        mutating func finish() -> Problem? {
+            pool.add(nil)
+            thread.take()?.join()
             return pool.failure.withLock { $0 }
         }
     }

@@ -1,22 +1,15 @@
-internal import CLinux
-public import Diagnostics
 public import Images
 internal import Linux
-internal import Synchronization
 internal import SystemPackage
 
 /// The digest of a pages file, made of what is being written to it: to read the file once more would take as long as to
 /// write it.
 ///
 /// Pages have to come in the order of their places. Between them may lie what was written before, which is read.
-public final class PagesDigest: PageSink {
-    private struct State {
-        var hasher = ContentHasher()
-        /// Up to where the file is in the digest; nil where pages came in another order.
-        var end: UInt64? = 0
-    }
-
-    private let state = Mutex(State())
+public final class PagesDigest {
+    private var hasher = ImageHasher()
+    /// Up to where the file is in the digest; nil where pages came in another order.
+    private var end: UInt64? = 0
     private let file: OwnedDescriptor
 
     /// - Parameters:
@@ -30,36 +23,34 @@ public final class PagesDigest: PageSink {
         self.file = file
     }
 
-    /// Adds bytes. Whatever keeps it from being done is seen at the end.
-    @unsafe public func write(_ bytes: UnsafeRawBufferPointer, at position: UInt64) throws(Problem) {
-        // SAFETY: the bytes are borrowed for this call, and so they are for the closure.
-        state.withLock { state in
-            guard fill(&state, to: position) else { return }
-            unsafe state.hasher.update(bytes)
-            state.end = position + UInt64(bytes.count)
-        }
+    /// Adds bytes that are written, or about to be. Whatever keeps it from being done is seen at the end.
+    @unsafe func add(_ bytes: UnsafeRawBufferPointer, at position: UInt64) {
+        guard fill(to: position) else { return }
+        unsafe hasher.update(bytes)
+        end = position + UInt64(bytes.count)
     }
 
     /// Adds what stands in the file already before a place.
-    private func fill(_ state: inout State, to position: UInt64) -> Bool {
-        guard var end = state.end else { return false }
-        state.end = nil
+    private func fill(to position: UInt64) -> Bool {
+        guard var end else { return false }
+        self.end = nil
         while end < position {
             let count = Int(min(position - end, 1 << 20))
             guard let bytes = try? Files.read(file.raw, count: count, at: end), !bytes.isEmpty else { return false }
-            state.hasher.update(bytes)
+            hasher.update(bytes)
             end += UInt64(bytes.count)
         }
         guard end == position else { return false }
-        state.end = end
+        self.end = end
         return true
     }
 
-    /// The digest of the whole file.
+    /// The digest of the whole file, when all of it is written.
     ///
     /// - Parameter size: of the file, in bytes.
     /// - Returns: nil where it has to be made by reading the file.
-    public func finish(size: UInt64) -> ContentDigest? {
-        state.withLock { state in fill(&state, to: size) ? state.hasher.finish() : nil }
-    }
+    public func finish(size: UInt64) -> ImageDigest? { fill(to: size) ? hasher.finish() : nil }
 }
+
+@available(*, unavailable)
+extension PagesDigest: Sendable {}

@@ -124,6 +124,7 @@ final class InwardJourney {
     private func judge(_ wishes: JSON) throws {
         isRehearsed = true
         var options = restoreOptions(wishes)
+        options.isRehearsal = true
         let coming = try ComingAddresses.wished(wishes)
         options.comingAddresses = Set(coming.map(\.address.bytes))
         // Before pids are looked at: the keeper has one.

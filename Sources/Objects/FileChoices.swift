@@ -9,6 +9,8 @@ public final class FileChoices {
     private let rules: FileRules
     /// Files of this host that differ may be replaced by copies (`--overwrite-files`).
     let overwrites: Bool
+    /// Files that the tree writes to grow: it runs on.
+    private let isRehearsal: Bool
     /// What the dump knows of the files, by the ids of their descriptions.
     private var needed: [UInt32: NeededFile] = [:]
     private var chosen: [Key: FileChoice] = [:]
@@ -21,9 +23,12 @@ public final class FileChoices {
         let isMapping: Bool
     }
 
-    public init(manifest: Manifest? = nil, rules: FileRules = FileRules(), overwrites: Bool = false) {
+    public init(
+        manifest: Manifest? = nil, rules: FileRules = FileRules(), overwrites: Bool = false, isRehearsal: Bool = false
+    ) {
         self.rules = rules
         self.overwrites = overwrites
+        self.isRehearsal = isRehearsal
         for file in manifest?.needed ?? [] {
             for id in file.descriptions { needed[id] = file }
         }
@@ -48,7 +53,8 @@ public final class FileChoices {
         if let known = verdicts[key], known.status == status { return known.verdict }
         let needed = needed(file)
         let policy = rules.policy(for: file.path) ?? needed?.policy.flatMap(FilePolicy.init) ?? rules.byDefault
-        let judgement = FileJudgement(entry: file.entry, needed: needed, uses: uses(of: file), policy: policy)
+        let judgement = FileJudgement(
+            entry: file.entry, needed: needed, uses: uses(of: file), policy: policy, isRehearsal: isRehearsal)
         let verdict = judgement.verdict(
             on: status, open: { try? Files.open(file.path, [.readOnly, .nonBlocking, .noControllingTerminal]) })
         verdicts[key] = (status, verdict)

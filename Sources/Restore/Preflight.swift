@@ -64,7 +64,8 @@ struct Preflight {
             inherited: Dictionary(options.inherited.map { ($0.key, $0.descriptor) }) { _, last in last },
             shellJob: options.shellJob,
             choices: FileChoices(
-                manifest: images.manifest, rules: options.fileRules, overwrites: options.overwriteFiles),
+                manifest: images.manifest, rules: options.fileRules, overwrites: options.overwriteFiles,
+                isRehearsal: options.isRehearsal),
             state: options.stateDirectory)
         site.exactTerminals = options.exactTerminals
         site.devices = options.devices

@@ -67,6 +67,8 @@ public struct RestoreOptions: Sendable {
     public var stateDirectory = CopyStore.usualState
     /// The processor has to have the instructions of that of the dump; not with `--cpu-cap none`.
     public var comparesProcessors = true
+    /// The images are of a tree that runs on and goes on writing to its files: for a check alone.
+    public var isRehearsal = false
     /// Where the pages are, if not in the images.
     public var pages: (any PageLocator)?
     /// What brings pages that follow when the tree runs.

@@ -237,7 +237,7 @@ private func unpack(
     }
 
     private func manifest(_ files: [(String, Int)], digest: String? = nil) -> [UInt8] {
-        let more = digest.map { #","sha256":"\#($0)""# } ?? ""
+        let more = digest.map { #","xxh128":"\#($0)""# } ?? ""
         let list = files.map { #"{"name":"\#($0.0)","size":\#($0.1)\#(more)}"# }.joined(separator: ",")
         let text = #"{"format_version":1,"tool_version":"1","created":1,"files":[\#(list)]}"#
         return file("manifest.json", Array(text.utf8))
@@ -302,7 +302,7 @@ private func unpack(
                 ("end", manifest([]) + [UInt8](repeating: 0, count: 1024)),
                 (
                     "of another content",
-                    manifest([("a.img", 1)], digest: String(repeating: "0", count: 64)) + file("a.img", [1])
+                    manifest([("a.img", 1)], digest: String(repeating: "0", count: 32)) + file("a.img", [1])
                 ),
             ]
             for (name, bytes) in cases {

@@ -185,7 +185,7 @@ struct ManifestTests {
         #expect(manifest.files.first { $0.name == "pages-9.img" }?.digest == nil)
         try directory.seal(manifest)
         let sealed = try #require(try copy.open().manifest())
-        #expect(sealed.files.first { $0.name == "pages-9.img" }?.digest == ContentDigest(of: large))
+        #expect(sealed.files.first { $0.name == "pages-9.img" }?.digest == ImageDigest(of: large))
         let whole = try copy.open()
         #expect(whole.differences(from: sealed) == [] && whole.contentDifferences(from: sealed) == [])
         var changed = large

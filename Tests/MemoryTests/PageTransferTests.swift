@@ -70,18 +70,6 @@ struct PageTransferTests {
         #expect(told == told.sorted())
     }
 
-    /// Both sinks get everything, also where one is slower, and the failure of either ends it.
-    @Test func twoSinks() throws {
-        let runs = runs([2000, 1, 3])
-        let (first, second) = (Sink(), Sink())
-        try PageTransfer.move(runs.placed(), from: Source(), to: first, and: second)
-        #expect(first.bytes.withLock { $0 } == content(runs))
-        #expect(second.bytes.withLock { $0 } == content(runs))
-        #expect(throws: Problem.self) {
-            try PageTransfer.move(runs.placed(), from: Source(), to: Sink(), and: Sink(failsAt: 1 << 20))
-        }
-    }
-
     /// What stands in the parent has no bytes here, and what follows it stands elsewhere in the file.
     @Test func holesStayHoles() throws {
         let runs = runs([2, 3, 600, 1])

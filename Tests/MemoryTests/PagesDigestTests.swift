@@ -39,7 +39,7 @@ struct PagesDigestTests {
         try body(directory, PagesDescriptor(opening: 1, in: directory), digest)
     }
 
-    private func ofFile(_ directory: ImageDirectory) throws -> ContentDigest? {
+    private func ofFile(_ directory: ImageDirectory) throws -> ImageDigest? {
         try directory.file(named: "pages-1.img")?.digest()
     }
 
@@ -69,11 +69,11 @@ struct PagesDigestTests {
 
     /// Nothing is claimed of what came in another order, or of a file that is shorter than it should be.
     @Test func whatCannotBeKnown() throws {
-        try withPagesFile { _, _, digest in
+        try withPagesFile { _, file, digest in
             let runs = try Source().runs()
             let one = StoredRun(address: 0, size: 4096, flags: .isPresent)
-            try PageTransfer.move([PlacedRun(run: one, position: 4096)], from: Source(), to: digest)
-            try PageTransfer.move(runs.placed(), from: Source(), to: digest)
+            try PageTransfer.move([PlacedRun(run: one, position: 4096)], from: Source(), to: file, and: digest)
+            try PageTransfer.move(runs.placed(), from: Source(), to: file, and: digest)
             #expect(digest.finish(size: Self.pages * 4096) == nil)
         }
         try withPagesFile { _, _, digest in #expect(digest.finish(size: (Self.pages + 1) * 4096) == nil) }

@@ -72,6 +72,23 @@ struct MigrationTests {
         }
     }
 
+    /// It grows until the tree stands still, which is no difference between the hosts.
+    @Test func aLogThatBothHostsHave() throws {
+        try withJourney { journey in
+            let log = journey.source.path("log")
+            let script = "exec >>\(log); n=0; while sleep 0.002; do n=$((n + 1)); echo $n; done"
+            let pid = try journey.source.start(["bash", "-c", script], output: "out")
+            #expect(eventually { lines(log).count > 2 })
+            let moved = try journey.migrate(pid)
+            try #require(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            let said = "\(moved)" + text(journey.source.path("migrate.log")) + journey.logThere
+            #expect(!said.contains("has grown"), "\(said)")
+            let count = lines(log).count
+            #expect(eventually { lines(log).count > count + 2 })
+            #expect(lines(log) == (1...lines(log).count).map(String.init))
+        }
+    }
+
     /// The memory of descendants is in the root before they are, and each comes to its own: children, and a grandchild.
     @Test func aFamilyOfWriters() throws {
         try withJourney { journey in

@@ -39,35 +39,24 @@ public struct ContentHasher: Sendable {
 }
 
 extension ContentDigest {
-    /// Bytes that are read at a time.
-    private static let (chunk, smallestChunk) = (1 << 20, 4 << 10)
-
     /// Reads an open file from its start, from the page cache where it is there.
     ///
     /// - Parameters:
     ///   - limit: no more than so many bytes of it.
-    ///   - expected: how large it is, where that is known: it may be less or more. A buffer for a small file is a small one, as
-    ///     there may be thousands of these.
     ///   - output: a file that gets a copy, at its position; -1 for none.
     ///   - goesOn: asked now and then whether to go on.
     /// - Returns: the digest and how many bytes it is of; nil where it did not go on.
     /// - Throws: the error of pread(2) or of write(2).
     public static func read(
-        _ descriptor: Int32, limit: UInt64 = .max, expecting expected: UInt64 = .max, copyingTo output: Int32 = -1,
+        _ descriptor: Int32, limit: UInt64 = .max, copyingTo output: Int32 = -1,
         while goesOn: () -> Bool = { true }
     ) throws(Errno) -> (digest: ContentDigest, size: UInt64)? {
         var hasher = ContentHasher()
-        let room = max(smallestChunk, Int(min(UInt64(chunk), expected)))
-        var (buffer, size) = ([UInt8](repeating: 0, count: room), UInt64(0))
-        while size < limit {
-            guard goesOn() else { return nil }
-            let count = try Posix.read(descriptor, into: &buffer, limit: limit - size, at: size)
-            if count == 0 { break }
-            // SAFETY: the buffer is borrowed for the call, and holds as many bytes as were read.
-            unsafe buffer.withUnsafeBytes { unsafe hasher.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-            if output >= 0 { try Posix.write(output, Array(buffer[..<count])) }
-            size += UInt64(count)
+        // SAFETY: the bytes are used within the closure alone.
+        let size = try unsafe Posix.read(descriptor, limit: limit, while: goesOn) { (bytes) throws(Errno) in
+            unsafe hasher.update(bytes)
+            if output >= 0 { try Posix.write(output, unsafe Array(bytes)) }
         }
-        return (hasher.finish(), size)
+        return size.map { (hasher.finish(), $0) }
     }
 }

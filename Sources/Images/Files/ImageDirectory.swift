@@ -22,7 +22,7 @@ public final class ImageDirectory: Sendable {
     private let compressed = Mutex<[UInt32: (pages: CompressedPages, expanded: ImageFile?)]>([:])
 
     /// What the images are that were written last, by their names.
-    private let written = Mutex<[String: (digest: ContentDigest, size: UInt64)]>([:])
+    private let written = Mutex<[String: (digest: ImageDigest, size: UInt64)]>([:])
 
     /// The directory with shared pages that was made through this object: it knows what it has written.
     private let made = Mutex<ImageDirectory?>(nil)
@@ -82,7 +82,7 @@ public final class ImageDirectory: Sendable {
     }
 
     /// Takes note of what was written into an image.
-    func note(_ digest: ContentDigest, size: UInt64, of name: String) {
+    func note(_ digest: ImageDigest, size: UInt64, of name: String) {
         written.withLock { $0[name] = (digest, size) }
     }
 
@@ -90,7 +90,7 @@ public final class ImageDirectory: Sendable {
     func forget(_ name: String) { written.withLock { _ = $0.removeValue(forKey: name) } }
 
     /// What was written into an image, where that is known; whoever has changed it since has to have changed its size.
-    func writtenDigest(of name: String, size: UInt64) -> ContentDigest? {
+    func writtenDigest(of name: String, size: UInt64) -> ImageDigest? {
         written.withLock { all in all[name].flatMap { $0.size == size ? $0.digest : nil } }
     }
 

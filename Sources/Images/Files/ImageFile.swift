@@ -101,9 +101,9 @@ public final class ImageFile: Sendable {
     /// - Parameter goesOn: asked now and then.
     /// - Returns: nil where it was to stop.
     /// - Throws: `image-unreadable`.
-    public func digest(while goesOn: () -> Bool = { true }) throws(Problem) -> ContentDigest? {
+    public func digest(while goesOn: () -> Bool = { true }) throws(Problem) -> ImageDigest? {
         do throws(Errno) {
-            return try ContentDigest.read(descriptor, expecting: size, while: goesOn)?.digest
+            return try ImageDigest.read(descriptor, expecting: size, while: goesOn)
         } catch {
             throw .image(
                 .imageUnreadable, path, "the image cannot be read", cause: .init(error, attempted: "pread"),

@@ -127,12 +127,12 @@ public struct ImageWriter: ~Copyable {
     /// - Returns: how large it is and what its content is, of a small one.
     /// - Throws: `image-unwritable`.
     @discardableResult
-    public consuming func finishWhole() throws(Problem) -> (digest: ContentDigest, size: UInt64)? {
+    public consuming func finishWhole() throws(Problem) -> (digest: ImageDigest, size: UInt64)? {
         let whole = isUntouched && pending.count <= ImageDirectory.smallFile ? pending : nil
         let (directory, name) = (directory, name)
         try finish()
         guard let whole else { return nil }
-        let (digest, size) = (ContentDigest(of: whole), UInt64(whole.count))
+        let (digest, size) = (ImageDigest(of: whole), UInt64(whole.count))
         directory.note(digest, size: size, of: name)
         return (digest, size)
     }

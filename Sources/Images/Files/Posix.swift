@@ -99,6 +99,37 @@ enum Posix {
         }
     }
 
+    /// Bytes that are read at a time.
+    private static let (chunk, smallestChunk) = (1 << 20, 4 << 10)
+
+    /// Reads an open file from its start.
+    ///
+    /// - Parameters:
+    ///   - limit: no more than so many bytes of it.
+    ///   - expected: how large it is, where that is known: it may be less or more. A buffer for a small file is a small one, as
+    ///     there may be thousands of these.
+    ///   - goesOn: asked now and then whether to go on.
+    ///   - body: gets the bytes, which are gone when it returns.
+    /// - Returns: how many there were; nil where it did not go on.
+    static func read(
+        _ descriptor: Int32, limit: UInt64 = .max, expecting expected: UInt64 = .max, while goesOn: () -> Bool,
+        _ body: (UnsafeRawBufferPointer) throws(Errno) -> Void
+    ) throws(Errno) -> UInt64? {
+        let room = max(smallestChunk, Int(min(UInt64(chunk), expected)))
+        var (buffer, size) = ([UInt8](repeating: 0, count: room), UInt64(0))
+        while size < limit {
+            guard goesOn() else { return nil }
+            let count = try read(descriptor, into: &buffer, limit: limit - size, at: size)
+            if count == 0 { break }
+            // SAFETY: the buffer is borrowed for the call, and holds as many bytes as were read.
+            try unsafe buffer.withUnsafeBufferPointer { (all) throws(Errno) in
+                try unsafe body(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: all[..<count])))
+            }
+            size += UInt64(count)
+        }
+        return size
+    }
+
     /// Writes all of it at the descriptor's position (write(2)).
     static func write(_ descriptor: Int32, _ bytes: [UInt8]) throws(Errno) {
         var written = 0

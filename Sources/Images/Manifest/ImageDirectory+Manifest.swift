@@ -63,7 +63,7 @@ extension ImageDirectory {
     /// - Throws: `image-unwritable`.
     @discardableResult public func commit(
         _ inventory: InventoryEntry? = nil, toolVersion: String, created: Int64, host: HostRecord? = nil,
-        needed: [NeededFile] = [], listed: [ManifestFile]? = nil, digests: [String: ContentDigest] = [:],
+        needed: [NeededFile] = [], listed: [ManifestFile]? = nil, digests: [String: ImageDigest] = [:],
         durable: Bool = true,
         by workforce: some Workforce = SingleWorker()
     ) throws(Problem) -> Manifest {
@@ -245,7 +245,7 @@ extension ImageDirectory {
         }
         return .image(
             .imageChanged, file.path,
-            "the image has the size that it had when it was dumped, but another content (its SHA-256 is \(digest))")
+            "the image has the size that it had when it was dumped, but another content (its XXH3 digest is \(digest))")
     }
 
     /// What a pages file is called in the manifest.

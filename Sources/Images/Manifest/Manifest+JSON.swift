@@ -37,15 +37,15 @@ extension Manifest {
 extension ManifestFile {
     fileprivate var json: JSON {
         var members: [JSON.Member] = [.init("name", .string(name)), .init("size", .number(size))]
-        if let digest { members.append(.init("sha256", .string(digest.description))) }
+        if let digest { members.append(.init("xxh128", .string(digest.description))) }
         return .object(members)
     }
 
     fileprivate init?(_ value: JSON) {
         guard let name = value["name"]?.string, let size = value.unsigned("size") else { return nil }
         (self.name, self.size) = (name, size)
-        guard let text = value["sha256"] else { return }
-        guard let digest = text.string.flatMap({ ContentDigest($0) }) else { return nil }
+        guard let text = value["xxh128"] else { return }
+        guard let digest = text.string.flatMap({ ImageDigest($0) }) else { return nil }
         self.digest = digest
     }
 }

@@ -28,9 +28,9 @@ public struct ManifestFile: Sendable, Equatable {
     /// In bytes.
     public var size: UInt64
     /// Of the whole content; nil until it is known (see ``ImageDirectory/seal(_:while:)``), and in older images.
-    public var digest: ContentDigest?
+    public var digest: ImageDigest?
 
-    public init(name: String, size: UInt64, digest: ContentDigest? = nil) {
+    public init(name: String, size: UInt64, digest: ImageDigest? = nil) {
         (self.name, self.size, self.digest) = (name, size, digest)
     }
 }
