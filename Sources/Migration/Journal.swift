@@ -51,14 +51,16 @@ public struct Journal: Sendable {
         public let isLate: Bool
         /// The pid namespace in which the processes have these pids; empty where nobody noted it.
         public let pidNamespace: String
+        /// The run of the kernel in which they were (``Processes/boot``); empty where nobody noted it.
+        public let boot: String
 
         public static func == (one: Record, other: Record) -> Bool { one.json == other.json }
 
         public init(
             uuid: String, state: State, pid: Int32, processes: [(pid: Int32, start: UInt64)], peer: String,
-            command: [String], addresses: JSON = [], isLate: Bool = false, pidNamespace: String = ""
+            command: [String], addresses: JSON = [], isLate: Bool = false, pidNamespace: String = "", boot: String? = nil
         ) {
-            self.pidNamespace = pidNamespace
+            (self.pidNamespace, self.boot) = (pidNamespace, boot ?? Processes.boot)
             (self.uuid, self.state, self.pid, self.processes) = (uuid, state, pid, processes)
             (self.peer, self.command, self.addresses) = (peer, command, addresses)
             self.isLate = isLate
@@ -71,8 +73,15 @@ public struct Journal: Sendable {
                     processes.map { ["pid": .integer(Int64($0.pid)), "start": .unsigned($0.start)] }),
                 "peer": .string(peer), "command": .array(command.map { .string($0) }),
                 "addresses": addresses, "late": .bool(isLate), "pid-namespace": .string(pidNamespace),
+                "boot": .string(boot),
             ]
         }
+
+        /// The processes, as far as they may be there yet: after another start of the host, others have their pids.
+        var candidates: [(pid: Int32, start: UInt64)] { isOfThisBoot ? processes : [] }
+
+        /// The host has not been started anew since.
+        var isOfThisBoot: Bool { boot.isEmpty || boot == Processes.boot }
 
         init?(_ json: JSON) {
             guard let uuid = json["uuid"]?.string, let state = json["state"]?.string.flatMap(State.init(rawValue:)),
@@ -87,7 +96,8 @@ public struct Journal: Sendable {
             self.init(
                 uuid: uuid, state: state, pid: pid, processes: processes, peer: peer, command: json.texts("command"),
                 addresses: json["addresses"] ?? [], isLate: json["late"]?.isTrue ?? false,
-                pidNamespace: json["pid-namespace"]?.string ?? "")
+                pidNamespace: json["pid-namespace"]?.string ?? "",
+                boot: json["boot"]?.string ?? "")
         }
     }
 
@@ -215,18 +225,46 @@ public struct Journal: Sendable {
         try? Files.remove(directory.appending(uuid + ".lock"))
     }
 
-    /// A record; nil where there is none that can be understood.
-    public func record(_ uuid: String) -> Record? {
-        guard Self.isName(uuid), let text = try? Files.contents(of: directory.appending(uuid + ".json")) else {
+    /// A record; nil where there is none.
+    ///
+    /// - Throws: `state-unreadable`: what cannot be read is not taken for absent, as the fate of a tree hangs on it.
+    public func record(_ uuid: String) throws(Problem) -> Record? {
+        guard Self.isName(uuid) else { return nil }
+        let file = directory.appending(uuid + ".json")
+        let text: [UInt8]
+        do throws(Errno) { text = try Files.contents(of: file) } catch .noSuchFileOrDirectory {
             return nil
+        } catch {
+            throw Self.unreadable(file, error, "open, read")
         }
-        return JSON(parsing: text).flatMap { Record($0) }
+        guard let record = JSON(parsing: text).flatMap({ Record($0) }) else { throw Self.unreadable(file) }
+        return record
     }
 
     /// All records.
-    public func records() -> [Record] {
-        let names = ((try? Files.entries(of: directory)) ?? []).map { String(decoding: $0.name, as: UTF8.self) }
-        return names.filter { $0.hasSuffix(".json") }.sorted().compactMap { record(String($0.dropLast(5))) }
+    ///
+    /// - Throws: `state-unreadable`.
+    public func records() throws(Problem) -> [Record] {
+        let names: [String]
+        do throws(Errno) {
+            names = try Files.entries(of: directory).map { String(decoding: $0.name, as: UTF8.self) }
+        } catch .noSuchFileOrDirectory {
+            return []
+        } catch {
+            throw Self.unreadable(directory, error, "getdents64")
+        }
+        var found: [Record] = []
+        for name in names.sorted() where name.hasSuffix(".json") {
+            if let one = try record(String(name.dropLast(5))) { found.append(one) }
+        }
+        return found
+    }
+
+    private static func unreadable(_ path: FilePath, _ error: Errno? = nil, _ attempted: String = "") -> Problem {
+        Problem(
+            .stateUnreadable, "what is known of a migration cannot be read", object: .init(path: path.string),
+            cause: error.map { .init($0, attempted: attempted) },
+            remedy: "Look after the disk or the network file system, and try again")
     }
 
     /// Whether it can be the name of a migration: it comes from another host, and becomes the name of a file.
@@ -239,4 +277,6 @@ public struct Journal: Sendable {
 extension Problem.Code {
     /// Apus cannot write down what it must remember.
     public static let stateUnwritable: Self = "state-unwritable"
+    /// What Apus has written down cannot be read.
+    static let stateUnreadable: Self = "state-unreadable"
 }

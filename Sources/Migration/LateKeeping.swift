@@ -76,7 +76,7 @@ public struct LateKeeping {
 
     /// Ends what must not go on, and writes down that it has.
     private mutating func endTree() throws(Problem) {
-        guard let tree, let record = journal.record(tree.uuid) else { return }
+        guard let tree, let record = try journal.record(tree.uuid) else { return }
         switch record.state {
         case .asked, .aborted, .released, .lost: return
         case .releasing:
@@ -117,7 +117,7 @@ enum LateTree {
 
     private static func members(_ record: Journal.Record) -> [Int32] {
         var found: [Int32] = []
-        var pending = record.processes.filter { process in
+        var pending = record.candidates.filter { process in
             (try? ProcessDirectory(process.pid).stat())?.startTime == process.start
         }.map(\.pid)
         while let pid = pending.popLast() {

@@ -1,5 +1,5 @@
 internal import Checkpoint
-internal import Diagnostics
+public import Diagnostics
 internal import Glibc
 internal import Images
 internal import Linux
@@ -282,5 +282,5 @@ final class LateSending {
 
 extension Problem.Code {
     /// A tree runs on the other host, or ran there, without all of its memory.
-    static let incomplete: Self = "migration-incomplete"
+    public static let incomplete: Self = "migration-incomplete"
 }

@@ -5,6 +5,24 @@ internal import SystemPackage
 /// What is left of a tree on the host that it was to leave, and where it was last heard of in a record: each process is recognised by its pid and its
 /// start, so that no other is meant that has one of the pids now.
 enum Originals {
+    /// Where they are, seen from here.
+    enum Place: Equatable {
+        case here
+        /// In another pid namespace, of which this process is.
+        case elsewhere(member: Int32)
+        /// In a pid namespace of which nobody can be seen from here, be it that nobody is left or that it is no part of this one.
+        case outOfSight
+        /// Nowhere: they have ended, or the host was started anew.
+        case nowhere
+    }
+
+    static func place(_ record: Journal.Record, seesWholeHost: Bool = Processes.seesWholeHost) -> Place {
+        guard record.isOfThisBoot else { return .nowhere }
+        if areVisible(record) { return there(record).isEmpty ? .nowhere : .here }
+        if let member = Processes.member(ofPidNamespace: record.pidNamespace) { return .elsewhere(member: member) }
+        return seesWholeHost ? .nowhere : .outOfSight
+    }
+
     /// Lets them run on.
     static func resume(_ record: Journal.Record) {
         for (_, descriptor) in there(record) { try? Processes.kill(pidfd: descriptor.raw, signal: SIGCONT) }
@@ -30,13 +48,13 @@ enum Originals {
     }
 
     /// Whether the pids of a record are those that are seen from here.
-    static func areVisible(_ record: Journal.Record) -> Bool {
+    private static func areVisible(_ record: Journal.Record) -> Bool {
         record.pidNamespace.isEmpty || record.pidNamespace == Processes.pidNamespace(of: "self")
     }
 
     private static func there(_ record: Journal.Record) -> [(pid: Int32, descriptor: SharedDescriptor)] {
         guard areVisible(record) else { return [] }
-        return record.processes.compactMap { process in
+        return record.candidates.compactMap { process in
             guard let descriptor = try? Processes.open(process.pid),
                 (try? ProcessDirectory(process.pid).stat())?.startTime == process.start
             else { return nil }

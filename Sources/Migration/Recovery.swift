@@ -13,6 +13,8 @@ public enum Recovery {
             case arrived
             /// It never ran on the other host: the original runs on.
             case returned
+            /// It does not run on the other host, and nothing is left of the original.
+            case gone
             /// Nobody knows yet; the original stands still.
             case unsettled
             /// It runs on the other host, or ran there, without all of its memory; the original stands still.
@@ -32,13 +34,13 @@ public enum Recovery {
     /// Asks the other hosts, and ends or continues the originals. Memory that had yet to follow is sent.
     ///
     /// - Parameter back: the migration whose tree is to be continued here, where its memory has not all come there.
-    /// - Throws: `state-unwritable`; `invalid-value` where there is no such migration.
+    /// - Throws: `state-unwritable`, `state-unreadable`; `invalid-value` where there is no such migration.
     public static func settle(in state: FilePath, goingBack back: String? = nil, logger: Logger) throws(Problem)
         -> [Outcome]
     {
         let journal = Journal(of: .departures, in: state)
         var outcomes: [Outcome] = []
-        let records = journal.records().filter { back == nil || $0.uuid == back }
+        let records = try journal.records().filter { back == nil || $0.uuid == back }
         if let back, records.isEmpty {
             throw Problem(
                 .noSuchMigration, "no migration from here is in doubt that is called \(back.printable)",
@@ -53,10 +55,21 @@ public enum Recovery {
                 continue
             }
             defer { withExtendedLifetime(lock) {} }
-            // Where nobody is in that namespace any more, nothing is left of the original.
-            if !Originals.areVisible(record), let member = Processes.member(ofPidNamespace: record.pidNamespace) {
+            let place = Originals.place(record)
+            switch place {
+            case .here, .nowhere: break
+            case .elsewhere(let member):
                 outcomes.append(outcome(.unsettled, elsewhere(record, member)))
                 continue
+            case .outOfSight:
+                outcomes.append(outcome(.unsettled, outOfSight(record, state)))
+                continue
+            }
+            /// The other host does not have it.
+            func comesBack() -> Outcome {
+                let left = LeavingAddresses.comeBack(record.addresses)
+                Originals.resume(record)
+                return outcome(place == .here ? .returned : .gone, left.first)
             }
             do throws(Problem) {
                 let goesBack = back != nil
@@ -70,9 +83,7 @@ public enum Recovery {
                     outcomes.append(outcome(.incomplete, LateSending.lost(record.uuid, record.peer)))
                     continue
                 case .aborted, .lost:
-                    let left = LeavingAddresses.comeBack(record.addresses)
-                    Originals.resume(record)
-                    outcomes.append(outcome(.returned, left.first))
+                    outcomes.append(comesBack())
                 case .partial where goesBack:
                     outcomes.append(outcome(.incomplete, stillThere(record)))
                     continue
@@ -87,9 +98,7 @@ public enum Recovery {
                         outcomes.append(outcome(.incomplete, problem))
                         continue
                     case .refused:
-                        let left = LeavingAddresses.comeBack(record.addresses)
-                        Originals.resume(record)
-                        outcomes.append(outcome(.returned, left.first))
+                        outcomes.append(comesBack())
                     }
                 }
                 journal.remove(record.uuid)
@@ -104,6 +113,13 @@ public enum Recovery {
         Problem(
             .unsettled, "the original is in another pid namespace, where it has pid \(record.pid)",
             remedy: "Settle it there: nsenter -t \(member) -p -m apus recover")
+    }
+
+    private static func outOfSight(_ record: Journal.Record, _ state: FilePath) -> Problem {
+        let file = state.appending("departures/\(record.uuid).json")
+        return Problem(
+            .unsettled, "the original is in a pid namespace that cannot be seen from here, where it has pid \(record.pid)",
+            remedy: "Settle it from there, or from the host: apus recover. Where its container is gone, remove \(file)")
     }
 
     private static func stillThere(_ record: Journal.Record) -> Problem {

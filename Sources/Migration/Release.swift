@@ -62,7 +62,7 @@ final class Release: Sendable {
         }
         namespace?.outlive()
         let held = try journal.lock(uuid)
-        if let record = journal.record(uuid) {
+        if let record = try journal.record(uuid) {
             throw Problem(
                 .interrupted,
                 "the source has asked meanwhile, and was told that this tree will not run (\(record.state.rawValue))",

@@ -1,5 +1,5 @@
 internal import Checkpoint
-internal import Diagnostics
+public import Diagnostics
 internal import Glibc
 internal import Images
 internal import Linux
@@ -75,7 +75,6 @@ final class Settlement {
         return fate
     }
 
-    /// Nothing is in doubt any more, neither here nor there.
     /// Sends what follows when the tree runs on the other host already.
     func follow(
         _ late: [PageSpace: [Range<UInt64>]], told: @escaping (MigrationEvent) -> Void
@@ -95,6 +94,7 @@ final class Settlement {
         }
     }
 
+    /// Nothing is in doubt any more, neither here nor there.
     func conclude() {
         guard lock != nil else { return }
         Steps.take()
@@ -203,5 +203,5 @@ final class Settlement {
 
 extension Problem.Code {
     /// It is not known on which host the tree is to run.
-    static let unsettled: Self = "migration-unsettled"
+    public static let unsettled: Self = "migration-unsettled"
 }

@@ -12,7 +12,7 @@ struct Verdicts {
     func decide(_ uuid: String) throws(Problem) -> Journal.Record.State {
         let lock = try journal.lock(uuid)
         defer { withExtendedLifetime(lock) {} }
-        guard let record = journal.record(uuid) else {
+        guard let record = try journal.record(uuid) else {
             try journal.write(
                 .init(uuid: uuid, state: .aborted, pid: 0, processes: [], peer: "", command: []))
             return .aborted
@@ -27,7 +27,7 @@ struct Verdicts {
     /// Whether the processes end by themselves, as they do where they were not let run.
     private func goesByItself(_ record: Journal.Record) throws(Problem) -> Bool {
         for _ in 0..<20 {
-            let alive = record.processes.contains { process in
+            let alive = record.candidates.contains { process in
                 guard let stat = try? ProcessDirectory(process.pid).stat() else { return false }
                 return stat.startTime == process.start && stat.state != .zombie
             }

@@ -40,7 +40,7 @@ struct Store {
 
     /// Notes the pid namespace in which the program lives from now on.
     func settle() {
-        let text = Self.boot + "\n" + Processes.pidNamespace(of: "self")
+        let text = Processes.boot + "\n" + Processes.pidNamespace(of: "self")
         try? Files.truncate(lock, to: 0)
         try? Files.write(lock, Array(text.utf8), at: 0)
     }
@@ -49,15 +49,10 @@ struct Store {
     private var isInhabited: Bool {
         guard let bytes = try? Files.read(lock, count: 256, at: 0), !bytes.isEmpty else { return false }
         let noted = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
-        guard noted.count == 2, noted[0] == Self.boot, noted[1] != Processes.pidNamespace(of: "self") else {
+        guard noted.count == 2, noted[0] == Processes.boot, noted[1] != Processes.pidNamespace(of: "self") else {
             return false
         }
         return Processes.member(ofPidNamespace: noted[1]) != nil
-    }
-
-    private static var boot: String {
-        let bytes = (try? Files.contents(of: "/proc/sys/kernel/random/boot_id")) ?? []
-        return String(decoding: bytes.prefix { $0 != 0x0a }, as: UTF8.self)
     }
 
     // MARK: What it holds

@@ -4,6 +4,7 @@ internal import Diagnostics
 internal import Glibc
 internal import Linux
 internal import Logging
+internal import Migration
 internal import SystemPackage
 
 /// One run from the arguments to the exit status.
@@ -90,10 +91,18 @@ struct Program {
     private static func explained(_ error: any Error) -> any Error {
         guard let wish = Cancellation.problem else { return error }
         switch error {
+        // Nothing was rolled back of a tree that is on its way, or gone over: it was too late for the wish.
+        case let one as Problem where Self.leavesDoubt(one): return one
+        case let several as Problems where several.all.contains(where: Self.leavesDoubt): return several
         case let one as Problem: return one.code == wish.code ? one : Problems(wish, [one])
         case let several as Problems: return Problems(wish, several.all.filter { $0.code != wish.code })
         default: return error
         }
+    }
+
+    /// The original of a migration stands still, and nobody has taken anything back.
+    private static func leavesDoubt(_ problem: Problem) -> Bool {
+        problem.code == .unsettled || problem.code == .incomplete
     }
 
     /// The first line of every log: what a report of a defect needs most.

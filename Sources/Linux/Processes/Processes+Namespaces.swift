@@ -42,6 +42,16 @@ extension Processes {
         String(decoding: (try? Files.readLink(FilePath("/proc/\(process)/ns/pid"))) ?? [], as: UTF8.self)
     }
 
+    /// Whether every process of the host can be seen from here: this is the first pid namespace (`PROC_PID_INIT_INO` of
+    /// include/uapi/linux/nsfs.h and linux/proc_ns.h).
+    public static var seesWholeHost: Bool { pidNamespace(of: "self") == "pid:[4026531836]" }
+
+    /// What tells this run of the kernel from those before and after it (random(4)).
+    public static var boot: String {
+        let bytes = (try? Files.contents(of: "/proc/sys/kernel/random/boot_id")) ?? []
+        return String(decoding: bytes.prefix { $0 != 0x0a }, as: UTF8.self)
+    }
+
     /// A process in a pid namespace, of those that can be seen from here; nil where there is none.
     ///
     /// - Parameter namespace: as ``pidNamespace(of:)`` tells it.

@@ -77,7 +77,7 @@ extension Recover: Action {
             let none = images == nil && settled.isEmpty ? "No migration is in doubt.\n" : ""
             Console.write(none + settled.map(\.text).joined() + text(locks, removed, images: images?.string))
         }
-        return settled.contains { $0.state == .unsettled || $0.state == .incomplete } ? 1 : 0
+        return settled.contains { $0.state == .unsettled || $0.state == .incomplete || $0.state == .gone } ? 1 : 0
     }
 
     /// - Parameter images: their directory, or a bundle as the dump has named it.
@@ -121,6 +121,9 @@ extension Recovery.Outcome {
         switch state {
         case .arrived: "Process \(pid) runs on \(host.printable): the original was ended.\n"
         case .returned: "Process \(pid) does not run on \(host.printable): the original runs on.\n"
+        case .gone:
+            "Process \(pid) is gone: it does not run on \(host.printable), and nothing is left of the original, which has ended or was on this"
+                + " host before its last start.\n"
         case .incomplete:
             "Process \(pid) stands still: "
                 + (problem?.description ?? "its memory has not all come to \(host.printable)")
