@@ -49,7 +49,7 @@ public struct Journal: Sendable {
         public let addresses: JSON
         /// Some of its pages follow when it runs.
         public let isLate: Bool
-        /// The pid namespace in which the processes have these pids; empty where nobody noted it.
+        /// The pid namespace in which the processes have these pids (``PidNamespaceMark``); empty where nobody noted it.
         public let pidNamespace: String
         /// The run of the kernel in which they were (``Processes/boot``); empty where nobody noted it.
         public let boot: String
@@ -58,7 +58,8 @@ public struct Journal: Sendable {
 
         public init(
             uuid: String, state: State, pid: Int32, processes: [(pid: Int32, start: UInt64)], peer: String,
-            command: [String], addresses: JSON = [], isLate: Bool = false, pidNamespace: String = "", boot: String? = nil
+            command: [String], addresses: JSON = [], isLate: Bool = false, pidNamespace: String = "",
+            boot: String? = nil
         ) {
             (self.pidNamespace, self.boot) = (pidNamespace, boot ?? Processes.boot)
             (self.uuid, self.state, self.pid, self.processes) = (uuid, state, pid, processes)

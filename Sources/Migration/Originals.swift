@@ -19,7 +19,7 @@ enum Originals {
     static func place(_ record: Journal.Record, seesWholeHost: Bool = Processes.seesWholeHost) -> Place {
         guard record.isOfThisBoot else { return .nowhere }
         if areVisible(record) { return there(record).isEmpty ? .nowhere : .here }
-        if let member = Processes.member(ofPidNamespace: record.pidNamespace) { return .elsewhere(member: member) }
+        if let member = PidNamespaceMark(record.pidNamespace).member() { return .elsewhere(member: member) }
         return seesWholeHost ? .nowhere : .outOfSight
     }
 
@@ -49,7 +49,7 @@ enum Originals {
 
     /// Whether the pids of a record are those that are seen from here.
     private static func areVisible(_ record: Journal.Record) -> Bool {
-        record.pidNamespace.isEmpty || record.pidNamespace == Processes.pidNamespace(of: "self")
+        record.pidNamespace.isEmpty || PidNamespaceMark(record.pidNamespace).matches(.own)
     }
 
     private static func there(_ record: Journal.Record) -> [(pid: Int32, descriptor: SharedDescriptor)] {

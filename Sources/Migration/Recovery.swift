@@ -118,7 +118,8 @@ public enum Recovery {
     private static func outOfSight(_ record: Journal.Record, _ state: FilePath) -> Problem {
         let file = state.appending("departures/\(record.uuid).json")
         return Problem(
-            .unsettled, "the original is in a pid namespace that cannot be seen from here, where it has pid \(record.pid)",
+            .unsettled,
+            "the original is in a pid namespace that cannot be seen from here, where it has pid \(record.pid)",
             remedy: "Settle it from there, or from the host: apus recover. Where its container is gone, remove \(file)")
     }
 

@@ -197,7 +197,7 @@ final class Settlement {
         }
         return Journal.Record(
             uuid: uuid, state: .asked, pid: options.dump.pid, processes: processes, peer: options.host,
-            command: options.command, addresses: addresses, pidNamespace: Processes.pidNamespace(of: "self"))
+            command: options.command, addresses: addresses, pidNamespace: PidNamespaceMark.own.description)
     }
 }
 

@@ -9,22 +9,91 @@ internal import SystemPackage
 /// A program that goes on from a checkpoint prints again what it has printed since. Its output files are opened here, for
 /// appending, so that the position of their description at the checkpoint is the size that they had. Of other files a
 /// checkpoint tells no size: they stay as they are.
-enum GrownFiles {
-    static func cutBack(_ outputs: [FilePath], to images: FilePath, _ logger: Logger) throws(Problem) {
+///
+/// What is cut off is kept aside until the program goes on: where it does not, the output is what it was.
+struct GrownFiles {
+    private let store: Store
+    private let logger: Logger
+
+    init(_ store: Store, _ logger: Logger) { (self.store, self.logger) = (store, logger) }
+
+    /// - Throws: where the checkpoint cannot be read; `store-unusable` where there is no room for what is kept aside.
+    func cutBack(to images: FilePath) throws(Problem) {
         let entries = try ImageDirectory(opening: images).messages(.files)
-        for path in outputs {
+        for path in store.outputs {
             // Several descriptions where the program has opened it again.
             let places = entries.filter { $0.hasReg && FilePath(bytes: $0.reg.name) == path }.map(\.reg.pos)
             guard let place = places.max(), let status = try? Files.status(of: path), status.size > place else {
                 continue
             }
+            let tail = Self.tail(of: path, from: place)
             do throws(Errno) {
-                let opened = try Files.open(path, .writeOnly)
+                let opened = try Files.open(path, .readWrite)
+                try Self.copy(opened.raw, from: place, to: tail)
                 try Files.truncate(opened.raw, to: place)
                 logger.info("\(path): cut back from \(status.size) to \(place) bytes, as it was at the checkpoint")
             } catch {
-                logger.warning("\(path): cannot be cut back to \(place) bytes (\(error.description))")
+                try? Files.remove(tail)
+                throw Problem(
+                    .storeUnusable,
+                    "what the program has printed since its checkpoint, \(status.size - place) bytes, cannot be kept aside until it"
+                        + " goes on", object: .init(path: path.string),
+                    cause: .init(error, attempted: "write, ftruncate"),
+                    remedy: "Make room in the store, and run it again")
             }
         }
+    }
+
+    /// The program has not gone on: its output is whole again.
+    func putBack() {
+        for (path, place, tail) in Self.tails(in: store) {
+            // Who was killed after the program had gone on has left it behind.
+            guard (try? Files.status(of: path).size) == place else {
+                try? Files.remove(tail)
+                continue
+            }
+            do throws(Errno) {
+                let opened = try Files.open(tail, .readOnly)
+                try Self.copy(opened.raw, from: 0, to: path)
+                try Files.remove(tail)
+            } catch {
+                logger.warning("\(tail): what was cut off of \(path.string) cannot be put back (\(error.description))")
+            }
+        }
+    }
+
+    /// The program goes on, and prints it again.
+    static func forgetTails(in store: Store) {
+        for (_, _, tail) in tails(in: store) { try? Files.remove(tail) }
+    }
+
+    // MARK: What was cut off
+
+    private static let mark = ".cut-"
+
+    private static func tail(of path: FilePath, from place: UInt64) -> FilePath {
+        FilePath(path.string + mark + "\(place)")
+    }
+
+    private static func tails(in store: Store) -> [(path: FilePath, place: UInt64, tail: FilePath)] {
+        let names = ((try? Files.entries(of: store.path)) ?? []).map { String(decoding: $0.name, as: UTF8.self) }
+        return names.sorted().flatMap { name in
+            store.outputs.compactMap { path in
+                let start = (path.lastComponent?.string ?? "") + mark
+                guard name.hasPrefix(start), let place = UInt64(name.dropFirst(start.utf8.count)) else { return nil }
+                return (path, place, store.path.appending(name))
+            }
+        }
+    }
+
+    /// Appends the rest of an open file to another, and waits for the disk.
+    private static func copy(_ source: Int32, from place: UInt64, to path: FilePath) throws(Errno) {
+        let output = try Files.open(path, [.writeOnly, .create, .append])
+        var place = place
+        while case let bytes = try Files.read(source, count: 1 << 20, at: place), !bytes.isEmpty {
+            try Files.write(output.raw, bytes)
+            place += UInt64(bytes.count)
+        }
+        try Files.sync(output.raw)
     }
 }

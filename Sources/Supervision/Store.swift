@@ -25,7 +25,7 @@ struct Store {
         }
         // Who was killed a moment ago may not be gone yet.
         var patience = 300
-        while flock(lock, LOCK_EX | LOCK_NB) != 0 || isInhabited {
+        while try !isLocked() || isInhabited {
             patience -= 1
             if patience == 0 {
                 throw Problem(
@@ -38,9 +38,19 @@ struct Store {
 
     // MARK: Who lives in it
 
+    /// Locks it, where nobody else has.
+    private func isLocked() throws(Problem) -> Bool {
+        do throws(Errno) { try Files.lock(lock, .exclusive, waits: false) } catch .wouldBlock {
+            return false
+        } catch {
+            throw unusable(error, "flock", "Name a store on a file system that has locks (flock(2)) with --store")
+        }
+        return true
+    }
+
     /// Notes the pid namespace in which the program lives from now on.
     func settle() {
-        let text = Processes.boot + "\n" + Processes.pidNamespace(of: "self")
+        let text = "\(Processes.boot)\n\(PidNamespaceMark.own)"
         try? Files.truncate(lock, to: 0)
         try? Files.write(lock, Array(text.utf8), at: 0)
     }
@@ -49,17 +59,33 @@ struct Store {
     private var isInhabited: Bool {
         guard let bytes = try? Files.read(lock, count: 256, at: 0), !bytes.isEmpty else { return false }
         let noted = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
-        guard noted.count == 2, noted[0] == Processes.boot, noted[1] != Processes.pidNamespace(of: "self") else {
-            return false
-        }
-        return Processes.member(ofPidNamespace: noted[1]) != nil
+        guard noted.count == 2, noted[0] == Processes.boot else { return false }
+        let namespace = PidNamespaceMark(noted[1])
+        return !namespace.matches(.own) && namespace.member() != nil
     }
 
     // MARK: What it holds
 
-    /// Small texts: the command, the program's end.
-    subscript(_ name: String) -> String? {
-        (try? Files.contents(of: path.appending(name))).map { String(decoding: $0, as: UTF8.self) }
+    /// Small texts: the command, the program's end; nil where there is none.
+    ///
+    /// - Throws: `store-unusable` where it cannot be read: it is not taken for absent.
+    func text(_ name: String) throws(Problem) -> String? {
+        do throws(Errno) {
+            return String(decoding: try Files.contents(of: path.appending(name)), as: UTF8.self)
+        } catch .noSuchFileOrDirectory {
+            return nil
+        } catch {
+            throw unusable(error, "open(\"\(name)\"), read")
+        }
+    }
+
+    private func unusable(
+        _ error: Errno, _ attempted: String,
+        _ remedy: String = "Look after the disk or the network file system that holds it, and run it again"
+    ) -> Problem {
+        Problem(
+            .storeUnusable, "the store cannot be used", object: .init(path: path.string),
+            cause: .init(error, attempted: attempted), remedy: remedy)
     }
 
     /// Writes a small text, whole or not at all; nil removes it.
@@ -81,18 +107,35 @@ struct Store {
     }
 
     /// The numbers of all checkpoints, whole ones and others, the newest first.
-    var numbers: [Int] {
-        let names = ((try? Files.entries(of: path)) ?? []).map { String(decoding: $0.name, as: UTF8.self) }
+    ///
+    /// - Throws: `store-unusable`.
+    func numbers() throws(Problem) -> [Int] {
+        let names: [String]
+        do throws(Errno) { names = try Files.entries(of: path).map { String(decoding: $0.name, as: UTF8.self) } } catch
+        {
+            throw unusable(error, "getdents64")
+        }
         return names.compactMap { $0.hasPrefix("checkpoint-") ? Int($0.dropFirst(11)) : nil }.sorted(by: >)
     }
 
     func checkpoint(_ number: Int) -> FilePath { path.appending("checkpoint-\(number)") }
 
-    /// Whether the dump came to its end. One of Apus that has its inventory did, though somebody may have taken its manifest away.
-    func isWhole(_ number: Int) -> Bool {
+    /// Whether a dump came to its end, as far as is known.
+    enum Completeness { case whole, cutOff, unknown }
+
+    /// One of Apus that has its inventory came to its end, though somebody may have taken its manifest away. What cannot be read says
+    /// nothing.
+    func completeness(_ number: Int) -> Completeness {
         let place = checkpoint(number)
-        if (try? Files.access(place.appending(Manifest.fileName), mode: 0)) != nil { return true }
-        return (try? ImageDirectory(opening: place).inventory())?.isOfApus ?? false
+        do throws(Errno) {
+            try Files.access(place.appending(Manifest.fileName), mode: 0)
+            return .whole
+        } catch .noSuchFileOrDirectory {
+        } catch { return .unknown }
+        do throws(Problem) { return try ImageDirectory(opening: place).inventory().isOfApus ? .whole : .unknown } catch
+        {
+            return error.code == .imageMissing ? .cutOff : .unknown
+        }
     }
 
     func remove(_ number: Int) {
@@ -103,10 +146,17 @@ struct Store {
     }
 
     /// Forgets everything.
-    func clear() {
-        numbers.forEach(remove)
-        for name in ["finished", "command", "output.log", "errors.log"] { try? set(name, to: nil) }
+    ///
+    /// - Throws: `store-unusable`.
+    func clear() throws(Problem) {
+        try numbers().forEach(remove)
+        for name in ["finished", "command"] + Self.outputs { try? set(name, to: nil) }
+        GrownFiles.forgetTails(in: self)
     }
+
+    /// What the program writes to its standard output and its standard error.
+    static let outputs = ["output.log", "errors.log"]
+    var outputs: [FilePath] { Self.outputs.map(path.appending) }
 
     private static func remove(_ path: FilePath) {
         for entry in (try? Files.entries(of: path)) ?? [] {

@@ -20,21 +20,22 @@ public enum Supervisor {
     public static func run(_ options: RunOptions, logger: Logger) throws -> Int32 {
         guard let place = options.store else { return try StartedProgram.run(options, logger) }
         let store = try Store(place)
-        if options.fresh { store.clear() }
+        if options.fresh { try store.clear() }
         let command = options.command.joined(separator: "\u{0}")
-        if let old = store["command"], old != command {
+        let known = try store.text("command")
+        if let old = known, old != command {
             throw Problem(
                 .storeUnusable,
                 "the store is that of another command: \(old.split(separator: "\u{0}").joined(separator: " "))",
                 object: .init(path: store.path.string),
                 remedy: "Name another store, or give --fresh to forget what is in this one")
         }
-        if let end = store["finished"], let status = Int32(end) {
+        if let end = try store.text("finished"), let status = Int32(end) {
             logger.warning("the program has finished already, with status \(status); --fresh starts it anew")
             return status
         }
         // It is there already where the program goes on.
-        do throws(Errno) { if store["command"] == nil { try store.set("command", to: command) } } catch {
+        do throws(Errno) { if known == nil { try store.set("command", to: command) } } catch {
             throw Problem(
                 .storeUnusable, "the store cannot be written to", object: .init(path: store.path.string),
                 cause: .init(error, attempted: "write"), remedy: "Make room there, or name another store")
@@ -139,11 +140,13 @@ private struct Inside {
     mutating func run() throws -> Int32 {
         store.settle()
         try Supervisor.closeOthersOnExec()
-        for number in store.numbers where !store.isWhole(number) {
+        // Of a run that was killed before its program went on.
+        GrownFiles(store, logger).putBack()
+        for number in try store.numbers() where store.completeness(number) == .cutOff {
             logger.warning("checkpoint \(number) was cut off before it was whole, and is removed")
             store.remove(number)
         }
-        if store.numbers.isEmpty { try start() } else { try resume() }
+        if try store.numbers().isEmpty { try start() } else { try resume() }
         var next = options.interval.map { now() + $0 }
         while true {
             let signal = Supervisor.wait(100_000_000)
@@ -191,7 +194,7 @@ private struct Inside {
         switch status {
         case .exited(let code):
             let isKept = (try? store.set("finished", to: "\(code)")) != nil
-            store.numbers.forEach(store.remove)
+            (try? store.numbers())?.forEach(store.remove)
             // They may have made room for it.
             do throws(Errno) { if !isKept { try store.set("finished", to: "\(code)") } } catch {
                 logger.error(
@@ -210,13 +213,12 @@ private struct Inside {
     // MARK: Beginning
 
     private mutating func start() throws(Problem) {
-        let names = ["output.log", "errors.log"].map(store.path.appending)
         do throws(Errno) {
             try Processes.setLastPid(Supervisor.firstPid - 1)
             let input = try Files.open("/dev/null", .readOnly)
-            let output = try Files.open(names[0], [.writeOnly, .create, .truncate, .append])
-            let errors = try Files.open(names[1], [.writeOnly, .create, .truncate, .append])
-            relays = [OutputRelay(names[0], to: STDOUT_FILENO), OutputRelay(names[1], to: STDERR_FILENO)]
+            let output = try Files.open(store.outputs[0], [.writeOnly, .create, .truncate, .append])
+            let errors = try Files.open(store.outputs[1], [.writeOnly, .create, .truncate, .append])
+            showOutput()
             root = try Subprocess.spawn(
                 options.command, adding: options.variables, session: true,
                 descriptors: [(0, input.raw), (1, output.raw), (2, errors.raw)])
@@ -226,42 +228,61 @@ private struct Inside {
         logger.info("the program is started, with pid \(root) in its namespace")
     }
 
+    private mutating func showOutput() {
+        relays = zip(store.outputs, [STDOUT_FILENO, STDERR_FILENO]).map { OutputRelay($0, to: $1) }
+    }
+
     /// Finds out what is damaged before anything is cut back by what it says.
-    private static func examine(_ place: FilePath) throws(Problem) {
+    ///
+    /// - Returns: the root of the tree.
+    private static func examine(_ place: FilePath) throws(Problem) -> Int32 {
         let directory = try ImageDirectory(opening: place)
-        guard let manifest = try directory.manifest() else { return }
-        if let difference = directory.differences(from: manifest).first { throw difference }
+        if let manifest = try directory.manifest(), let difference = directory.differences(from: manifest).first {
+            throw difference
+        }
+        return Int32(bitPattern: try directory.first(.pstree)?.pid ?? 0)
     }
 
     /// Brings the program back from the newest checkpoint that can be restored.
     private mutating func resume() throws(Problem) {
-        let names = ["output.log", "errors.log"].map(store.path.appending)
-        for number in store.numbers {
+        let grown = GrownFiles(store, logger)
+        for number in try store.numbers() {
             let place = store.checkpoint(number)
-            let pidFile = store.path.appending("pid")
+            let pid: Int32
             do throws(Problem) {
-                try Self.examine(place)
-                try GrownFiles.cutBack(names, to: place, logger)
+                pid = try Self.examine(place)
+                try grown.cutBack(to: place)
             } catch {
+                grown.putBack()
+                if error.code == .storeUnusable { throw error }
                 logger.warning("checkpoint \(number) cannot be read, and is passed over: \(error)")
                 continue
             }
-            relays = [OutputRelay(names[0], to: STDOUT_FILENO), OutputRelay(names[1], to: STDERR_FILENO)]
-            let status = apus(
-                ["restore", "-D", place.string, "-d", "--pidfile", pidFile.string, "-v1"] + options.passed)
-            if status == 0, let pid = store["pid"].flatMap({ Int32($0) }) {
+            showOutput()
+            if apus(["restore", "-D", place.string, "-d", "-v1"] + options.passed) == 0 || runsOn(pid) {
                 root = pid
+                GrownFiles.forgetTails(in: store)
                 // What starts from now on shall not have the pids that the next restore needs for itself.
                 try? Processes.setLastPid(Supervisor.firstPid - 1)
                 logger.info("the program goes on from checkpoint \(number)")
                 return
             }
+            grown.putBack()
             logger.warning("checkpoint \(number) cannot be restored, and is passed over")
         }
         throw Problem(
             .storeDamaged, "no checkpoint in the store can be restored", object: .init(path: store.path.string),
             remedy: "Mend what is said above, or give --fresh to begin anew")
     }
+
+    /// Whether a restore that was killed had let the program run before. What it had not let run ends by itself.
+    private func runsOn(_ root: Int32) -> Bool {
+        for _ in 0..<20 where isThere(root) { usleep(50_000) }
+        if isThere(root) { logger.warning("the restore has failed in the end, and the program runs") }
+        return isThere(root)
+    }
+
+    private func isThere(_ pid: Int32) -> Bool { (try? !ProcessDirectory(pid).stat().state.hasEnded) ?? false }
 
     // MARK: Checkpoints
 
@@ -270,8 +291,12 @@ private struct Inside {
     /// - Returns: whether it stands. Without one the program runs on.
     private mutating func checkpoint(ends: Bool) -> Bool {
         // It has just ended by itself.
-        if (try? ProcessDirectory(root).stat().state.hasEnded) ?? true { return false }
-        let number = (store.numbers.first ?? 0) + 1
+        if !isThere(root) { return false }
+        guard let numbers = try? store.numbers() else {
+            logger.warning("no checkpoint can be made: the store cannot be read")
+            return false
+        }
+        let number = (numbers.first ?? 0) + 1
         let place = store.checkpoint(number)
         guard (try? Files.makeDirectory(place, mode: 0o700)) != nil else {
             logger.warning("checkpoint \(number) cannot be made: its directory cannot")
@@ -279,15 +304,28 @@ private struct Inside {
         }
         var arguments = ["dump", "-t", "\(root)", "-D", place.string, "--timeout", "0", "-v1"] + options.passed
         if !ends { arguments.append("--leave-running") }
-        guard apus(arguments) == 0 else {
-            store.remove(number)
-            logger.warning("checkpoint \(number) was not made; the program runs on")
-            return false
+        if apus(arguments) != 0 {
+            switch store.completeness(number) {
+            case .whole:
+                // It was killed when the checkpoint stood, and may have ended a part of the program already.
+                logger.warning("the dump was cut off when checkpoint \(number) stood already")
+                if ends { endAll() }
+            case .cutOff, .unknown:
+                if store.completeness(number) == .cutOff { store.remove(number) }
+                logger.warning("checkpoint \(number) was not made; the program runs on")
+                return false
+            }
         }
         relays.indices.forEach { relays[$0].move(waiting: ends) }
         logger.info("checkpoint \(number) stands")
-        for old in store.numbers.dropFirst(options.keep) { store.remove(old) }
+        for old in numbers.dropFirst(options.keep - 1) { store.remove(old) }
         return true
+    }
+
+    /// Ends whoever is left in the namespace.
+    private func endAll() {
+        try? Processes.kill(-1, signal: SIGKILL)
+        for _ in 0..<200 where isThere(root) { usleep(10_000) }
     }
 
     /// Executes Apus itself, and waits for it.

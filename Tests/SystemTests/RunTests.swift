@@ -162,6 +162,104 @@ struct RunTests {
         }
     }
 
+    /// What stands in the way of all checkpoints for a while takes nothing of the output, by which the program would go on with a gap.
+    @Test func whatPassesLosesNothing() throws {
+        try withWorld { world in
+            let arguments = try arguments(world, count: 150, ["--every", "500ms"])
+            let (running, pid) = try start(world, arguments)
+            try #require(eventually(seconds: 20) { exists(world.path("store/checkpoint-3/manifest.json")) })
+            world.signal(SIGKILL, pid)
+            _ = running.wait(seconds: 30)
+            let before = text(world.path("store/output.log"))
+            // bash has its script open.
+            try world.succeed("mv", world.path("sum.sh"), world.path("elsewhere"))
+            let refused = try world.apus(arguments, seconds: 60)
+            #expect(refused.status == 1 && refused.errors.contains("store-damaged"), "\(refused)")
+            #expect(text(world.path("store/output.log")) == before)
+            #expect(!names(in: world.path("store")).contains { $0.contains(".cut-") })
+            // Killed while it was cut back.
+            let size = before.utf8.count / 2
+            try write(String(before.utf8.prefix(size)) ?? "", to: world.path("store/output.log"))
+            try write(String(before.utf8.dropFirst(size)) ?? "", to: world.path("store/output.log.cut-\(size)"))
+            #expect(try world.apus(arguments, seconds: 60).status == 1)
+            #expect(text(world.path("store/output.log")) == before)
+            try world.succeed("mv", world.path("elsewhere"), world.path("sum.sh"))
+            let last = try world.apus(arguments, seconds: 60)
+            #expect(last.status == 7, "\(last)")
+            check(world, count: 150)
+            #expect(!names(in: world.path("store")).contains { $0.contains(".cut-") })
+        }
+    }
+
+    /// A dump that is killed when its checkpoint stands has ended the program, or has not: nothing of it is lost.
+    @Test func theDumpIsKilledInTheEnd() throws {
+        try withWorld { world in
+            try world.succeed("mkfifo", world.path("never"))
+            let script = """
+                exec 9<>$1
+                for i in {1..40}; do echo $i; read -rt 0.05 -u 9; done
+                echo done >> $2
+                exit 7
+                """
+            try write(script + "\n", to: world.path("count.sh"))
+            func run(_ store: String, _ environment: [String]) throws -> Finished {
+                let arguments = [
+                    "run", "--store", world.path(store), "--", "bash", world.path("count.sh"), world.path("never"),
+                    world.path("\(store).result"),
+                ]
+                _ = unsafe unlink(world.path("pid"))
+                let running = try world.command(
+                    ["env"] + environment
+                        + ["bash", "-c", "echo $$ > \(world.path("pid")); exec \"$@\"", "run", Place.apus] + arguments
+                ).start()
+                #expect(eventually { lines(world.path("\(store)/output.log")).count > 2 })
+                if let pid = lines(world.path("pid")).first.flatMap({ Int32($0) }) { world.signal(SIGTERM, pid) }
+                let first = running.wait(seconds: 30)
+                if first.status != 7 {
+                    #expect(try world.apus(arguments, seconds: 60).status == 7, "\(environment)")
+                }
+                #expect(text(world.path("\(store).result")) == "done\n", "\(environment): \(first)")
+                #expect(lines(world.path("\(store)/output.log")) == (1...40).map(String.init), "\(environment)")
+                return first
+            }
+            #expect(try run("whole", ["APUS_TEST_STEP_LOG=\(world.path("steps"))"]).status == 75)
+            let steps = try #require(lines(world.path("steps")).first.flatMap { Int($0) })
+            var stood = 0
+            for step in steps - 5...steps {
+                let run = try run("store-\(step)", ["APUS_TEST_KILL_AT_STEP=\(step)"])
+                if run.errors.contains("when checkpoint 1 stood already") {
+                    stood += 1
+                    #expect(run.status == 75, "\(run)")
+                }
+            }
+            #expect(stood > 0)
+        }
+    }
+
+    /// One that is killed when the program goes on has not failed.
+    @Test func theRestoreIsKilledInTheEnd() throws {
+        try withWorld { world in
+            let arguments = try arguments(world, count: 60)
+            let (running, pid) = try start(world, arguments)
+            #expect(eventually { lines(world.path("store/output.log")).count > 5 })
+            world.signal(SIGTERM, pid)
+            try #require(running.wait(seconds: 30).status == 75)
+            try world.succeed("cp", "-a", world.path("store"), world.path("copy"))
+            let copy = arguments.map { $0 == world.path("store") ? world.path("copy") : $0 }
+            let counted = try world.command(
+                ["env", "APUS_TEST_STEP_LOG=\(world.path("steps"))", Place.apus] + copy
+            ).run(seconds: 60)
+            #expect(counted.status == 7, "\(counted)")
+            let steps = try #require(lines(world.path("steps")).first.flatMap { Int($0) })
+            _ = unsafe unlink(world.path("result"))
+            let last = try world.command(["env", "APUS_TEST_KILL_AT_STEP=\(steps)", Place.apus] + arguments)
+                .run(seconds: 60)
+            #expect(last.status == 7, "\(last)")
+            #expect(last.errors.contains("and the program runs"), "\(last)")
+            check(world, count: 60)
+        }
+    }
+
     // MARK: Without a store
 
     /// Started by `apus run` alone, a program is dumped and restored by whoever wants to.

@@ -188,7 +188,8 @@ extension InventoryEntry {
 
     /// The images were made by Apus, and have had a manifest.
     public var isOfApus: Bool {
-        dumpCriuRunID.utf8.count == 36 && Array(dumpCriuRunID)[Self.versionPlace] == Self.ownVersion
+        Self.ownVersion.utf8.elementsEqual(dumpCriuRunID.utf8.dropFirst(Self.versionPlace).prefix(1))
+            && dumpCriuRunID.utf8.count == 36
     }
 }
 

@@ -52,14 +52,6 @@ extension Processes {
         return String(decoding: bytes.prefix { $0 != 0x0a }, as: UTF8.self)
     }
 
-    /// A process in a pid namespace, of those that can be seen from here; nil where there is none.
-    ///
-    /// - Parameter namespace: as ``pidNamespace(of:)`` tells it.
-    public static func member(ofPidNamespace namespace: String) -> Int32? {
-        let pids = ((try? Files.entries(of: "/proc")) ?? []).compactMap(\.number)
-        return pids.first { pidNamespace(of: "\($0)") == namespace }
-    }
-
     /// The pid after which the kernel looks for the next free one, in this pid namespace (`ns_last_pid`, proc_sys_kernel(5)).
     public static func setLastPid(_ pid: Int) throws(Errno) {
         let file = try Files.open("/proc/sys/kernel/ns_last_pid", .writeOnly)
