@@ -19,6 +19,7 @@ struct CompleteImages: ~Copyable {
     /// - Parameters:
     ///   - inventory: what the directory is.
     ///   - host: what the host is.
+    ///   - root: the first process of the tree.
     ///   - needed: the files of it that the tree needs.
     ///   - contents: completes what is known of them, for the manifest of a bundle.
     ///   - listed: all images, where they were listed since the last was written.
@@ -26,7 +27,8 @@ struct CompleteImages: ~Copyable {
     ///   - durable: they are to survive a crash of the machine.
     /// - Throws: `image-unwritable`, `bundle-unwritable`; `timed-out` or `interrupted` where the work was to stop just before.
     init(
-        _ directory: ImageDirectory, _ inventory: InventoryEntry, host: HostRecord, needed: [NeededFile],
+        _ directory: ImageDirectory, _ inventory: InventoryEntry, host: HostRecord, root: ManifestRoot?,
+        needed: [NeededFile],
         _ contents: FileContents,
         listed: [ManifestFile]?, digests: [String: ImageDigest], durable: Bool, _ deadline: Deadline,
         _ options: DumpOptions, warn: (String) -> Void
@@ -40,7 +42,8 @@ struct CompleteImages: ~Copyable {
         Steps.take()
         let now = Int64(SystemClock.realTime.now / 1_000_000_000)
         var manifest = try directory.commit(
-            inventory, toolVersion: ToolVersion.current, created: now, host: host, needed: needed, listed: listed,
+            inventory, toolVersion: ToolVersion.current, created: now, host: host, root: root, needed: needed,
+            listed: listed,
             digests: digests, durable: durable, by: AllProcessors())
         Steps.take()
         var writer: BundleWriter?
@@ -82,27 +85,13 @@ struct CommittedDump: ~Copyable {
     }
 }
 
-extension ImageSpace {
-    /// An older dump of the same process is replaced, one of another process is not.
-    private static func checkOlder(_ directory: ImageDirectory, _ pid: Int32) throws(Problem) {
-        // What cannot be read is no dump that anybody could miss.
-        guard let manifest = try? directory.manifest(), !manifest.files.isEmpty,
-            let root = try? directory.first(.pstree), root.pid != UInt32(bitPattern: pid)
-        else { return }
-        throw Problem(
-            .imageExists, "the image directory holds the dump of another process, \(root.pid)",
-            object: .init(path: directory.path.string),
-            remedy: "Name another directory with --images-dir, or remove the older dump")
-    }
-}
-
 /// Whether images can be written at all: asked before a process is frozen.
 enum ImageSpace {
     /// - Throws: `image-unwritable`; `image-busy` where another dump or a restore is at work there; `image-exists` where
-    ///   the complete dump of another process would be lost.
+    ///   the dump of another program would be lost.
     static func check(_ directory: ImageDirectory, _ options: DumpOptions) throws(Problem) {
         try directory.lock(exclusively: true)
-        try checkOlder(directory, options.pid)
+        try OlderDump.check(directory, replacedBy: options.pid)
         do throws(Errno) {
             let (write, search): (Int32, Int32) = (2, 1)
             try Files.access(".", mode: write | search, at: directory.descriptor)

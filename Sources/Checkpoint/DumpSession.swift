@@ -158,7 +158,7 @@ struct DumpSession {
         try rings.settle(deadline)
         clock.mark("second survey", logger)
         hasBegunWriting = true
-        replacesOlder = (try? directory.manifest()) != nil
+        replacesOlder = try directory.holdsDump
         try directory.clear(keepsCopies: true)
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
         // Images that only wait to be packed, or to be sent, need not reach the disk.
@@ -198,15 +198,14 @@ struct DumpSession {
         }
         statistics.dump?.memdumpTime = clock.mark("pages", logger)
         var records: [NeededFile]?
-        if isRehearsal {
+        let warn = { [logger] (text: String) in logger.warning("\(text)") }
+        if isRehearsal || twins.areMade {
             // What is taken along of files that it writes to must not change meanwhile.
-            records = try contents.records(of: images.descriptions.needed)
+            records = try contents.records(of: images.descriptions.needed, warn: warn)
             try rings.confirm()
             thaw(still)
         }
         if twins.areMade {
-            try rings.confirm()
-            thaw(still)
             try survey.known.confirm(twins.pids)
             try images.move(
                 later, from: twins.sources(for: pages.processes, images.counters), digesting: true, options.progress)
@@ -226,9 +225,10 @@ struct DumpSession {
         if !hasThawed { try rings.confirm() }
         try connections?.keepLock()
         let complete = try CompleteImages(
-            directory, inventory, host: host, needed: try records ?? contents.records(of: images.descriptions.needed),
+            directory, inventory, host: host, root: root(survey),
+            needed: try records ?? contents.records(of: images.descriptions.needed, warn: warn),
             contents, listed: listed, digests: images.digests, durable: images.isDurable, deadline, options,
-            warn: { logger.warning("\($0)") })
+            warn: warn)
         manifest = complete.manifest
         clock.mark("commit", logger)
         if let departure, leaves {
@@ -245,6 +245,11 @@ struct DumpSession {
         if departure?.part != .rehearsal { images.descriptions.links.keep() }
         contents.keep()
         return committed
+    }
+
+    /// By what the tree will be known.
+    private func root(_ survey: Survey) -> ManifestRoot? {
+        survey.processes.first { $0.pid == options.pid }.map { OlderDump.root($0.stat) }
     }
 
     /// Tells what does not come along and is too small to refuse the dump for.

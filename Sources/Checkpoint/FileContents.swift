@@ -137,11 +137,18 @@ final class FileContents {
 
     /// Describes the files that the images of the tree name, which stands still.
     ///
+    /// - Parameter warn: told of files that were to be taken along and are not.
     /// - Throws: `image-unwritable` where a copy cannot be made.
-    func records(of needed: NeededFiles) throws(Problem) -> [NeededFile] {
+    func records(of needed: NeededFiles, warn: (String) -> Void) throws(Problem) -> [NeededFile] {
         pending = []
         var records: [NeededFile] = []
-        for item in needed.items { records.append(try record(of: item, number: records.count)) }
+        for item in needed.items {
+            let record = try record(of: item, number: records.count)
+            records.append(record)
+            if wishes.ships(item), !record.isShipped {
+                warn("\(record.path): is not taken along: \(record.unread ?? "it could not be opened")")
+            }
+        }
         try directory.keepCopies(Set(records.filter(\.isShipped).compactMap(\.digest)))
         return records
     }

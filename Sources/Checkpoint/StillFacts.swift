@@ -42,7 +42,8 @@ struct StillFacts: Sendable {
         let directory = ProcessDirectory(surveyed.eye)
         do throws(ProcfsError) {
             personality = try directory.personality()
-            loginUser = (try? directory.loginUser()) ?? .max
+            loginUser = try directory.ifKnown { () throws(ProcfsError) in try directory.loginUser() } ?? .max
+            settings = try .init(directory, leadsSession: surveyed.stat.session == surveyed.pid)
             outOfMemoryAdjustment = try directory.outOfMemoryAdjustment()
             var words = try directory.auxiliaryVector()
             while words.count >= 2 && words[words.count - 1] == 0 && words[words.count - 2] == 0 { words.removeLast(2) }
@@ -52,7 +53,6 @@ struct StillFacts: Sendable {
                 .objectUnreadable, "its state cannot be read", object: surveyed.object,
                 cause: .init(error.errno ?? .ioError, attempted: "read of \(error.file)"), remedy: "Run Apus as root")
         }
-        settings = .init(directory, leadsSession: surveyed.stat.session == surveyed.pid)
         pages = looksAtPages ? try Pages(surveyed) : nil
     }
 }

@@ -77,10 +77,10 @@ public struct ProcessSettings: Sendable, Equatable {
         let autogroupNice: Int32?
 
         /// - Parameter leadsSession: the autogroup is its own.
-        public init(_ directory: ProcessDirectory, leadsSession: Bool) {
-            let filter = try? directory.coreDumpFilter()
+        public init(_ directory: ProcessDirectory, leadsSession: Bool) throws(ProcfsError) {
+            let filter = try directory.ifKnown { () throws(ProcfsError) in try directory.coreDumpFilter() } ?? nil
             coreDumpFilter = filter == usualCoreDumpFilter ? nil : filter
-            let nice = leadsSession ? ProcessSettings.autogroupNice(directory) : nil
+            let nice = leadsSession ? try ProcessSettings.autogroupNice(directory) : nil
             autogroupNice = nice == 0 ? nil : nice
         }
     }
@@ -90,8 +90,11 @@ public struct ProcessSettings: Sendable, Equatable {
     }
 
     /// "/autogroup-12 nice 0"
-    static func autogroupNice(_ directory: ProcessDirectory) -> Int32? {
-        guard let text = try? directory.contents(of: "autogroup") else { return nil }
+    static func autogroupNice(_ directory: ProcessDirectory) throws(ProcfsError) -> Int32? {
+        guard let text = try directory.ifKnown({ () throws(ProcfsError) in try directory.contents(of: "autogroup") })
+        else {
+            return nil
+        }
         let words = String(decoding: text, as: UTF8.self).split { $0 == " " || $0 == "\n" }
         return words.last.flatMap { Int32($0) }
     }

@@ -78,12 +78,10 @@ struct PidNamespace: Sendable {
     /// - Parameter detached: until the tree runs, and not until its root has ended.
     static func watch(_ child: Int32, _ link: Int32, detached: Bool) throws(Problem) -> Int32 {
         defer { try? Files.close(link) }
-        var isReleased = false
         while true {
-            // Before the tree runs the one inside dies with this one.
-            if Cancellation.requested && !isReleased { return 1 }
-            // From then on it stands for the root, to which the one inside passes signals on.
-            if isReleased, let signal = Cancellation.take() { try? Processes.kill(child, signal: signal) }
+            // Before the tree runs the one inside takes back what it has made, and says so. From then on it stands for the root, and
+            // passes signals on to that.
+            if let signal = Cancellation.take() { try? Processes.kill(child, signal: signal) }
             var entries = [Files.PollEntry(link, .readable)]
             let ready = (try? Files.poll(&entries, timeout: 1_000_000_000)) ?? 0
             if ready == 0 { continue }
@@ -91,7 +89,7 @@ struct PidNamespace: Sendable {
             switch message {
             case .outerPid: send(.outerPid, pid(number, below: child) ?? 0, over: link)
             case .released where detached: return 0
-            case .released: isReleased = true
+            case .released: break
             case .ended:
                 guard let status = WaitStatus(word: number) else { return 1 }
                 switch status {

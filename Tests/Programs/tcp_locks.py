@@ -146,7 +146,11 @@ def recover():
     expect("are not there any more" in told, f"no reminder: {told}")
     expect(echoes(client), "the connection after a dump that let it run")
     expect("removed: " in run(apus, "recover", "--all") and locks() == [], "not removed by --all")
-    server.end()
+    # By a directory that is gone.
+    server.dump("sixth")
+    shutil.rmtree(f"{folder}/sixth")
+    expect("removed: " in run(apus, "recover", "-D", f"{folder}/../{os.path.basename(folder)}/sixth"), "not by what is gone")
+    expect(locks() == [], "the lock of the images that are gone")
 
 
 def bundle():
@@ -172,7 +176,9 @@ def bundle():
     run(apus, "restore", moved, "-d", "--tcp-established")
     expect(echoes(client) and locks() == [], "the restore of the bundle")
     dump(second)
-    expect("removed: " in run(apus, "recover", "-D", second) and locks() == [], "not removed by its bundle")
+    alias = f"{folder}/alias"
+    os.symlink(second, alias)
+    expect("removed: " in run(apus, "recover", "-D", alias) and locks() == [], "not removed by its bundle")
     run(apus, "restore", second, "-d", "--tcp-established")
     expect(echoes(client), "a restore without the lock")
     server.end()

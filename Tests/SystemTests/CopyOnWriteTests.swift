@@ -62,6 +62,43 @@ struct CopyOnWriteTests {
         }
     }
 
+    /// What is taken along of a file that the program writes to is what it was when the tree stood still, as its memory is.
+    @Test(.enabled(if: Programs.has("python3"), "needs python3")) func filesAreTakenAlongAtTheFreeze() throws {
+        try withWorld { world in
+            let code = """
+                import mmap, os, sys
+                ballast = bytearray(b'x') * (64 << 20)
+                file = open(sys.argv[1], 'r+b')
+                shared = mmap.mmap(file.fileno(), 4096)
+                log = open(sys.argv[2], 'ab', buffering=0)
+                counter = 0
+                print('ready', flush=True)
+                while True:
+                    counter += 1
+                    shared[0:8] = counter.to_bytes(8, 'little')
+                    log.write(b'%d\\n' % counter)
+                    if os.path.exists(sys.argv[2] + '.end'): break
+                print(counter, flush=True)
+                """
+            let (mapped, log) = (world.path("mapped"), world.path("log"))
+            try write([UInt8](repeating: 0, count: 4096), to: mapped)
+            let pid = try world.start(["python3", "-c", code, mapped, log], output: "out")
+            try #require(eventually { lines(log).count > 1000 })
+            try world.requireDump(pid, to: "images", ["--leave-running", "--ship", "all"])
+            let said = text(world.path("images/dump.log"))
+            #expect(said.contains("pages of the twins") && !said.contains("is not taken along"), "\(said)")
+            world.killAll()
+            // On a host that has neither file.
+            try world.succeed("rm", log, mapped)
+            try world.requireRestore("images", ["--overwrite-files"])
+            try write("", to: log + ".end")
+            #expect(eventually { lines(world.path("out")).count == 2 })
+            let counter = try #require(lines(world.path("out")).last.flatMap { Int($0) })
+            #expect(lines(log) == (1...counter).map(String.init), "\(lines(log).count) lines, \(counter) counted")
+            #expect(bytes(at: mapped)?.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) } == counter)
+        }
+    }
+
     /// What is missing or cut off is found before any process is made.
     @Test func aMissingPageOfManyIsFound() throws {
         try withWorld { world in

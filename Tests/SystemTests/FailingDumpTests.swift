@@ -44,6 +44,70 @@ struct FailingDumpTests {
         }
     }
 
+    /// Pids are given again, and are the same in many namespaces: what may be all that there is of another program is not replaced.
+    @Test func anOlderDumpOfAnotherProgram() throws {
+        try withWorld { world in
+            try withWorld { other in
+                func start(_ world: World, _ arguments: [String]) throws -> Int32 {
+                    try world.succeed("sh", "-c", "echo 4999 >/proc/sys/kernel/ns_last_pid")
+                    return try world.start(arguments, output: "out-\(arguments[0])")
+                }
+                let first = try start(world, ["sleep", "1000"])
+                // The kernel counts the starts of processes in hundredths of a second.
+                usleep(30_000)
+                let second = try start(other, ["sleep", "2000"])
+                try #require(first == second)
+                usleep(30_000)
+                let images = world.path("images")
+                try world.requireDump(first, to: "images")
+                let before = try world.succeed("sh", "-c", "cd \(images) && cksum *.img manifest.json")
+                func expectRefusal(of pid: Int32, in world: World, _ reason: String) throws {
+                    let dump = try world.apus(["dump", "-t", "\(pid)", "-D", images])
+                    #expect(dump.status == 1 && dump.errors.contains("image-exists"), "\(dump)")
+                    #expect(dump.errors.contains(reason), "\(dump)")
+                    #expect(try world.succeed("sh", "-c", "cd \(images) && cksum *.img manifest.json") == before)
+                }
+                try expectRefusal(of: second, in: other, "another process that had the pid \(first) (sleep)")
+                other.signal(SIGKILL, second)
+                // Of another name, whenever it was started.
+                #expect(eventually { !other.isAlive(second) })
+                var third = try start(other, ["tail", "-f", "/dev/null"])
+                if third != first { third = try start(other, ["tail", "-f", "/dev/null"]) }
+                try #require(third == first)
+                try expectRefusal(of: third, in: other, "(sleep)")
+                // The program itself goes on from there, and its dump is replaced.
+                try world.requireRestore("images")
+                try world.requireDump(first, to: "images")
+                try world.requireRestore("images")
+                #expect(world.isAlive(first))
+            }
+        }
+    }
+
+    /// Images of CRIU, which have no manifest, and those of a newer Apus.
+    @Test(arguments: ["criu", "newer", "unreadable"])
+    func anOlderDumpOfAnotherTool(_ kind: String) throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "counter"), in: world)
+            let images = world.path("images")
+            if kind == "criu" {
+                try world.succeed("cp", "-r", Place.project + "/Tests/Fixtures/criu-4.2/count", images)
+            } else {
+                try world.succeed("mkdir", images)
+                let leaving = ["dump", "-t", "\(running.pid)", "-D", images, "--leave-running"]
+                try #require(try world.apus(leaving).status == 0)
+                let manifest = text(images + "/manifest.json")
+                let other =
+                    kind == "newer"
+                    ? manifest.replacing("\"format_version\": 1", with: "\"format_version\": 99") : "{"
+                #expect(other != manifest)
+                try write(other, to: images + "/manifest.json")
+            }
+            try expectFailure(of: running, images: images, naming: "image-exists")
+            #expect(exists(images + "/inventory.img"))
+        }
+    }
+
     @Test func theDirectoryIsReadOnly() throws {
         try withWorld { world in
             let running = try RunningSubject(Subject(name: "counter"), in: world)

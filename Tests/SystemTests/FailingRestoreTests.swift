@@ -197,6 +197,31 @@ struct FailingRestoreTests {
         }
     }
 
+    /// In a namespace, too, what was made is taken back, and that is said: the whole is not simply killed.
+    @Test(arguments: [[], ["--pid-policy", "new-namespace"]]) func itIsInterrupted(_ options: [String]) throws {
+        try withWorld { world in
+            let pid = try world.start(["sleep", "1000"], output: "out")
+            try world.requireDump(pid, to: "images")
+            let arguments = [
+                "restore", "-D", world.path("images"), "-d", "--pidfile", world.path("root.pid"), "--action-script",
+                "case $CRTOOLS_SCRIPT_ACTION in pre-resume) touch \(world.path("waits")); sleep 5;; esac",
+            ]
+            let running = try world.command(
+                ["bash", "-c", "echo $$ >\(world.path("pid")); exec \"$@\"", "restore", Place.apus] + arguments
+                    + options
+            ).start()
+            try #require(eventually { exists(world.path("waits")) })
+            #expect(exists(world.path("root.pid")), "it is written before, and this test asks nothing")
+            let apus = try #require(lines(world.path("pid")).first.flatMap { Int32($0) })
+            // As Ctrl-C does not, to one of the two alone.
+            world.signal(SIGTERM, apus)
+            let finished = running.wait(seconds: 20)
+            #expect(finished.status == 1 && finished.errors.contains("interrupted"), "\(finished)")
+            #expect(!exists(world.path("root.pid")), "\(finished)")
+            #expect(!world.isAlive(pid))
+        }
+    }
+
     @Test func anActionScriptFails() throws {
         try withDump(of: "tree") { world, _ in
             try expectFailure(world, naming: ["script"], options: ["--action-script", "exit 3"])

@@ -39,6 +39,16 @@ extension ImageDirectory {
         if !keepsCopies { try keepCopies([]) }
     }
 
+    /// Whether a dump stands here, or what may be one.
+    ///
+    /// - Throws: `image-unreadable`.
+    public var holdsDump: Bool {
+        get throws(Problem) {
+            let names = try fileNames()
+            return names.contains(Manifest.fileName) || names.contains(Self.inventoryName)
+        }
+    }
+
     private static let inventoryName = ImageKind.inventory.layout.fileName()
     /// What a file is called more while it waits to be renamed.
     private static let beside = ".tmp"
@@ -63,6 +73,7 @@ extension ImageDirectory {
     /// - Throws: `image-unwritable`.
     @discardableResult public func commit(
         _ inventory: InventoryEntry? = nil, toolVersion: String, created: Int64, host: HostRecord? = nil,
+        root: ManifestRoot? = nil,
         needed: [NeededFile] = [], listed: [ManifestFile]? = nil, digests: [String: ImageDigest] = [:],
         durable: Bool = true,
         by workforce: some Workforce = SingleWorker()
@@ -70,7 +81,7 @@ extension ImageDirectory {
         var manifest = Manifest()
         manifest.toolVersion = toolVersion
         manifest.created = created
-        manifest.host = host
+        (manifest.host, manifest.root) = (host, root)
         manifest.files = if let listed { listed } else { try list(by: workforce) }
         for index in manifest.files.indices where manifest.files[index].digest == nil {
             manifest.files[index].digest = digests[manifest.files[index].name]

@@ -11,6 +11,7 @@ extension Manifest {
             .init("created", .integer(created)),
         ]
         if let host { members.append(.init("host", host.json)) }
+        if let root { members.append(.init("root", root.json)) }
         members.append(.init("files", .array(files.map(\.json))))
         members.append(.init("needed", .array(needed.map(\.json))))
         return .object(members)
@@ -28,9 +29,28 @@ extension Manifest {
             let needed = document.list("needed", NeededFile.init)
         else { return nil }
         (self.files, self.needed) = (files, needed)
+        if let root = document["root"] {
+            guard let root = ManifestRoot(root) else { return nil }
+            self.root = root
+        }
         guard let host = document["host"] else { return }
         guard let record = HostRecord(host) else { return nil }
         self.host = record
+    }
+}
+
+extension ManifestRoot {
+    fileprivate var json: JSON {
+        [
+            "start": .number(start), "boot": .string(boot), "name": .string(name),
+        ]
+    }
+
+    fileprivate init?(_ value: JSON) {
+        guard let start = value.unsigned("start"), let boot = value["boot"]?.string,
+            let name = value["name"]?.string
+        else { return nil }
+        self.init(start: start, boot: boot, name: name)
     }
 }
 

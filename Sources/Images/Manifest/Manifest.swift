@@ -14,12 +14,28 @@ public struct Manifest: Sendable, Equatable {
     public var created: Int64 = 0
     /// The host of the dump; nil in images of older versions.
     public var host: HostRecord?
+    /// The first process of the tree; nil in images of older versions.
+    public var root: ManifestRoot?
     /// Every image file of the directory, sorted by name.
     public var files: [ManifestFile] = []
     /// The files of the host that the tree has open, mapped, executes or stands in, sorted by path.
     public var needed: [NeededFile] = []
 
     public init() {}
+}
+
+/// By what the first process of a tree is told from others that have had its pid.
+public struct ManifestRoot: Sendable, Equatable {
+    /// When it was started, in ticks since the start of the host (proc_pid_stat(5)).
+    public var start: UInt64
+    /// The run of the kernel (random(4), boot_id).
+    public var boot: String
+    /// Of its first thread (proc_pid_comm(5)); what is no UTF-8 in it is replaced.
+    public var name: String
+
+    public init(start: UInt64, boot: String, name: String) {
+        (self.start, self.boot, self.name) = (start, boot, name)
+    }
 }
 
 /// An image file.

@@ -103,7 +103,7 @@ public struct KernelMappings: Sendable, Equatable {
                     try visit(words[slot], start..<end, depth: depth + 1)
                 } else if words[slot] > 4096 {
                     guard found.count < KernelMappings.most else { throw .fileTooLarge }
-                    found.append(Area(range: start..<end, flags: try kernel.word(at: words[slot] + flags)))
+                    found.append(Area(range: start..<end, flags: try kernel.word(at: words[slot] &+ flags)))
                 }
                 if isLast { return }
                 start = end

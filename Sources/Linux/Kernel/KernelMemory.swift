@@ -126,7 +126,7 @@ public final class KernelMemory {
         var found: [UInt8] = []
         while found.count < count {
             let part = min(count - found.count, Self.capacity / 2)
-            let result = try run(copier.raw, [address + UInt64(found.count), UInt64(part)])
+            let result = try run(copier.raw, [address &+ UInt64(found.count), UInt64(part)])
             // An address that is none of the kernel's is out of range.
             if result < 0 { throw -result == Errno.outOfRange.rawValue ? .badAddress : Errno(rawValue: -result) }
             found += room.bytes(in: 0..<part)
@@ -155,18 +155,18 @@ public final class KernelMemory {
 
     /// The pointer, or other 64 bits, in a member of the structure at an address.
     public func pointer(_ address: UInt64, _ structure: String, _ path: String) throws(Errno) -> UInt64 {
-        try word(at: address + offset(structure, path))
+        try word(at: address &+ offset(structure, path))
     }
 
     /// The 32 bits in a member of the structure at an address.
     public func number(_ address: UInt64, _ structure: String, _ path: String) throws(Errno) -> UInt32 {
-        try number(at: address + offset(structure, path))
+        try number(at: address &+ offset(structure, path))
     }
 
     /// A member of a few bits, at most 25.
     public func bits(_ address: UInt64, _ structure: String, _ path: String) throws(Errno) -> UInt32 {
         guard let field = types.bits(of: path, in: structure), field.width > 0 else { throw .notSupported }
-        let word = try number(at: address + UInt64(field.offset / 8))
+        let word = try number(at: address &+ UInt64(field.offset / 8))
         return word >> UInt32(field.offset % 8) & (1 << UInt32(field.width) - 1)
     }
 
@@ -184,7 +184,7 @@ public final class KernelMemory {
         guard descriptor >= 0, UInt32(descriptor) < (try number(table, "fdtable", "max_fds")) else {
             throw .badFileDescriptor
         }
-        return try word(at: try pointer(table, "fdtable", "fd") + 8 * UInt64(descriptor))
+        return try word(at: try pointer(table, "fdtable", "fd") &+ 8 * UInt64(descriptor))
     }
 
     /// The last part of the name that a file (struct file) was opened by; empty for what has none.

@@ -66,6 +66,16 @@ public struct ProcessDirectory: Sendable, Equatable {
 }
 
 extension ProcessDirectory {
+    /// What a file tells that not every kernel has; nil where it is not there.
+    ///
+    /// - Throws: what keeps a file from being read that is there.
+    public func ifKnown<Value>(_ read: () throws(ProcfsError) -> Value) throws(ProcfsError) -> Value? {
+        do throws(ProcfsError) { return try read() } catch {
+            if error.errno == .noSuchFileOrDirectory { return nil }
+            throw error
+        }
+    }
+
     public func stat() throws(ProcfsError) -> TaskStat {
         try TaskStat(parsing: try contents(of: "stat"), file: path.appending("stat"))
     }

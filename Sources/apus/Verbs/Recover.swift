@@ -80,13 +80,20 @@ extension Recover: Action {
         return settled.contains { $0.state == .unsettled || $0.state == .incomplete || $0.state == .gone } ? 1 : 0
     }
 
-    /// - Parameter images: their directory, or a bundle as the dump has named it.
+    /// - Parameter images: their directory, or a bundle.
     private static func lock(of images: FilePath, among locks: [KeptLock]) throws -> String? {
-        guard (try? Files.status(of: images))?.kind == .regular else {
-            return try ImageDirectory(opening: images).keptLock()
+        let found = try? Files.status(of: images)
+        if let found, found.kind != .regular { return try ImageDirectory(opening: images).keptLock() }
+        // A bundle, by whatever name, or what is gone.
+        let whole = Files.absolute(images).lexicallyNormalized()
+        let lock = locks.first { lock in
+            guard let place = lock.images.map({ FilePath($0) }) else { return false }
+            if place.lexicallyNormalized() == whole { return true }
+            guard let found, let other = try? Files.status(of: place) else { return false }
+            return (other.device, other.inode) == (found.device, found.inode)
         }
-        let whole = Files.absolute(images).string
-        return locks.first { $0.images == whole }?.name
+        if lock == nil && found == nil { return try ImageDirectory(opening: images).keptLock() }
+        return lock?.name
     }
 
     private static func text(_ locks: [KeptLock], _ removed: [KeptLock], images: String?) -> String {
@@ -101,6 +108,7 @@ extension Recover: Action {
             return "\(state)\(lock.name): \(lock.about)\(place)"
         }
         if removed.isEmpty {
+            lines.insert("Locks of the network that dumps have left here:", at: 0)
             lines.append("Remove those whose trees will not be restored here: apus recover -D DIR, or --all.")
         }
         return lines.joined(separator: "\n") + "\n"
