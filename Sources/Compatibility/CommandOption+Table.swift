@@ -68,7 +68,7 @@ extension CommandOption {
             does: "Mount context"),
         .init(
             "cpu-cap", nil, .optional("cap"), for: .init(.dump, .preDump, .restore, .check, .cpuinfo, .migrate),
-            status: .among(["all", "cpu", "fpu", "ins", "none"]),
+            status: .someOf(["all", "cpu", "fpu", "ins", "none"]),
             does: "With none, the processor may lack instructions that the one of the dump had"),
         .init(
             "weak-sysctls", for: .init(.restore), status: .neutral("no sysctl is carried"), does: "Skip absent sysctls"),

@@ -28,6 +28,8 @@ public struct CommandOption: Sendable, Equatable {
         case neutral(String)
         /// It works with these values, and there are no others.
         case among([String])
+        /// It works with any of these values, separated by commas, and without one.
+        case someOf([String])
         /// It works with these values; with others it is not built yet.
         case only([String])
         /// It is refused by name.

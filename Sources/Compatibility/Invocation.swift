@@ -180,6 +180,14 @@ extension Invocation {
                 problems.append(
                     .invalid(
                         given.option.spelling, given.text ?? "", expected: "one of \(values.joined(separator: ", "))"))
+            case .someOf(let values):
+                let wrong = (given.text ?? values[0]).split(separator: ",", omittingEmptySubsequences: false)
+                    .first { !values.contains(String($0)) }
+                guard let wrong else { break }
+                problems.append(
+                    .invalid(
+                        given.option.spelling, String(wrong),
+                        expected: "\(values.joined(separator: ", ")), or several of them with commas"))
             case .only(let values):
                 if let text = given.text, values.contains(text) { break }
                 let value = given.text.map { "=\($0.printable)" } ?? " without a value"
@@ -220,7 +228,7 @@ extension GivenOption {
     fileprivate var takesEffect: Bool {
         switch option.status {
         case .works: !["config", "no-default-config", "version"].contains(option.long)
-        case .neutral, .among, .only, .notBuilt: false
+        case .neutral, .among, .someOf, .only, .notBuilt: false
         }
     }
 }

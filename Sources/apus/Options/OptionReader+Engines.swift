@@ -55,6 +55,13 @@ extension OptionReader {
 }
 
 extension OptionReader {
+    /// Whether the processor has to have the instructions of the one of the dump: not with `--cpu-cap none`.
+    var comparesProcessors: Bool {
+        !values("cpu-cap").contains { value in
+            value.split(separator: UInt8(ascii: ",")).contains { $0 == Array("none".utf8)[...] }
+        }
+    }
+
     /// `--file` and `--file-validation`.
     mutating func fileRules() -> FileRules {
         var rules = FileRules()

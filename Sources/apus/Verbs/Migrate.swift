@@ -242,7 +242,7 @@ extension Migrate: Action {
         options.throttles = reader.flag("throttle")
         options.keeps = reader.flag("keep-original")
         options.continuesClocks = reader.flag("continue-clocks")
-        options.comparesProcessors = reader.values("cpu-cap").last != Array("none".utf8)
+        options.comparesProcessors = reader.comparesProcessors
         options.fileRules = reader.values("file").map(RawArgument.text)
         try reader.finish()
         return options

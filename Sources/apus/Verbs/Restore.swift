@@ -169,7 +169,7 @@ extension OptionReader {
         options.fileRules = fileRules()
         options.overwriteFiles = flag("overwrite-files")
         options.stateDirectory = path("state-dir") ?? options.stateDirectory
-        options.comparesProcessors = values("cpu-cap").last != Array("none".utf8)
+        options.comparesProcessors = comparesProcessors
         return options
     }
 }

@@ -48,6 +48,7 @@ import Testing
         switch status {
         case .works: "works"
         case .neutral(let why): "accepted: \(why)"
+        case .someOf(let values): "works: any of " + values.map { "`\($0)`" }.joined(separator: ", ")
         case .among(let values): "works: " + values.map { "`\($0)`" }.joined(separator: ", ")
         case .only(let values): "only " + values.map { "`\($0)`" }.joined(separator: ", ")
         case .notBuilt: "not built yet"

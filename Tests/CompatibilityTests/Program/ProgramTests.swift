@@ -45,7 +45,7 @@ import Testing
         for option in CommandOption.all {
             let named = help.contains(try Regex("\(option.spelling)[ \\n]"))
             switch option.status {
-            case .works, .among, .only: #expect(named == option.verbs.covers(verb), "\(option.spelling)")
+            case .works, .among, .someOf, .only: #expect(named == option.verbs.covers(verb), "\(option.spelling)")
             case .neutral, .notBuilt: #expect(!named, "\(option.spelling)")
             }
         }
