@@ -83,25 +83,27 @@
 
 	.section .rodata
 	.balign 16
-	.globl apus_trampoline_core, apus_trampoline_core_end
 	.globl apus_trampoline_single, apus_trampoline_single_end
 	.globl apus_trampoline_husk, apus_trampoline_husk_end
 	.globl apus_trampoline_bystander, apus_trampoline_bystander_end
 	.globl apus_trampoline_sigreturn, apus_trampoline_sigreturn_end
 	.globl apus_trampoline_compat_sigreturn, apus_trampoline_compat_sigreturn_end
 
-apus_trampoline_core:
-.Lrun:
+	// The interpreter of batches. That of a restore can use tiles (AMX) as well, for which there is no room in every vdso.
+	.macro CORE name, tiles
+	.globl \name, \name\()_end
+\name:
+.Lrun_\name:
 	xorl %r15d, %r15d		// r15: 0 in a batch, 1 in the cleanup
 	movq RECORDS(%r12), %r13	// r13: the current record
 	movq COUNT(%r12), %r14		// r14: the records to go
-.Lnext:
+.Lnext_\name:
 	testq %r14, %r14
-	jz .Lended
+	jz .Lended_\name
 	movl WORDS(%r13), %ebp
 	movl HALVES(%r13), %ebx
 	xorl %ecx, %ecx
-.Largument:
+.Largument_\name:
 	movq ARGUMENTS(%r13,%rcx,8), %rax
 	btl %ecx, %ebp
 	jnc 1f
@@ -112,9 +114,13 @@ apus_trampoline_core:
 2:	movq %rax, SCRATCH(%r12,%rcx,8)
 	incl %ecx
 	cmpl $6, %ecx
-	jne .Largument
+	jne .Largument_\name
 	testl $2, FLAGS(%r13)
-	jnz .Lcompat
+	jnz .Lcompat_\name
+	.if \tiles
+	testl $4, FLAGS(%r13)
+	jnz .Ltiles_\name
+	.endif
 	movq SCRATCH(%r12), %rdi
 	movq SCRATCH+8(%r12), %rsi
 	movq SCRATCH+16(%r12), %rdx
@@ -123,26 +129,26 @@ apus_trampoline_core:
 	movq SCRATCH+40(%r12), %r9
 	movq NUMBER(%r13), %rax
 	syscall
-.Lmade:
+.Lmade_\name:
 	testq %rax, %rax
 	jnz 3f
 	testl $1, FLAGS(%r13)
 	jz 3f
 	movq CHILD(%r13), %r12		// a new task: it has a control block of its own
-	jmp .Lrun
+	jmp .Lrun_\name
 3:	movq %rax, RESULT(%r13)
 	testl %r15d, %r15d
 	jnz 4f
 	cmpq LEAST(%r13), %rax
-	jl .Lended
+	jl .Lended_\name
 	cmpq MOST(%r13), %rax
-	jg .Lended
+	jg .Lended_\name
 4:	addq $RECORD_SIZE, %r13
 	decq %r14
-	jmp .Lnext
+	jmp .Lnext_\name
 
 	// A call of the 32-bit kind, which works on what only such calls reach. Its memory lies below 4 GiB.
-.Lcompat:
+.Lcompat_\name:
 	movl SCRATCH(%r12), %ebx
 	movl SCRATCH+8(%r12), %ecx
 	movl SCRATCH+16(%r12), %edx
@@ -151,11 +157,23 @@ apus_trampoline_core:
 	movl SCRATCH+40(%r12), %ebp
 	movl NUMBER(%r13), %eax
 	int $0x80
-	jmp .Lmade
+	jmp .Lmade_\name
 
-.Lended:
+	.if \tiles
+	// No call: the first use of a tile, after which the kernel keeps room for all of them. The argument is the address
+	// of a configuration (64 bytes) with a tile 0.
+.Ltiles_\name:
+	movq SCRATCH(%r12), %rax
+	ldtilecfg (%rax)
+	tilezero %tmm0
+	tilerelease
+	xorl %eax, %eax
+	jmp .Lmade_\name
+	.endif
+
+.Lended_\name:
 	testl %r15d, %r15d
-	jnz .Lleave
+	jnz .Lleave_\name
 	movq %r14, COUNT(%r12)
 	movq CHANNEL(%r12), %rdi
 	movl (%rdi), %edi
@@ -166,7 +184,7 @@ apus_trampoline_core:
 	xorl %r9d, %r9d
 	movl $NR_sendto, %eax
 	syscall
-.Lwait:
+.Lwait_\name:
 	movq CHANNEL(%r12), %rdi
 	movl (%rdi), %edi
 	leaq COMMAND(%r12), %rsi
@@ -177,26 +195,26 @@ apus_trampoline_core:
 	movl $NR_recvfrom, %eax
 	syscall
 	cmpq $8, %rax
-	je .Lrun
+	je .Lrun_\name
 	cmpq $MINUS_EINTR, %rax
-	je .Lwait
+	je .Lwait_\name
 
 	// Nobody holds the other end any more: Apus has let go on purpose, or is dead.
 	movq COMMIT(%r12), %rax
 	testq %rax, %rax
-	jz .Lcleanup
+	jz .Lcleanup_\name
 	cmpl $0, (%rax)
-	jne .Lcleanup
+	jne .Lcleanup_\name
 	movl $1, %edi
 	movl $NR_exit_group, %eax
 	syscall
-.Lcleanup:
+.Lcleanup_\name:
 	movl $1, %r15d
 	movq CLEANUP(%r12), %r13
 	movq CLEANUP_COUNT(%r12), %r14
-	jmp .Lnext
+	jmp .Lnext_\name
 
-.Lleave:
+.Lleave_\name:
 	movq OWN(%r12), %rdi
 	movq OWN_LENGTH(%r12), %rsi
 	movq USERS(%r12), %r9
@@ -205,7 +223,12 @@ apus_trampoline_core:
 	movl $NR_munmap, %eax
 	jmp *%rdx
 
-apus_trampoline_core_end:
+\name\()_end:
+	.endm
+
+	CORE apus_trampoline_core, 0
+	.balign 16
+	CORE apus_trampoline_maker, 1
 
 	// One system call, driven from outside by syscall stops: used before there is a mailbox, and after. Past it a
 	// thread comes only when nobody drives it any more. Then the call is undone and the thread is what it was:

@@ -33,9 +33,11 @@ struct ThreadCapture {
             entry.mtype = .x8664
             entry.threadInfo.clearTidAddr_p = attributes.clearAddress
             entry.threadInfo.gpregs = Registers.entry(registers)
-            entry.threadInfo.fpregs = ExtendedState.message(try Ptrace.extendedState(thread.tid))
+            let area = try Ptrace.extendedState(thread.tid)
+            entry.threadInfo.fpregs = ExtendedState.message(area)
             entry.threadInfo.tls = Registers.unusedSegments
             var settings = attributes.settings
+            settings.tiles = TileRegisters(area)
             settings.dispatch = thread.dispatch
             entry.threadCore = try threadCore(own, rseq, &filters, &settings)
             try checkExtendedState(entry.threadInfo.fpregs)
@@ -123,6 +125,6 @@ struct ThreadCapture {
             .unsupported,
             "thread \(thread.tid) uses registers that images have no place for (XSAVE components 0x"
                 + String(unknown, radix: 16) + ")",
-            object: .init(pid: thread.pid, process: process), remedy: "Run the program without AMX and the like")
+            object: .init(pid: thread.pid, process: process), remedy: "Run the program without what uses them")
     }
 }

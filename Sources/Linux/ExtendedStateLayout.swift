@@ -18,7 +18,24 @@ public struct ExtendedStateLayout: Sendable, Equatable {
         case protectionKeys = 9
     }
 
-    /// The components that the kernel has turned on (XCR0), of those that are carried.
+    /// The tile registers of AMX: their configuration and what is in them. They stand behind all else, and are only in the area of
+    /// a thread that has the permission and has used them (arch/x86/xstate.rst of the kernel's documentation).
+    public struct Tiles: Sendable, Equatable {
+        public let configuration, data: Range<Int>
+        /// Their bits of XCR0.
+        public static let features: UInt64 = 3 << 17
+        /// Of the configuration and the data.
+        static let numbers: (UInt32, UInt32) = (17, 18)
+
+        public init(configuration: Range<Int>, data: Range<Int>) {
+            (self.configuration, self.data) = (configuration, data)
+        }
+    }
+
+    /// Where the tile registers stand; nil where there are none.
+    public var tiles: Tiles?
+
+    /// The components that the kernel has turned on (XCR0), of those that every thread may use.
     public var features: UInt64
     /// Bytes of the area up to the end of the last of them. The kernel takes no signal frame with more than a thread may use, and
     /// restores nothing but SSE from it (check_xstate_in_sigframe of arch/x86/kernel/fpu/signal.c): the tiles of AMX stand
@@ -30,7 +47,8 @@ public struct ExtendedStateLayout: Sendable, Equatable {
     /// The end of the header that follows the legacy area: x87 and SSE only.
     public static let smallestSize = 576
 
-    public init(features: UInt64, size: Int, places: [Component: Range<Int>]) {
+    public init(features: UInt64, size: Int, places: [Component: Range<Int>], tiles: Tiles? = nil) {
+        self.tiles = tiles
         self.features = features
         self.size = size
         self.places = places
@@ -44,11 +62,17 @@ public struct ExtendedStateLayout: Sendable, Equatable {
         let legacy: UInt64 = 3
         let features = apus_xcr0() & Component.allCases.reduce(legacy) { $0 | 1 << UInt64($1.rawValue) }
         var places: [Component: Range<Int>] = [:]
-        for component in Component.allCases where features & (1 << UInt64(component.rawValue)) != 0 {
-            let description = apus_cpuid(0xd, UInt32(component.rawValue))
-            places[component] = Int(description.ebx)..<Int(description.ebx) + Int(description.eax)
+        func place(_ number: UInt32) -> Range<Int> {
+            let description = apus_cpuid(0xd, number)
+            return Int(description.ebx)..<Int(description.ebx) + Int(description.eax)
         }
+        for component in Component.allCases where features & (1 << UInt64(component.rawValue)) != 0 {
+            places[component] = place(UInt32(component.rawValue))
+        }
+        let hasTiles = apus_xcr0() & Tiles.features == Tiles.features
+        let tiles = Tiles(configuration: place(Tiles.numbers.0), data: place(Tiles.numbers.1))
         let size = places.values.map(\.upperBound).max() ?? smallestSize
-        return ExtendedStateLayout(features: features, size: max(size, smallestSize), places: places)
+        return ExtendedStateLayout(
+            features: features, size: max(size, smallestSize), places: places, tiles: hasTiles ? tiles : nil)
     }()
 }

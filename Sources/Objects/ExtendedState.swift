@@ -24,7 +24,8 @@ public enum ExtendedState {
         entry.xmmSpace = words(area, 160..<416)
         guard area.count >= ExtendedStateLayout.smallestSize else { return entry }
         var xsave = UserX86XsaveEntry()
-        xsave.xstateBv = area.littleEndian(UInt64.self, at: headerOffset)
+        // The tile registers have no place in the images: see TileRegisters.
+        xsave.xstateBv = area.littleEndian(UInt64.self, at: headerOffset) & ~ExtendedStateLayout.Tiles.features
         for (component, place) in layout.places where place.upperBound <= area.count {
             switch component {
             case .ymmUpper: xsave.ymmhSpace = words(area, place)

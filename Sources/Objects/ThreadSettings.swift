@@ -33,6 +33,8 @@ public struct ThreadSettings: Sendable, Equatable {
     public var memoryPolicy: MemoryPolicy?
     /// IORING_REGISTER_RING_FDS: the descriptors of rings of io_uring, by the numbers that the thread knows them by.
     public var ringNumbers: [Int: Int32] = [:]
+    /// What is in its tile registers.
+    public var tiles: TileRegisters?
 
     public init() {}
 
@@ -163,6 +165,7 @@ extension ThreadSettings {
             members.append(.init("ring_numbers", .array(sorted.map { .number($0.key) })))
             members.append(.init("ring_descriptors", .array(sorted.map { .number($0.value) })))
         }
+        if let tiles { members.append(.init("tiles", tiles.json)) }
         add("dispatch_mode", dispatch?.mode)
         add("dispatch_offset", dispatch?.offset)
         add("dispatch_length", dispatch?.length)
@@ -204,6 +207,7 @@ extension ThreadSettings {
         // Before several could be told from each other, one stood for all.
         if let only: Int32 = number("ring_descriptor") { descriptors = numbers.map { _ in only } }
         ringNumbers = Dictionary(zip(numbers, descriptors)) { first, _ in first }
+        tiles = json["tiles"].flatMap { TileRegisters($0) }
         if let mode: UInt64 = number("dispatch_mode") {
             dispatch = SystemCallDispatch(
                 mode: mode, offset: number("dispatch_offset") ?? 0, length: number("dispatch_length") ?? 0,

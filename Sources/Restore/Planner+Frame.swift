@@ -17,7 +17,7 @@ extension Planner {
         let thread = task.threads[number]
         let core = thread.core.threadCore
         let info = thread.core.threadInfo
-        guard let area = ExtendedState.area(info.fpregs, layout: host.extendedState) else {
+        guard var area = ExtendedState.area(info.fpregs, layout: host.extendedState) else {
             let missing = ExtendedState.missingFeatures(info.fpregs, layout: host.extendedState)
             return problems.append(
                 Problem(
@@ -26,6 +26,19 @@ extension Planner {
                         + String(missing, radix: 16) + ")",
                     object: .init(pid: task.pid, process: task.task.commText),
                     remedy: "Restore it on a host whose processor has them"))
+        }
+        var features = host.extendedState.features
+        if let tiles = ThreadSettings(images.supplement[.thread, thread.tid]).tiles {
+            guard tiles.add(to: &area, host.extendedState) else {
+                return problems.append(
+                    Problem(
+                        .processorDiffers,
+                        "thread \(thread.tid) uses tile registers (AMX), which this processor lacks, or has of another size",
+                        object: .init(pid: task.pid, process: task.task.commText),
+                        remedy: "Restore it on a host whose processor has them"))
+            }
+            features |= ExtendedStateLayout.Tiles.features
+            batch.useTiles(batch.buffer(TileRegisters.smallest, alignment: 64))
         }
         let sp = info.gpregs.sp
         let stack = core.sas
@@ -50,7 +63,7 @@ extension Planner {
         let mask = core.hasBlkSigset ? core.blkSigset : task.task.blkSigset
         let frame = SignalFrame(
             below: RemoteAddress(top), registers: Self.registers(info.gpregs), signalMask: mask, extendedState: area,
-            features: host.extendedState.features)
+            features: features)
         guard makeRoom(for: frame.address.raw..<top, index, number, in: &batch) else { return }
         let bytes = batch.buffer(frame.bytes, alignment: 64)
         let vectors = batch.space(32)

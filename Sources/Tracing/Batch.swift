@@ -48,6 +48,8 @@ public struct Batch: Sendable {
         /// It is a call of 32-bit programs, with their number and their arguments; what these point to must lie below
         /// 4 GiB.
         public var isCompat = false
+        /// It is no call, but the first use of a tile register.
+        public fileprivate(set) var usesTiles = false
     }
 
     public private(set) var calls: [Call] = []
@@ -120,6 +122,15 @@ public struct Batch: Sendable {
         calls[calls.count - 1].isCompat = true
     }
 
+    /// Has the thread use a tile register (AMX), so that the kernel makes room for all of them: before, a signal frame with them
+    /// is refused. It must have the permission (ARCH_REQ_XCOMP_PERM). In a restore alone.
+    ///
+    /// - Parameter configuration: what LDTILECFG takes, with a tile 0.
+    public mutating func useTiles(_ configuration: Buffer) {
+        call(0, .address(configuration), for: "use its tile registers")
+        calls[calls.count - 1].usesTiles = true
+    }
+
     private mutating func pad(to alignment: Int) {
         let excess = memory.count % alignment
         if excess != 0 { memory.append(contentsOf: repeatElement(0, count: alignment - excess)) }
@@ -172,7 +183,9 @@ public struct Batch: Sendable {
         // Until the call is made its result reads as -1: a cleanup that closes it does no harm.
         record[9] = UInt64.max
         record[10] = words | halves << 32
-        record[11] = UInt64((call.child == nil ? 0 : APUS_RECORD_CLONES) | (call.isCompat ? APUS_RECORD_COMPAT : 0))
+        record[11] = UInt64(
+            (call.child == nil ? 0 : APUS_RECORD_CLONES) | (call.isCompat ? APUS_RECORD_COMPAT : 0)
+                | (call.usesTiles ? APUS_RECORD_TILES : 0))
         // SAFETY: the bytes of twelve integers, which the processor (x86-64) has in the order of the record; copied at once.
         unsafe withUnsafeBytes(of: record) { unsafe bytes.append(contentsOf: $0) }
     }

@@ -64,7 +64,7 @@ public enum Husk {
     }
 
     /// The code page of a restore: the interpreter.
-    public static var interpreter: [UInt8] { Trampoline.core }
+    public static var interpreter: [UInt8] { Trampoline.maker }
 
     /// What has to stand in the vdso's tail of a restored process, and how far its code is from the start.
     public static var exit: (bytes: [UInt8], entry: Int) {

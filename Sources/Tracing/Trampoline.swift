@@ -4,6 +4,8 @@ internal import CTrampoline
 enum Trampoline {
     /// Interprets batches.
     static let core = bytes(of: APUS_PIECE_CORE)
+    /// The same for a restore.
+    static let maker = bytes(of: APUS_PIECE_MAKER)
     /// One system call driven by syscall stops.
     static let single = bytes(of: APUS_PIECE_SINGLE)
     /// The way out of a dump, and that of a process with threads whose system calls are dispatched to themselves.

@@ -25,6 +25,8 @@ struct apus_record {
 #define APUS_RECORD_CLONES 1u
 /// The call is one of the 32-bit kind (int $0x80): its number and its arguments are those of i386.
 #define APUS_RECORD_COMPAT 2u
+/// No call: the first use of a tile register (AMX); the argument is the address of a configuration. In APUS_PIECE_MAKER alone.
+#define APUS_RECORD_TILES 4u
 
 /// What the trampoline knows. r12 holds its address.
 struct apus_control {
@@ -169,10 +171,13 @@ extern const uint8_t apus_trampoline_compat_sigreturn[], apus_trampoline_compat_
 extern const uint8_t apus_trampoline_husk[], apus_trampoline_husk_end[];
 extern const uint8_t apus_trampoline_sigreturn[], apus_trampoline_sigreturn_end[];
 extern const uint8_t apus_trampoline_bystander[], apus_trampoline_bystander_end[];
+extern const uint8_t apus_trampoline_maker[], apus_trampoline_maker_end[];
 
 enum apus_piece {
 	/// The interpreter of batches; ends by a jump to `leave` of its control block.
 	APUS_PIECE_CORE,
+	/// The same for a restore: it can use tiles (APUS_RECORD_TILES).
+	APUS_PIECE_MAKER,
 	/// One system call driven by syscall stops.
 	APUS_PIECE_SINGLE,
 	/// The way out of a dump; struct apus_saved are its last bytes, up to `dispatch`.
@@ -193,6 +198,7 @@ static inline const uint8_t *apus_piece_bytes(enum apus_piece piece)
 {
 	switch (piece) {
 	case APUS_PIECE_CORE: return apus_trampoline_core;
+	case APUS_PIECE_MAKER: return apus_trampoline_maker;
 	case APUS_PIECE_SINGLE: return apus_trampoline_single;
 	case APUS_PIECE_RESUME: return apus_trampoline_resume;
 	case APUS_PIECE_DISPATCHING: return apus_trampoline_dispatching;
@@ -208,6 +214,7 @@ static inline size_t apus_piece_size(enum apus_piece piece)
 {
 	switch (piece) {
 	case APUS_PIECE_CORE: return (size_t)(apus_trampoline_core_end - apus_trampoline_core);
+	case APUS_PIECE_MAKER: return (size_t)(apus_trampoline_maker_end - apus_trampoline_maker);
 	case APUS_PIECE_SINGLE: return (size_t)(apus_trampoline_single_end - apus_trampoline_single);
 	case APUS_PIECE_RESUME: return (size_t)(apus_trampoline_resume_end - apus_trampoline_resume);
 	case APUS_PIECE_DISPATCHING: return (size_t)(apus_trampoline_dispatching_end - apus_trampoline_dispatching);

@@ -16,10 +16,12 @@ struct Subject: CustomTestStringConvertible {
     var testDescription: String { name }
 
     /// All that a dump and a restore have to carry. A new kind of state gets its line here. On older kernels Apus cannot
-    /// come near a process whose first thread has ended, or one whose system calls are dispatched to itself.
+    /// come near a process whose first thread has ended, or one whose system calls are dispatched to itself. Not every processor
+    /// has tile registers.
     static let all = chosen(
         wide.filter {
             ($0.name != "leaderless" || Place.hasThreadDescriptors) && ($0.name != "dispatch" || Place.showsDispatch)
+                && ($0.name != "tiles" || text("/proc/cpuinfo").contains(" amx_tile "))
                 && ($0.name != "bpfmaps" || exists("/proc/sys/kernel/unprivileged_bpf_disabled"))
         } + compat)
 
@@ -98,6 +100,7 @@ struct Subject: CustomTestStringConvertible {
         Subject(name: "uring"),
         Subject(name: "numa", arguments: ["\(nodes)"]),
         Subject(name: "pkeys"),
+        Subject(name: "tiles"),
         Subject(name: "mappings", arguments: ["FOLDER/mapped"]),
         Subject(name: "attributes", arguments: ["FOLDER/directory", "an argument that it changes"]),
         Subject(name: "settings"),
