@@ -7,6 +7,24 @@ internal import Stages
 internal import SystemPackage
 internal import Tracing
 
+/// What is declared of images that are all there.
+struct Declaration {
+    /// What the directory is.
+    let inventory: InventoryEntry
+    /// What the host is.
+    let host: HostRecord
+    /// The first process of the tree.
+    let root: ManifestRoot?
+    /// The files of the host that the tree needs.
+    let needed: [NeededFile]
+    /// All images, where they were listed since the last was written.
+    let listed: [ManifestFile]?
+    /// Of images, as far as they are known already.
+    let digests: [String: ImageDigest]
+    /// They are to survive a crash of the machine.
+    let isDurable: Bool
+}
+
 /// Images that are all there, on the disk, and declared so by the manifest.
 struct CompleteImages: ~Copyable {
     /// What was declared.
@@ -16,21 +34,10 @@ struct CompleteImages: ~Copyable {
 
     /// Declares the images of a directory complete, and packs them where a bundle is wanted.
     ///
-    /// - Parameters:
-    ///   - inventory: what the directory is.
-    ///   - host: what the host is.
-    ///   - root: the first process of the tree.
-    ///   - needed: the files of it that the tree needs.
-    ///   - contents: completes what is known of them, for the manifest of a bundle.
-    ///   - listed: all images, where they were listed since the last was written.
-    ///   - digests: of images, as far as they are known already.
-    ///   - durable: they are to survive a crash of the machine.
+    /// - Parameter contents: completes what is known of files that the tree needs, for the manifest of a bundle.
     /// - Throws: `image-unwritable`, `bundle-unwritable`; `timed-out` or `interrupted` where the work was to stop just before.
     init(
-        _ directory: ImageDirectory, _ inventory: InventoryEntry, host: HostRecord, root: ManifestRoot?,
-        needed: [NeededFile],
-        _ contents: FileContents,
-        listed: [ManifestFile]?, digests: [String: ImageDigest], durable: Bool, _ deadline: Deadline,
+        _ directory: ImageDirectory, _ declared: Declaration, _ contents: FileContents, _ deadline: Deadline,
         _ options: DumpOptions, warn: (String) -> Void
     ) throws(Problem) {
         try Cancellation.check()
@@ -42,15 +49,15 @@ struct CompleteImages: ~Copyable {
         Steps.take()
         let now = Int64(SystemClock.realTime.now / 1_000_000_000)
         var manifest = try directory.commit(
-            inventory, toolVersion: ToolVersion.current, created: now, host: host, root: root, needed: needed,
-            listed: listed,
-            digests: digests, durable: durable, by: AllProcessors())
+            declared.inventory, toolVersion: ToolVersion.current, created: now, host: declared.host,
+            root: declared.root, needed: declared.needed, listed: declared.listed, digests: declared.digests,
+            durable: declared.isDurable, by: AllProcessors())
         Steps.take()
         var writer: BundleWriter?
         if let target = options.bundle {
             // It is the first thing in a bundle, so that it cannot be completed when the dump stands.
             contents.complete(&manifest.needed, warn: warn)
-            manifest = try directory.seal(manifest, durable: durable, while: { !Cancellation.requested })
+            manifest = try directory.seal(manifest, durable: declared.isDurable, while: { !Cancellation.requested })
             let packed = try BundleWriter(target, now: now)
             try packed.pack(directory, options.progress)
             Steps.take()

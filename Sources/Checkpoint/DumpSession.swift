@@ -184,34 +184,7 @@ struct DumpSession {
         let inventory = try DumpImages.inventory()
         let check =
             twins.areMade || departure != nil ? nil : ImageCheck(of: directory, inventory, by: options.verify)
-        let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
-        clock.mark("page tables", logger)
-        let (now, later) = twins.areMade ? pages.divided() : (pages.jobs, [])
-        if let departure {
-            try images.carry(pages, by: departure, options.progress)
-            try images.carryShared(by: departure)
-        } else {
-            // A tree that is to run on stands still for it.
-            let digesting = options.finally == .kill
-            try images.move(now, from: pages.sources, digesting: digesting, options.progress)
-            try images.writeSharedPages(digesting: digesting, options.progress)
-        }
-        statistics.dump?.memdumpTime = clock.mark("pages", logger)
-        var records: [NeededFile]?
-        let warn = { [logger] (text: String) in logger.warning("\(text)") }
-        if isRehearsal || twins.areMade {
-            // What is taken along of files that it writes to must not change meanwhile.
-            records = try contents.records(of: images.descriptions.needed, warn: warn)
-            try rings.confirm()
-            thaw(still)
-        }
-        if twins.areMade {
-            try survey.known.confirm(twins.pids)
-            try images.move(
-                later, from: twins.sources(for: pages.processes, images.counters), digesting: true, options.progress)
-            statistics.dump?.memdumpTime += clock.mark("pages of the twins", logger)
-            twins.end()
-        }
+        let records = try writePages(of: still, &images, &twins, rings, contents)
         let leaves = departure?.part == .last
         if !leaves, let problem = confirmation?.result { throw problem }
         if !leaves { reportLosses(still, locks.result) }
@@ -224,11 +197,11 @@ struct DumpSession {
         clock.mark("verify", logger)
         if !hasThawed { try rings.confirm() }
         try connections?.keepLock()
-        let complete = try CompleteImages(
-            directory, inventory, host: host, root: root(survey),
-            needed: try records ?? contents.records(of: images.descriptions.needed, warn: warn),
-            contents, listed: listed, digests: images.digests, durable: images.isDurable, deadline, options,
-            warn: warn)
+        let declared = Declaration(
+            inventory: inventory, host: host, root: root(survey),
+            needed: try records ?? contents.records(of: images.descriptions.needed, warn: warn), listed: listed,
+            digests: images.digests, isDurable: images.isDurable)
+        let complete = try CompleteImages(directory, declared, contents, deadline, options, warn: warn)
         manifest = complete.manifest
         clock.mark("commit", logger)
         if let departure, leaves {
@@ -250,6 +223,46 @@ struct DumpSession {
     /// By what the tree will be known.
     private func root(_ survey: Survey) -> ManifestRoot? {
         survey.processes.first { $0.pid == options.pid }.map { OlderDump.root($0.stat) }
+    }
+
+    private func warn(_ text: String) { logger.warning("\(text)") }
+
+    /// Writes page maps and pages, and lets the tree run on where it does not have to stand still for all of them.
+    ///
+    /// - Returns: the files that the tree needs, as they were when it stood still; nil where it still does.
+    private mutating func writePages(
+        of still: StillTree, _ images: inout DumpImages, _ twins: inout Twins, _ rings: RingWatch,
+        _ contents: FileContents
+    ) throws -> [NeededFile]? {
+        let survey = still.survey
+        let pages = try images.layOutPages(of: survey.processes.filter { !$0.isZombie })
+        clock.mark("page tables", logger)
+        let (now, later) = twins.areMade ? pages.divided() : (pages.jobs, [])
+        if let departure {
+            try images.carry(pages, by: departure, options.progress)
+            try images.carryShared(by: departure)
+        } else {
+            // A tree that is to run on stands still for it.
+            let digesting = options.finally == .kill
+            try images.move(now, from: pages.sources, digesting: digesting, options.progress)
+            try images.writeSharedPages(digesting: digesting, options.progress)
+        }
+        statistics.dump?.memdumpTime = clock.mark("pages", logger)
+        var records: [NeededFile]?
+        if departure?.part == .rehearsal || twins.areMade {
+            // What is taken along of files that it writes to must not change meanwhile.
+            records = try contents.records(of: images.descriptions.needed, warn: warn)
+            try rings.confirm()
+            thaw(still)
+        }
+        if twins.areMade {
+            try survey.known.confirm(twins.pids)
+            try images.move(
+                later, from: twins.sources(for: pages.processes, images.counters), digesting: true, options.progress)
+            statistics.dump?.memdumpTime += clock.mark("pages of the twins", logger)
+            twins.end()
+        }
+        return records
     }
 
     /// Tells what does not come along and is too small to refuse the dump for.

@@ -37,9 +37,11 @@ enum OlderDump {
         _ older: ManifestRoot, than stat: TaskStat, dumpedAt time: UInt64
     ) -> Bool {
         let now = root(stat)
+        let isSameRun = older.boot == now.boot
+        // It may have another name by now.
+        if isSameRun && older.start == now.start { return false }
         if older.name != now.name { return true }
-        guard older.boot == now.boot, older.start != now.start else { return false }
-        return now.start < time / (1_000_000_000 / HostFacts.ticksPerSecond)
+        return isSameRun && now.start < time / (1_000_000_000 / HostFacts.ticksPerSecond)
     }
 
     private static func exists(_ directory: ImageDirectory, _ what: String) -> Problem {

@@ -1,5 +1,6 @@
 public import Diagnostics
 public import Logging
+internal import Synchronization
 public import SystemPackage
 
 /// Where log messages go: lines like CRIU's into a file, or text for people on the standard error.
@@ -19,6 +20,13 @@ public struct LogOutput: LogHandler {
     private let label: String
     private let start: ContinuousClock.Instant
     private let silent: Bool
+    /// Who hears that the log cannot be written, once.
+    private let fallback: FileDescriptor
+    private let failure = Failure()
+
+    private final class Failure: Sendable {
+        let isTold = Atomic(false)
+    }
 
     public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]
@@ -29,10 +37,13 @@ public struct LogOutput: LogHandler {
     ///   - label: what is being done, a verb.
     ///   - verbosity: 0 nothing, 1 errors, 2 warnings too, 3 information too, 4 everything.
     ///   - start: the moment from which the lines count their time.
+    ///   - fallback: where it is said that a file cannot be written any more.
     public init(
-        descriptor: FileDescriptor, form: Form, label: String, verbosity: Int, start: ContinuousClock.Instant = .now
+        descriptor: FileDescriptor, form: Form, label: String, verbosity: Int, start: ContinuousClock.Instant = .now,
+        fallback: FileDescriptor = .standardError
     ) {
         self.descriptor = descriptor
+        self.fallback = fallback
         self.form = form
         self.label = label
         self.start = start
@@ -67,8 +78,13 @@ public struct LogOutput: LogHandler {
         case .people(let style, let overProgress):
             line = (overProgress ? "\r\u{1b}[K" : "") + Self.forPeople(event, metadata: all, style: style)
         }
-        // A log that cannot be written must not end the work: there is nobody left to tell.
-        _ = try? descriptor.writeAll(line.utf8)
+        do { _ = try descriptor.writeAll(line.utf8) } catch {
+            // A log that cannot be written must not end the work.
+            guard case .file = form, !failure.isTold.exchange(true, ordering: .relaxed) else { return }
+            let reason = (error as? Errno)?.description ?? "\(error)"
+            _ = try? fallback.writeAll(
+                "warning: the log cannot be written, and lacks lines from here on: \(reason)\n".utf8)
+        }
     }
 
     private static func forPeople(_ event: LogEvent, metadata: Logger.Metadata, style: TextStyle) -> String {

@@ -202,6 +202,9 @@ final class Courier: PageCarrier {
 
     func conclude() { settlement.conclude() }
 
+    /// See ``Settlement/namespaceInit``.
+    var namespaceInit: Int32? { settlement.namespaceInit }
+
     /// Waits for an answer.
     ///
     /// - Throws: the problems of the other side where it says that it has failed.

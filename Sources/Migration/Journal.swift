@@ -6,8 +6,8 @@ public import SystemPackage
 /// What a host remembers of trees that were about to leave it or to arrive, so that the question can be settled after a crash.
 ///
 /// One file for each migration, `STATE/departures/UUID.json` and `STATE/arrivals/UUID.json`. The source's is written before it tells the destination to
-/// release the tree, and removed when the answer has come. The destination's is written before the tree runs, and stays for a
-/// while: the source may ask.
+/// release the tree, and removed when the answer has come. The destination's is written before the tree runs, and stays
+/// for good: the source may ask.
 public struct Journal: Sendable {
     private let directory: FilePath
 

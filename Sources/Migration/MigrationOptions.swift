@@ -173,6 +173,8 @@ public struct MigrationSummary: Sendable, Equatable {
     public var keptOriginal: Int32?
     /// The tree has a pid namespace of its own there.
     public var hasOwnPids = false
+    /// The init of that namespace, as it is seen from outside; nil where the other host has not told.
+    public var namespaceInit: Int32?
     /// The name of the terminal there that has taken the place of one outside (`apus attach`); nil where none has.
     public var terminal: String?
 

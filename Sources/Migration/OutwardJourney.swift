@@ -97,7 +97,7 @@ struct OutwardJourney {
         (summary.slowed, summary.slowedShare) = (slowdown?.stood ?? 0, slowdown?.share ?? 0)
         summary.addresses = addresses.names
         summary.keptOriginal = options.keeps ? options.dump.pid : nil
-        summary.hasOwnPids = options.hasOwnPids
+        (summary.hasOwnPids, summary.namespaceInit) = (options.hasOwnPids, courier.namespaceInit)
         summary.terminal = terminal.isKept ? uuid : nil
         options.told(.arrived(summary))
         return summary

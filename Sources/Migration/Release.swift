@@ -98,7 +98,7 @@ final class Release: Sendable {
         Steps.take()
         addresses.show()
         // What cannot be told is asked for.
-        try? wire.send(.released)
+        try? wire.send(.released, namespace.map { ["init": .integer(Int64($0.outer.pid))] } ?? [:])
         Steps.take()
         late?.serve(over: wire, held.entry)
     }

@@ -16,6 +16,9 @@ final class Settlement {
     private let addresses: LeavingAddresses
     private let logger: Logger
     private let journal: Journal
+    /// The init of the pid namespace that the tree has there, as it is seen from outside; nil where it has none, or the other host
+    /// has not told.
+    private(set) var namespaceInit: Int32?
     /// Held until it is settled, or is not to be for now.
     private var lock: Journal.Lock?
 
@@ -108,7 +111,9 @@ final class Settlement {
                 throw Problem(.connectionLost, "\(options.host) has closed the connection", remedy: "")
             }
             switch frame.kind {
-            case .released: return .arrived
+            case .released:
+                namespaceInit = JSON(parsing: frame.body)?["init"]?.bits.flatMap { Int32(exactly: $0) }
+                return .arrived
             case .failed: return .refused(Problems.of(frame, on: options.host))
             default: continue
             }

@@ -26,7 +26,7 @@ struct GrownFiles {
             guard let place = places.max(), let status = try? Files.status(of: path), status.size > place else {
                 continue
             }
-            let tail = Self.tail(of: path, from: place)
+            let tail = Self.tail(Self.cut, of: path, from: place)
             do throws(Errno) {
                 let opened = try Files.open(path, .readWrite)
                 try Self.copy(opened.raw, from: place, to: tail)
@@ -45,41 +45,52 @@ struct GrownFiles {
     }
 
     /// The program has not gone on: its output is whole again.
+    ///
+    /// What is being put back has another name, so that a run that is killed over it is known from one whose program went on.
     func putBack() {
-        for (path, place, tail) in Self.tails(in: store) {
-            // Who was killed after the program had gone on has left it behind.
-            guard (try? Files.status(of: path).size) == place else {
+        for (path, place, tail) in Self.tails(Self.cut, in: store) {
+            if (try? Files.status(of: path).size) == place {
+                try? Files.rename(tail, to: Self.tail(Self.back, of: path, from: place))
+            } else {
+                // Who was killed when the program had gone on has left it behind.
                 try? Files.remove(tail)
-                continue
             }
+        }
+        for (path, place, tail) in Self.tails(Self.back, in: store) {
             do throws(Errno) {
+                let output = try Files.open(path, .writeOnly)
                 let opened = try Files.open(tail, .readOnly)
+                try Files.truncate(output.raw, to: place)
                 try Self.copy(opened.raw, from: 0, to: path)
                 try Files.remove(tail)
             } catch {
-                logger.warning("\(tail): what was cut off of \(path.string) cannot be put back (\(error.description))")
+                logger.warning(
+                    "what was cut off of \(path) cannot be put back, and stays in \(tail) (\(error.description))")
             }
         }
     }
 
     /// The program goes on, and prints it again.
     static func forgetTails(in store: Store) {
-        for (_, _, tail) in tails(in: store) { try? Files.remove(tail) }
+        for kind in [cut, back] {
+            for (_, _, tail) in tails(kind, in: store) { try? Files.remove(tail) }
+        }
     }
 
     // MARK: What was cut off
 
-    private static let mark = ".cut-"
+    /// Behind the name of a file; the place from which on it was cut off follows.
+    private static let (cut, back) = (".cut-", ".back-")
 
-    private static func tail(of path: FilePath, from place: UInt64) -> FilePath {
-        FilePath(path.string + mark + "\(place)")
+    private static func tail(_ kind: String, of path: FilePath, from place: UInt64) -> FilePath {
+        FilePath(path.string + kind + "\(place)")
     }
 
-    private static func tails(in store: Store) -> [(path: FilePath, place: UInt64, tail: FilePath)] {
+    private static func tails(_ kind: String, in store: Store) -> [(path: FilePath, place: UInt64, tail: FilePath)] {
         let names = ((try? Files.entries(of: store.path)) ?? []).map { String(decoding: $0.name, as: UTF8.self) }
         return names.sorted().flatMap { name in
             store.outputs.compactMap { path in
-                let start = (path.lastComponent?.string ?? "") + mark
+                let start = (path.lastComponent?.string ?? "") + kind
                 guard name.hasPrefix(start), let place = UInt64(name.dropFirst(start.utf8.count)) else { return nil }
                 return (path, place, store.path.appending(name))
             }

@@ -43,6 +43,26 @@ import Testing
             _ = unsafe path.withPlatformString { unsafe unlink($0) }
         }
     }
+
+    /// What a full disk keeps out of the log is not missing without a word.
+    @Test func aLogThatCannotBeWritten() throws {
+        let full = try FileDescriptor.open(FilePath("/dev/full"), .writeOnly)
+        let (reading, writing) = try FileDescriptor.pipe()
+        let output = LogOutput(descriptor: full, form: .file, label: "dump", verbosity: 4, fallback: writing)
+        let logger = Logger(label: "test") { _ in output }
+        for number in 1...3 { logger.info("message \(number)") }
+        try writing.close()
+        try full.close()
+        let told = try reading.closeAfter {
+            try unsafe [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
+                // unsafe: read(2) fills the buffer that the array hands out.
+                count = unsafe try reading.read(into: UnsafeMutableRawBufferPointer(buffer))
+            }
+        }
+        let text = String(decoding: told, as: UTF8.self)
+        #expect(text.contains("the log cannot be written") && text.contains("No space left"), "\(text)")
+        #expect(text.filter { $0 == "\n" }.count == 1, "\(text)")
+    }
 }
 
 private func contents(of path: FilePath) throws -> [UInt8] {

@@ -84,6 +84,18 @@ struct FailingDumpTests {
         }
     }
 
+    @Test func anOlderDumpOfOneThatHasAnotherNameNow() throws {
+        try withWorld { world in
+            let script = "trap 'echo other >/proc/$$/comm; echo renamed' USR1; while :; do sleep 0.05; done"
+            let pid = try world.start(["bash", "-c", script], output: "out")
+            usleep(100_000)
+            try world.requireDump(pid, to: "images", ["--leave-running"])
+            world.signal(SIGUSR1, pid)
+            try #require(eventually { text(world.path("out")).contains("renamed") })
+            try world.requireDump(pid, to: "images", ["--leave-running"])
+        }
+    }
+
     /// Images of CRIU, which have no manifest, and those of a newer Apus.
     @Test(arguments: ["criu", "newer", "unreadable"])
     func anOlderDumpOfAnotherTool(_ kind: String) throws {

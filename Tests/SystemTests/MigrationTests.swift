@@ -212,6 +212,8 @@ struct MigrationTests {
             #expect(eventually { there.count == 2 }, "\(there)")
             let program = try #require(
                 there.first { text("\(journey.target.proc)/\($0)/status").contains("\t\($0)\t\(pid)\n") })
+            let initial = try #require(there.first { $0 != program })
+            #expect(moved.output.contains("process \(initial): nsenter -t \(initial) -p -m"), "\(moved)")
             try writer.expectWhole()
             #expect(journey.target.signal(SIGTERM, program))
             #expect(eventually { journey.target.processes == [other] }, "\(journey.target.processes)")

@@ -176,7 +176,13 @@ struct RunTests {
             let refused = try world.apus(arguments, seconds: 60)
             #expect(refused.status == 1 && refused.errors.contains("store-damaged"), "\(refused)")
             #expect(text(world.path("store/output.log")) == before)
-            #expect(!names(in: world.path("store")).contains { $0.contains(".cut-") })
+            #expect(!names(in: world.path("store")).contains { $0.contains(".cut-") || $0.contains(".back-") })
+            // Killed while it was put back.
+            let (third, whole) = (before.utf8.count / 3, before.utf8.count)
+            try write(String(before.utf8.prefix(whole - third)) ?? "", to: world.path("store/output.log"))
+            try write(String(before.utf8.dropFirst(third)) ?? "", to: world.path("store/output.log.back-\(third)"))
+            #expect(try world.apus(arguments, seconds: 60).status == 1)
+            #expect(text(world.path("store/output.log")) == before)
             // Killed while it was cut back.
             let size = before.utf8.count / 2
             try write(String(before.utf8.prefix(size)) ?? "", to: world.path("store/output.log"))

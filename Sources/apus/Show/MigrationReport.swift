@@ -157,6 +157,7 @@ extension MigrationSummary {
             "addresses": .array(addresses.map { .string($0) }),
             "terminal": terminal.map { .string($0) } ?? .null,
             "kept_original": keptOriginal.map { .integer(Int64($0)) } ?? .null, "own_pids": .bool(hasOwnPids),
+            "namespace_init": namespaceInit.map { .integer(Int64($0)) } ?? .null,
             "rounds": .array(
                 rounds.map {
                     [

@@ -40,9 +40,11 @@ extension MigrationSummary {
 
     /// A line for people; nothing where the tree has the pids of that host.
     var namespaceWords: String {
-        hasOwnPids
-            ? "  its pids      are those of a namespace of its own there, whose init is apus: lsns -t pid tells the others\n"
-            : ""
+        if !hasOwnPids { return "" }
+        let way =
+            namespaceInit.map { ", process \($0): nsenter -t \($0) -p -m leads there" }
+            ?? ": lsns -t pid tells the others"
+        return "  its pids      are those of a namespace of its own there, whose init is apus\(way)\n"
     }
 
     /// A line for people; nothing where it was not.

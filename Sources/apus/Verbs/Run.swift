@@ -3,6 +3,7 @@ internal import Compatibility
 internal import Diagnostics
 internal import Glibc
 internal import Images
+internal import Linux
 internal import Logging
 internal import Supervision
 internal import SystemPackage
@@ -86,9 +87,10 @@ extension Run: Action {
                     remedy: "Name a directory with --store DIR, one for each program")
             ])
         }
-        var options = RunOptions(command: command, store: store.map(absolute))
+        var options = RunOptions(command: command, store: store.map(Files.absolute))
         options.ownNamespace = reader.flag("pid-namespace")
-        options.pidFile = reader.path("pidfile").map(absolute)
+        // The program may change into another directory.
+        options.pidFile = reader.path("pidfile").map(Files.absolute)
         if store != nil && options.pidFile != nil {
             reader.report([
                 Problem(
@@ -112,14 +114,5 @@ extension Run: Action {
         options.passed = ["file-locks", "tcp-established", "tcp-close"].filter(reader.flag).map { "--" + $0 }
         try reader.finish()
         return options
-    }
-
-    /// The program may change into another directory.
-    private static func absolute(_ path: FilePath) -> FilePath {
-        if path.isAbsolute { return path }
-        // SAFETY: with no buffer given, getcwd(3) allocates the text, which is freed here.
-        guard let here = unsafe getcwd(nil, 0) else { return path }
-        defer { unsafe free(here) }
-        return unsafe FilePath(platformString: here).pushing(path)
     }
 }
