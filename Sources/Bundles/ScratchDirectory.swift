@@ -21,7 +21,9 @@ public final class ScratchDirectory: Sendable {
     /// - Throws: `bundle-unwritable`.
     public init(in place: FilePath) throws(Problem) {
         Self.sweep(place)
+        var attempts = 0
         while true {
+            attempts += 1
             let name = Self.prefix + String(UInt64.random(in: 0...UInt64.max), radix: 36) + Self.suffix
             let path = place.appending(name)
             do throws(Errno) {
@@ -38,7 +40,8 @@ public final class ScratchDirectory: Sendable {
                 }
             } catch .fileExists {
                 continue
-            } catch .noSuchFileOrDirectory where (try? Files.access(place, mode: 0)) != nil {
+            } catch .noSuchFileOrDirectory where attempts < 100 && (try? Files.access(place, mode: 0)) != nil {
+                // Swept away between two calls. A directory that is removed itself, and is open yet, says the same for ever.
                 continue
             } catch {
                 throw Problem(

@@ -158,7 +158,8 @@ struct DumpSession {
         try rings.settle(deadline)
         clock.mark("second survey", logger)
         hasBegunWriting = true
-        replacesOlder = try directory.holdsDump
+        // A migration has a directory of its own, and the rehearsal's images in it.
+        replacesOlder = try departure == nil && directory.holdsDump
         try directory.clear(keepsCopies: true)
         guard let circumstances = survey.finalCircumstances else { preconditionFailure("a survey ends with them") }
         // Images that only wait to be packed, or to be sent, need not reach the disk.

@@ -50,7 +50,8 @@ final class FileContents {
             guard copies != nil, item.status.kind == .regular, !virtual.contains(mount(of: item)?.fileSystem ?? ""),
                 item.uses != .place, !isLeased(item)
             else { return false }
-            if rules.policy(for: item.path) == .ship { return true }
+            // What an earlier restore has put there has no other place, and may be cleared away (`apus gc`).
+            if rules.policy(for: item.path) == .ship || CopyStore.holds(item.path) { return true }
             switch shipping {
             case .none: return false
             case .all: return true
@@ -85,7 +86,9 @@ final class FileContents {
     /// - Throws: `image-unwritable` where a copy cannot be made.
     init(of processes: [SurveyedProcess], _ options: DumpOptions, into directory: ImageDirectory) throws(Problem) {
         self.directory = directory
-        let ships = options.shipping != .none || options.fileRules.speaks(of: .ship)
+        let ships =
+            options.shipping != .none || options.fileRules.speaks(of: .ship)
+            || processes.contains(where: Self.usesCopies)
         wishes = Wishes(
             mounts: Self.mounts(seenBy: processes.first?.pid ?? Processes.current), shipping: options.shipping,
             rules: options.fileRules, copies: ships ? try directory.makeCopies() : nil, leased: Self.leased(processes))
@@ -109,6 +112,13 @@ final class FileContents {
             return Self.content(of: items[index], wishes, number: index, ships: ships)
         }
         for (item, content) in zip(items, read) { try learn(content, of: item) }
+    }
+
+    /// Whether a process runs from copies of an earlier restore.
+    private static func usesCopies(_ process: SurveyedProcess) -> Bool {
+        process.files.values.contains { $0.ghost == nil && CopyStore.holds($0.path) }
+            || (process.places.map { CopyStore.holds($0.executable.path) } ?? false)
+            || process.descriptors.contains { RegularFile.recognises($0) && CopyStore.holds($0.path) }
     }
 
     private static func leased(_ processes: [SurveyedProcess]) -> Set<InodeIdentity> {

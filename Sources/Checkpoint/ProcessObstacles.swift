@@ -100,7 +100,7 @@ enum ProcessObstacles {
             refusal(
                 process, "it is in other namespaces than Apus (\(different.joined(separator: ", ")))",
                 "Carrying namespaces is not built yet; run Apus within them: nsenter -t \(process.pid) -a apus VERB, where its pid is"
-                    + " \(process.status.namespacePids.last ?? process.pid)"
+                    + " \(process.status.namespacePids.last ?? process.pid); name directories there by whole paths"
             )
         ]
     }

@@ -1,5 +1,6 @@
 internal import Checkpoint
 internal import Diagnostics
+internal import Glibc
 internal import Linux
 internal import Logging
 internal import Memory
@@ -142,7 +143,8 @@ final class LateArrival: LateMemory {
     /// - Parameters:
     ///   - wire: the connection to the source, which from now on belongs to the thread that serves.
     ///   - entry: of the record of the migration, which says that pages have yet to come.
-    func serve(over wire: Wire, _ entry: Journal.Entry) {
+    ///   - root: the first process of the tree.
+    func serve(over wire: Wire, _ entry: Journal.Entry, root: Int32) {
         let faults = state.withLock { state in
             state.isServed = true
             return state.faults
@@ -152,7 +154,12 @@ final class LateArrival: LateMemory {
                 faults[pid].map { (faults: $0, owner: PageSpace.process(pid), runs: runs) }
             }
             var server = LateServer(memories, wire, keeper, meeting) { [logger] in logger.warning("\($0)") }
-            let (ending, outcome, last) = server.run()
+            var (ending, outcome, last) = server.run()
+            if ending == .complete, server.hasEndedEarly, let reason = Self.violentEnd(of: root) {
+                // The original is all that there is.
+                logger.warning("the tree has ended before all of its memory had come: \(reason)")
+                ending = .givenUp
+            }
             state.withLock { $0.ending = ending }
             switch ending {
             case .complete: conclude(outcome, last, entry)
@@ -161,6 +168,24 @@ final class LateArrival: LateMemory {
             isOver.signal()
         }
         if thread == nil { keeper.endTree() }
+    }
+
+    /// How the first process of a tree has ended, where that was no end of its own.
+    ///
+    /// - Returns: nil where it runs, or has ended by exit(3).
+    private static func violentEnd(of root: Int32) -> String? {
+        for _ in 0..<100 {
+            // Whoever has made it waits for it only later: so long it is a zombie.
+            guard let stat = try? ProcessDirectory(root).stat() else { return "process \(root) is gone" }
+            if stat.state.hasEnded {
+                guard case .killed(let signal, dumpedCore: _) = WaitStatus(word: stat.exitCode) else { return nil }
+                return "process \(root) was killed by signal \(signal)"
+            }
+            // Its memory goes first. Where it has one, another process of the tree has ended.
+            if stat.virtualSize > 0 { return nil }
+            usleep(10_000)
+        }
+        return nil
     }
 
     private func conclude(_ outcome: LateServer.Outcome, _ wire: Wire?, _ entry: Journal.Entry) {

@@ -38,8 +38,11 @@ struct LateServer {
         }
     }
 
-    /// Why it ends before everything is there.
+    /// Why it ends: everything is there, or what had yet to come has nobody any more that it could be for.
     enum Ending: Sendable, Equatable { case complete, givenUp }
+
+    /// A process has ended before all of its memory had come.
+    private(set) var hasEndedEarly = false
 
     private var memories: [Memory]
     private var wire: Wire?
@@ -244,7 +247,7 @@ struct LateServer {
                     // An event is under way: it is read first.
                     continue
                 } catch .noSuchProcess {
-                    end(index)
+                    hasGone(index)
                     break
                 } catch {
                     // A page is there, or nothing is mapped there any more: whoever waits finds out by looking again.
@@ -291,7 +294,7 @@ struct LateServer {
                 // Something is happening to the memory: it is read first, and only then the page is put where it belongs then.
                 readEvents(index)
                 if done == 0 { usleep(10) }
-            case .noSuchProcess: end(index)
+            case .noSuchProcess: hasGone(index)
             case .noSuchFileOrDirectory where !isByPage && size > LatePages.pageSize:
                 // More than one mapping by now.
                 isByPage = true
@@ -329,6 +332,12 @@ struct LateServer {
     /// Lets go of a memory that has everything.
     private mutating func finish(_ index: Int) {
         guard memories[index].late.isEmpty, memories[index].waiting.isEmpty else { return }
+        end(index)
+    }
+
+    /// A process has ended, or has begun another program, before everything was there.
+    private mutating func hasGone(_ index: Int) {
+        hasEndedEarly = true
         end(index)
     }
 

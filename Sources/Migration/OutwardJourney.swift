@@ -36,6 +36,7 @@ struct OutwardJourney {
                 .noSuchProcess, "there is no such process", object: .init(pid: options.dump.pid),
                 remedy: "Look for the right pid with `ps -e --forest`")
         }
+        try Doubt.check(options.dump.pid, in: options.stateDirectory)
         addresses = try LeavingAddresses(options.addresses, logger)
         terminal = try LeavingTerminal(options, logger)
         uuid = try RandomName.make()

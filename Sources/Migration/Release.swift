@@ -23,6 +23,7 @@ final class Release: Sendable {
     private struct Held {
         let lock: Journal.Lock?
         let entry: Journal.Entry
+        let root: Int32
     }
 
     /// - Parameters:
@@ -78,7 +79,7 @@ final class Release: Sendable {
             try journal.write(.init(uuid: uuid, state: .aborted, pid: 0, processes: [], peer: "", command: []))
             throw error
         }
-        lock.withLock { $0 = Held(lock: held, entry: entry) }
+        lock.withLock { $0 = Held(lock: held, entry: entry, root: record.pid) }
         Steps.take()
     }
 
@@ -100,6 +101,6 @@ final class Release: Sendable {
         // What cannot be told is asked for.
         try? wire.send(.released, namespace.map { ["init": .integer(Int64($0.outer.pid))] } ?? [:])
         Steps.take()
-        late?.serve(over: wire, held.entry)
+        late?.serve(over: wire, held.entry, root: held.root)
     }
 }

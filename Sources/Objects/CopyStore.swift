@@ -24,6 +24,12 @@ public final class CopyStore {
 
     static func directory(_ state: FilePath) -> FilePath { state.appending("files") }
 
+    /// Whether a path is that of a copy, in whatever state directory.
+    public static func holds(_ path: FilePath) -> Bool {
+        guard let name = path.lastComponent?.string, ContentDigest(name) != nil else { return false }
+        return path.removingLastComponent().lastComponent == "files"
+    }
+
     /// Where a copy is.
     func path(_ digest: ContentDigest) -> FilePath { directory.appending(digest.description) }
 

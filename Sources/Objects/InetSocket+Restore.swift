@@ -86,7 +86,8 @@ public struct InetSocketEnd: Resource {
                         ? "the address \(own) is in use" : "a socket cannot be bound to the address \(own)",
                     cause: .init(error, attempted: "bind(\(own))"),
                     remedy: isTaken
-                        ? "End the program that has it (ss -lnp shows which), then restore again"
+                        ? "End the program that has it (ss -lnp shows which), then restore again. If none has it, a connection was"
+                            + " closed there in the last minute (TIME-WAIT in ss -tan): wait for so long"
                         : "Give this host the address, for example with `ip address add`, or have it moved"
                             + " (apus migrate --move-address)")
             ]

@@ -74,9 +74,10 @@ public struct NamedFile: Resource {
                     error == .noSuchFileOrDirectory
                         ? "the file is not there" : "the file cannot be looked at",
                     object: .init(path: path.string), cause: .init(error, attempted: "stat(\"\(path)\")"),
-                    remedy:
-                        "Put it back with the same size and content; or take it along: dump with --ship \(isWritten ? "all" : "auto"). Or give another"
-                        + " in its place with --inherit-fd fd[N]:\(key)")
+                    remedy: (isDirectory
+                        ? "Make the directory (mkdir -p)"
+                        : "Put it back with the same size and content; or take it along: dump with \(shipping)")
+                        + ". Or give another in its place with --inherit-fd fd[N]:\(key)")
             ]
         }
         if entry.hasMode, UInt32(status.mode) & Self.typeBits != entry.mode & Self.typeBits {
@@ -120,10 +121,15 @@ public struct NamedFile: Resource {
         }
     }
 
+    private var isDirectory: Bool { entry.hasMode && entry.mode & Self.typeBits == 0o040000 }
+
+    /// How a dump takes it along, and a restore lets it be replaced.
+    private var shipping: String { isWritten ? "--ship all, and restore with --overwrite-files" : "--ship auto" }
+
     private func changed(_ what: String) -> Problem {
         Problem(
             .fileChanged, "the file \(what)", object: .init(path: path.string),
-            remedy: "Put the file back as it was at the dump, dump with --ship auto, say with"
+            remedy: "Put the file back as it was at the dump, dump with \(shipping), say with"
                 + " --file '\(path)=POLICY' how far it may differ, or give another in its place with --inherit-fd"
                 + " fd[N]:\(key)")
     }

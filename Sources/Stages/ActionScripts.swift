@@ -43,7 +43,7 @@ public struct ActionScripts: Sendable {
         if let pid { variables.append("CRTOOLS_INIT_PID=\(pid)") }
         let status: WaitStatus?
         do throws(Errno) {
-            let child = try Subprocess.spawn(["/bin/sh", "-c", path.string], adding: variables)
+            let child = try Subprocess.spawn(["/bin/sh", "-c", path.string], adding: variables, group: true)
             status = try Self.wait(for: child)
         } catch {
             if let wish = Cancellation.problem { throw wish }
@@ -62,13 +62,13 @@ public struct ActionScripts: Sendable {
     }
 
     /// Waits for a script, and kills it where the whole operation is to stop: a script that hangs must not hold a
-    /// frozen tree for ever.
+    /// frozen tree for ever. So are those that it has started: one that went on would work on what was taken back.
     private static func wait(for child: Int32) throws(Errno) -> WaitStatus? {
         while true {
             do throws(Errno) {
                 return try Processes.wait(for: child, retrying: false)?.status
             } catch .interrupted {
-                if Cancellation.requested { try Processes.kill(child, signal: SIGKILL) }
+                if Cancellation.requested { try Processes.kill(-child, signal: SIGKILL) }
             }
         }
     }

@@ -131,6 +131,8 @@ private struct Inside {
     private let logger: Logger
     private var relays: [OutputRelay]
     private var root: Int32 = 0
+    /// Checkpoints that could not be restored: they do not count among those that are kept.
+    private var passedOver: Set<Int> = []
 
     init(_ store: Store, _ options: RunOptions, _ logger: Logger) {
         (self.store, self.options, self.logger) = (store, options, logger)
@@ -146,7 +148,15 @@ private struct Inside {
             logger.warning("checkpoint \(number) was cut off before it was whole, and is removed")
             store.remove(number)
         }
-        if try store.numbers().isEmpty { try start() } else { try resume() }
+        if try store.numbers().isEmpty {
+            do throws(Problem) { try start() } catch {
+                // Nothing has run: the store is nobody's.
+                try? store.set("command", to: nil)
+                throw error
+            }
+        } else {
+            try resume()
+        }
         var next = options.interval.map { now() + $0 }
         while true {
             let signal = Supervisor.wait(100_000_000)
@@ -256,6 +266,7 @@ private struct Inside {
                 grown.putBack()
                 if error.code == .storeUnusable { throw error }
                 logger.warning("checkpoint \(number) cannot be read, and is passed over: \(error)")
+                passedOver.insert(number)
                 continue
             }
             showOutput()
@@ -269,10 +280,13 @@ private struct Inside {
             }
             grown.putBack()
             logger.warning("checkpoint \(number) cannot be restored, and is passed over")
+            passedOver.insert(number)
         }
         throw Problem(
-            .storeDamaged, "no checkpoint in the store can be restored", object: .init(path: store.path.string),
-            remedy: "Mend what is said above, or give --fresh to begin anew")
+            .storeDamaged, "no checkpoint in the store can be restored now", object: .init(path: store.path.string),
+            remedy:
+                "Mend what is said above, and run it again: nothing is lost yet. (--fresh would forget what was computed)"
+        )
     }
 
     /// Whether a restore that was killed had let the program run before. What it had not let run ends by itself.
@@ -312,13 +326,19 @@ private struct Inside {
                 if ends { endAll() }
             case .cutOff, .unknown:
                 if store.completeness(number) == .cutOff { store.remove(number) }
-                logger.warning("checkpoint \(number) was not made; the program runs on")
+                logger.warning(
+                    "checkpoint \(number) was not made; the program runs on (images go to the store, \(store.path), whatever --images-dir says)"
+                )
                 return false
             }
         }
         relays.indices.forEach { relays[$0].move(waiting: ends) }
         logger.info("checkpoint \(number) stands")
-        for old in numbers.dropFirst(options.keep - 1) { store.remove(old) }
+        // One that was passed over goes when as many good ones stand as are to be kept.
+        let kept = numbers.filter { !passedOver.contains($0) }.prefix(options.keep - 1)
+        if kept.count == options.keep - 1 {
+            for old in numbers where !kept.contains(old) { store.remove(old) }
+        }
         return true
     }
 

@@ -81,6 +81,45 @@ struct RecoveryTests {
         #expect(Originals.place(record, seesWholeHost: false) == .outOfSight)
     }
 
+    /// Nothing may be made of an original in doubt, nor of a tree that it is in: there would be two.
+    @Test func originalsInDoubt() throws {
+        let parent = try Subprocess.spawn(["sh", "-c", "sleep 1000 & wait"])
+        defer {
+            for child in (try? Procfs.live.children(of: parent)) ?? [] { try? Processes.kill(child, signal: SIGKILL) }
+            try? Processes.kill(parent, signal: SIGKILL)
+            _ = try? Processes.wait(for: parent)
+        }
+        var child: Int32?
+        for _ in 0..<400 where child == nil {
+            usleep(5000)
+            child = try Procfs.live.children(of: parent).first
+        }
+        let original = try #require(child)
+        try withFolder { folder in
+            let journal = Journal(of: .departures, in: folder)
+            func note(_ start: UInt64, boot: String? = nil) throws {
+                try journal.write(
+                    .init(
+                        uuid: Self.uuid, state: .asked, pid: original, processes: [(original, start)], peer: "there",
+                        command: [], boot: boot))
+            }
+            try Doubt.check(original, in: folder)
+            let start = try ProcessDirectory(original).stat().startTime
+            try note(start)
+            for pid in [original, parent] {
+                let problem = #expect(throws: Problem.self) { try Doubt.check(pid, in: folder) }
+                #expect(problem?.code == .unsettled && problem?.object.pid == original)
+                #expect(problem?.remedy.contains("apus recover") == true)
+            }
+            try Doubt.check(1, in: folder.appending("none"))
+            // Others that had the pid.
+            try note(start + 1)
+            try Doubt.check(original, in: folder)
+            try note(start, boot: "another")
+            try Doubt.check(original, in: folder)
+        }
+    }
+
     /// What cannot be read is not taken for absent: the other host would be told that the tree will not run here.
     @Test(arguments: ["{", "{}", ""])
     func aRecordThatCannotBeRead(_ text: String) throws {

@@ -82,6 +82,19 @@ struct BundleTests {
         }
     }
 
+    /// A directory that was removed while somebody stands in it takes no files, and says so for ever.
+    @Test func aPlaceThatIsGone() throws {
+        try withWorld { world in
+            let (script, pid) = try start(world)
+            let run = try world.command([
+                "bash", "-c",
+                "mkdir \(world.path("gone")); cd \(world.path("gone")); rmdir \(world.path("gone")); exec \(Place.apus) dump -t \(pid) -o x.apus",
+            ]).run(seconds: 20)
+            #expect(run.status == 1 && run.errors.contains("bundle-unwritable"), "\(run)")
+            requireGoingOn(script, world)
+        }
+    }
+
     /// Whatever goes wrong before the end, the original runs on, and there is no bundle.
     @Test func failures() throws {
         try withWorld { world in

@@ -216,6 +216,22 @@ struct FailingDumpTests {
         }
     }
 
+    /// What a script has started ends with it: nothing goes on working on a dump that was taken back.
+    @Test func aScriptThatTakesTooLongEndsAsAWhole() throws {
+        try withWorld { world in
+            let running = try RunningSubject(Subject(name: "counter"), in: world)
+            let (images, script) = (world.path("images"), world.path("script.sh"))
+            try write("#!/bin/sh\n[ $CRTOOLS_SCRIPT_ACTION = post-dump ] || exit 0\nsleep 777\n", to: script)
+            try world.succeed("chmod", "755", script)
+            try world.succeed("mkdir", images)
+            try expectFailure(
+                of: running, images: images, naming: "--timeout",
+                options: ["--timeout", "2", "--action-script", script])
+            #expect(
+                eventually { !world.processes.contains { text("\(world.proc)/\($0)/cmdline").contains("777") } })
+        }
+    }
+
     /// A script of the user that fails ends the dump.
     @Test func anActionScriptFails() throws {
         try withWorld { world in

@@ -216,6 +216,10 @@ struct LateMigrationTests {
             journey.target.signal(SIGUSR1, running.pid)
             #expect(try journey.recover().status == 1)
             #expect(lines(journey.source.path("late.out")) == ["ready"])
+            // Nor may anything else be made of the original meanwhile: there would be two.
+            let again = try journey.migrate(running.pid, ["-o", journey.source.path("again.log")])
+            #expect(again.status == 1 && again.errors.contains("migration-unsettled"), "\(again)")
+            #expect(!again.errors.contains("run on as before"), "\(again)")
             _ = unsafe unlink(journey.outage)
             if isToComeBack { return try goesBack(journey, running) }
             let recovered = try journey.recover()
@@ -240,6 +244,44 @@ struct LateMigrationTests {
             #expect(recovered.status == 0, "\(recovered)\n\(journey.logThere)")
             #expect(eventually { !journey.source.isAlive(running.pid) })
             #expect(RunningSubject(running, in: journey.target).check() == [])
+            try nothingIsLeft(journey)
+        }
+    }
+
+    /// Killed there, by whomever, it has not ended: the original is all that there is.
+    @Test(arguments: [SIGKILL, SIGSEGV])
+    func theTreeIsKilledThere(_ signal: Int32) throws {
+        try withHalfATree { journey, running, migration in
+            journey.target.signal(signal, running.pid)
+            let moved = migration.wait(seconds: 60)
+            #expect(moved.status == 1 && moved.errors.contains("migration-incomplete"), "\(moved)\n\(journey.logThere)")
+            #expect(eventually { !journey.target.isAlive(running.pid) })
+            #expect(!journey.runs(running.pid).here && journey.source.isAlive(running.pid))
+            try goesBack(journey, running)
+        }
+    }
+
+    /// One that ends by itself has ended, whatever of its memory has come.
+    @Test func theTreeEndsThere() throws {
+        try withJourney { journey in
+            let code = """
+                import os, signal
+                ballast = b'x' * (48 << 20)
+                signal.signal(signal.SIGUSR1, lambda *_: os._exit(3))
+                print('ready', flush=True)
+                while True: signal.pause()
+                """
+            let pid = try journey.source.start(["python3", "-c", code], output: "out")
+            try #require(eventually { lines(journey.source.path("out")) == ["ready"] })
+            let migration = try journey.migration(
+                pid, ["--postcopy", "always", "--rounds", "0", "--max-bandwidth", "4M"])
+            try #require(
+                eventually { text(journey.source.path("migrate.log")).contains("bytes of its memory follow") })
+            journey.target.signal(SIGUSR1, pid)
+            let moved = migration.wait(seconds: 60)
+            #expect(moved.status == 0, "\(moved)\n\(journey.logThere)")
+            #expect(eventually { !journey.source.isAlive(pid) && !journey.target.isAlive(pid) })
+            #expect(names(in: journey.state + "/departures").filter { $0.hasSuffix(".json") } == [])
             try nothingIsLeft(journey)
         }
     }

@@ -96,6 +96,9 @@ struct RunTests {
                 #expect(run.status == 1 && run.errors.contains("program-unstartable"), "\(run)")
                 #expect(run.errors.contains("/nonexistent") && run.errors.contains("$PATH"), "\(run)")
             }
+            // What never ran does not have the store.
+            let right = try world.apus(["run", "--store", world.path("store"), "--", "true"])
+            #expect(right.status == 0, "\(right)")
         }
     }
 
@@ -159,6 +162,38 @@ struct RunTests {
             #expect(last.status == 7, "\(last)")
             #expect(last.errors.contains("checkpoint \(whole) can"), "\(last)")
             check(world, count: 200)
+        }
+    }
+
+    /// One that could not be restored does not take the place of a good one.
+    @Test func aDamagedCheckpointDoesNotCount() throws {
+        try withWorld { world in
+            let arguments = try arguments(world, count: 100, ["--keep", "2"])
+            func checkpoints() -> [String] {
+                names(in: world.path("store")).filter {
+                    $0.hasPrefix("checkpoint-") && exists(world.path("store/\($0)/manifest.json"))
+                }.sorted()
+            }
+            let (running, pid) = try start(world, arguments)
+            try #require(eventually { lines(world.path("store/output.log")).count > 3 })
+            for count in 1...2 {
+                world.signal(SIGUSR1, pid)
+                try #require(eventually { checkpoints().count == count })
+            }
+            world.signal(SIGKILL, pid)
+            _ = running.wait(seconds: 30)
+            try write("damaged", to: world.path("store/checkpoint-2/pstree.img"))
+            let size = text(world.path("store/output.log")).utf8.count
+            let (second, again) = try start(world, arguments)
+            // It has been cut back, and the program goes on.
+            try #require(eventually { text(world.path("store/output.log")).utf8.count < size })
+            try #require(eventually { text(world.path("store/output.log")).utf8.count > size })
+            for expected in [["checkpoint-1", "checkpoint-3"], ["checkpoint-3", "checkpoint-4"]] {
+                world.signal(SIGUSR1, again)
+                #expect(eventually { checkpoints() == expected }, "\(checkpoints())")
+            }
+            world.signal(SIGKILL, again)
+            _ = second.wait(seconds: 30)
         }
     }
 

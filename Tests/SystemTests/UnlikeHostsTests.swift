@@ -47,6 +47,28 @@ struct UnlikeHostsTests {
         }
     }
 
+    /// A dump of a program that runs from copies takes them along, whatever it is told: they have no other place.
+    @Test func copiesAreTakenAlongAgain() throws {
+        try withWorld { world in
+            let program = world.path("program")
+            try world.succeed("cp", "/bin/sleep", program)
+            let pid = try world.start([program, "1000"], output: "out")
+            usleep(50_000)
+            try world.requireDump(pid, to: "images", ["--ship", "auto"])
+            try world.succeed("rm", program)
+            for round in 1...2 {
+                try world.requireRestore(round == 1 ? "images" : "again-1", state(world))
+                #expect(text("\(world.proc)/\(pid)/maps").contains(world.path("state/files/")))
+                try world.requireDump(pid, to: "again-\(round)")
+                #expect(eventually { !world.isAlive(pid) })
+                #expect(try world.apus(["gc"] + state(world)).status == 0)
+                #expect(names(in: world.path("state/files")) == [])
+            }
+            try world.requireRestore("again-2", state(world))
+            #expect(world.isAlive(pid))
+        }
+    }
+
     /// A C library of another build, laid over the path as another host would have it.
     @Test func anotherLibrary() throws {
         try withWorld { world in

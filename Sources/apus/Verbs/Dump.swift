@@ -4,6 +4,7 @@ internal import Checkpoint
 internal import Compatibility
 internal import Diagnostics
 internal import Logging
+internal import Migration
 internal import Restore
 internal import SystemPackage
 
@@ -48,6 +49,7 @@ struct Dump: ParsableCommand {
 extension Dump: Action {
     static func perform(in session: Session) throws -> Int32 {
         var options = try options(session)
+        try Doubt.check(options.pid, in: RestoreOptions.usualState)
         let scratch = try BundleOutput.prepare(&options)
         defer { scratch?.remove() }
         Cancellation.setDeadline(seconds: options.timeout)

@@ -3,6 +3,8 @@ internal import Checkpoint
 internal import Compatibility
 internal import Diagnostics
 internal import Logging
+internal import Migration
+internal import Restore
 internal import SystemPackage
 
 /// `apus explain`: what a tree holds, and what a dump of it would come to.
@@ -29,6 +31,7 @@ struct Explain: ParsableCommand {
 extension Explain: Action {
     static func perform(in session: Session) throws -> Int32 {
         let options = try options(session)
+        try Doubt.check(options.pid, in: RestoreOptions.usualState)
         let explanation = try Checkpoint.Explain.run(options)
         if session.invocation.has("json") {
             Console.write(explanation.json.text() + "\n")
