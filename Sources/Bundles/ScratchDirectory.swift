@@ -78,11 +78,7 @@ public final class ScratchDirectory: Sendable {
 
     /// How many bytes there is room for, less that part.
     static func room(in directory: Int32) -> UInt64? {
-        var status = statvfs()
-        // SAFETY: the call fills the structure that it is passed, and keeps no pointer.
-        guard unsafe fstatvfs(directory, &status) == 0 else { return nil }
-        let free = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
-        return free.overflow ? nil : free.partialValue - min(free.partialValue, reserve)
+        Files.room(in: directory).map { $0 - min($0, reserve) }
     }
 
     /// Where such directories are made if nothing else is said: `$TMPDIR`, or `/var/tmp`, which is on a disk.

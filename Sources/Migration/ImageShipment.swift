@@ -95,7 +95,7 @@ final class ImageShipment {
             throw Problem(
                 .imageUnwritable, "an image that comes cannot be written",
                 object: .init(path: place.path.appending(file).string), cause: .init(error, attempted: "open, pwrite"),
-                remedy: "Make room on the file system of \(directory.path), or name another with --work-dir")
+                remedy: "Make room there in \(directory.path.removingLastComponent().removingLastComponent())")
         }
     }
 

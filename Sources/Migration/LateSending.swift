@@ -161,20 +161,23 @@ final class LateSending {
         let pulse = Pulse(wire)
         defer { pulse.end() }
         var brake = bandwidth.map { Brake(rate: $0, start: SystemClock.monotonic.now) }
+        /// Nothing goes before that time but what somebody waits for.
+        var next: UInt64 = 0
         while true {
             answerWish()
             while wire.hasInput || queue.isEmpty {
                 guard let frame = try wire.receive() else { throw lost }
                 if let outcome = try take(frame, over: wire) { return outcome }
             }
+            let now = SystemClock.monotonic.now
+            if now < next {
+                usleep(UInt32(clamping: min(next - now, 1_000_000) / 1000))
+                continue
+            }
             guard let (space, range) = queue.popLast() else { continue }
             let count = try send(range, of: space, over: wire)
             told(.follows(done: sent, of: size))
-            guard var pause = brake?.take(count, at: SystemClock.monotonic.now) else { continue }
-            while pause > 0, !wire.hasInput {
-                usleep(UInt32(clamping: min(pause, 1_000_000) / 1000))
-                pause -= min(pause, 1_000_000)
-            }
+            if let pause = brake?.take(count, at: now) { next = now + pause }
         }
     }
 

@@ -104,6 +104,15 @@ struct OutwardJourney {
         return summary
     }
 
+    /// What a dump advises has another way out in a migration.
+    private func reworded(_ error: any Error) -> any Error {
+        let place = scratch.folder.removingLastComponent()
+        return Problems.rewording(terminal.reworded(error)) { problem in
+            guard problem.remedy.contains("--images-dir") else { return }
+            problem.remedy = "Make room in \(place), where the images are on their way"
+        }
+    }
+
     /// Tells who reads of a failure that nothing has happened to the processes.
     private static func reassuring(_ error: any Error) -> any Error {
         Problems.adding("The processes run on as before", to: error)
@@ -173,7 +182,7 @@ struct OutwardJourney {
         dump.actionScripts = []
         let frozen = Measure()
         dump.report = { frozen.set(UInt64($0.dump?.frozenTime ?? 0) * 1000) }
-        do { try Dump.run(dump, departure: departure, logger: logger) } catch { throw terminal.reworded(error) }
+        do { try Dump.run(dump, departure: departure, logger: logger) } catch { throw reworded(error) }
         summary.rehearsal += frozen.value
         let directory = try ImageDirectory(opening: scratch.path)
         try images.send(directory, in: courier.parcels)
@@ -276,7 +285,7 @@ struct OutwardJourney {
         courier.toldLate = options.told
         // From here on the tree stands still: a limit ends that.
         Cancellation.setDeadline(seconds: dump.timeout)
-        try Dump.run(dump, departure: departure, logger: logger)
+        do { try Dump.run(dump, departure: departure, logger: logger) } catch { throw reworded(error) }
         Cancellation.setDeadline(seconds: 0)
         summary.lastSize = courier.carried - before
         let since = departure.stoodStillSince ?? began

@@ -15,6 +15,20 @@ final class ScratchFolder: Sendable {
     /// Says that somebody is at work in it (flock(2)).
     private let lock: OwnedDescriptor
 
+    /// Images without pages, and files that are taken along, hardly take more.
+    private static let usualSize: UInt64 = 64 << 20
+
+    /// The places in the order in which they are tried: first those that have room.
+    static func order(_ places: [FilePath], room: (FilePath) -> UInt64?) -> [FilePath] {
+        let (wide, narrow) = (places.filter { room($0) ?? 0 >= usualSize }, places.filter { room($0) ?? 0 < usualSize })
+        return wide + narrow
+    }
+
+    private static func room(in place: FilePath) -> UInt64? {
+        guard let folder = try? Files.open(place, [.readOnly, .directory]) else { return nil }
+        return Files.room(in: folder.raw)
+    }
+
     /// Makes it, in the first place where that is possible, and removes those of the same kind whose makers have died.
     ///
     /// - Parameters:
@@ -25,7 +39,7 @@ final class ScratchFolder: Sendable {
         _ kind: String, _ name: String, in places: [FilePath] = ScratchFolder.places
     ) throws(Problem) {
         var failure: Errno = .noSuchFileOrDirectory
-        for place in places {
+        for place in Self.order(places, room: Self.room) {
             do throws(Errno) {
                 Self.removeLeft(kind, in: place)
                 try self.init(making: place.appending(kind + name))

@@ -256,7 +256,7 @@ struct LateMigrationTests {
             let moved = migration.wait(seconds: 60)
             #expect(moved.status == 1 && moved.errors.contains("migration-incomplete"), "\(moved)\n\(journey.logThere)")
             #expect(eventually { !journey.target.isAlive(running.pid) })
-            #expect(!journey.runs(running.pid).here && journey.source.isAlive(running.pid))
+            #expect(eventually { !journey.runs(running.pid).here } && journey.source.isAlive(running.pid))
             try goesBack(journey, running)
         }
     }

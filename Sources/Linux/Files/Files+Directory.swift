@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 public import SystemPackage
 
 /// A name in a directory.
@@ -22,6 +23,15 @@ extension Files {
     /// The whole path of one that may be relative to the working directory; as it was given where that cannot be found out.
     public static func absolute(_ path: FilePath) -> FilePath {
         FilePath(bytes: (try? readLink("/proc/self/cwd")) ?? Array(".".utf8)).pushing(path)
+    }
+
+    /// How many bytes there is room for on the file system of an open file, for this process (statvfs(3)); nil where it cannot tell.
+    public static func room(in descriptor: Int32) -> UInt64? {
+        var status = statvfs()
+        // SAFETY: the call fills the structure that it is passed, and keeps no pointer.
+        guard unsafe fstatvfs(descriptor, &status) == 0 else { return nil }
+        let free = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+        return free.overflow ? nil : free.partialValue
     }
 
     /// The entries of a directory without `.` and `..`, in the directory's own order.
