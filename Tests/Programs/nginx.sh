@@ -28,6 +28,8 @@ END
 nginx -p "$PWD" -c "$PWD/nginx.conf" &
 server=$!
 until curl -s -o /dev/null --unix-socket nginx.socket http://site/; do sleep 0.1; done
+# The line is written after the answer.
+until [ -s logs/access.log ]; do sleep 0.05; done
 : >logs/access.log
 curl -s --unix-socket nginx.socket http://site/slow >slow &
 slow=$!
