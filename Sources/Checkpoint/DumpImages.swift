@@ -263,7 +263,10 @@ struct DumpImages {
         var seccomp = SeccompEntry()
         seccomp.seccompFilters = seccompFilters.entries
         try directory.write([seccomp], as: .seccomp)
-        try directory.write([clocks.record(in: &descriptions.supplement)], as: .time)
+        let record = clocks.record(in: &descriptions.supplement)
+        try directory.write([record], as: .time)
+        // CRIU reads that of a namespace of the tree's own by its number, and the other for nothing but the clocks of the host.
+        if let own = clocks.ownNumber { try directory.write([record], as: .time, id: UInt64(own)) }
         try directory.write(descriptions.supplement)
     }
 

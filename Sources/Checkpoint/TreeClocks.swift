@@ -36,6 +36,9 @@ struct TreeClocks {
     /// The number of the tree's time namespace in the images: another than that of Apus, where it has one of its own.
     func number(own: UInt32) -> UInt32 { namespace == nil ? own : own + 100 }
 
+    /// That number; nil where it has none of its own.
+    var ownNumber: UInt32? { namespace == nil ? nil : number(own: TaskIdentities.own.timeNsID) }
+
     /// Records what the clocks show now.
     func record(in supplement: inout Supplement) -> TimensEntry {
         let monotonic = Int64(SystemClock.monotonic.now) &+ offsets.monotonic

@@ -19,7 +19,9 @@ struct TreeClock {
 
     /// nil where the images do not tell.
     init?(_ images: CheckpointImages) {
-        guard let clocks = images.timeNamespaces.values.first,
+        let all = images.timeNamespaces
+        // Of a tree that has its own there may be that of the host beside it.
+        guard let clocks = images.root?.ids.flatMap({ all[$0.timeNsID] }) ?? all.min(by: { $0.key < $1.key })?.value,
             let monotonic = Self.nanoseconds(clocks.monotonic), let bootTime = Self.nanoseconds(clocks.boottime)
         else { return nil }
         (self.monotonic, self.bootTime) = (monotonic, bootTime)
