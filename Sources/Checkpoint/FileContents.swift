@@ -86,12 +86,6 @@ final class FileContents {
     /// - Throws: `image-unwritable` where a copy cannot be made.
     init(of processes: [SurveyedProcess], _ options: DumpOptions, into directory: ImageDirectory) throws(Problem) {
         self.directory = directory
-        let ships =
-            options.shipping != .none || options.fileRules.speaks(of: .ship)
-            || processes.contains(where: Self.usesCopies)
-        wishes = Wishes(
-            mounts: Self.mounts(seenBy: processes.first?.pid ?? Processes.current), shipping: options.shipping,
-            rules: options.fileRules, copies: ships ? try directory.makeCopies() : nil, leased: Self.leased(processes))
         var files = NeededFiles()
         for process in processes {
             for (area, _) in process.areas {
@@ -105,20 +99,20 @@ final class FileContents {
                 files.note(seen.path, seen.status, .init(of: seen))
             }
         }
-        let (items, wishes) = (files.items.filter { $0.status.kind == .regular }, wishes)
+        let items = files.items.filter { $0.status.kind == .regular }
+        let ships =
+            options.shipping != .none || options.fileRules.speaks(of: .ship)
+            || items.contains { CopyStore.holds($0.path) }
+        let wishes = Wishes(
+            mounts: Self.mounts(seenBy: processes.first?.pid ?? Processes.current), shipping: options.shipping,
+            rules: options.fileRules, copies: ships ? try directory.makeCopies() : nil, leased: Self.leased(processes))
+        self.wishes = wishes
         let read = Workers.map(items.count) { index in
             // Content that can be written to is taken when the tree stands still.
             let ships = wishes.ships(items[index]) && items[index].uses.isDisjoint(with: .written)
             return Self.content(of: items[index], wishes, number: index, ships: ships)
         }
         for (item, content) in zip(items, read) { try learn(content, of: item) }
-    }
-
-    /// Whether a process runs from copies of an earlier restore.
-    private static func usesCopies(_ process: SurveyedProcess) -> Bool {
-        process.files.values.contains { $0.ghost == nil && CopyStore.holds($0.path) }
-            || (process.places.map { CopyStore.holds($0.executable.path) } ?? false)
-            || process.descriptors.contains { RegularFile.recognises($0) && CopyStore.holds($0.path) }
     }
 
     private static func leased(_ processes: [SurveyedProcess]) -> Set<InodeIdentity> {

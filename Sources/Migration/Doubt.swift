@@ -18,12 +18,7 @@ public enum Doubt {
             throw error
         }
         if records.isEmpty { return }
-        var tree: Set<Int32> = []
-        var pending = [pid]
-        while let next = pending.popLast() {
-            guard tree.insert(next).inserted else { continue }
-            pending += (try? Procfs.live.children(of: next)) ?? []
-        }
+        let tree = Procfs.live.tree(of: pid)
         for record in records {
             guard let original = Originals.pids(record).intersection(tree).min() else { continue }
             throw Problem(

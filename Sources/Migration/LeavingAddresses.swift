@@ -83,9 +83,8 @@ final class LeavingAddresses {
 
     /// The inodes of the sockets of Apus and of those that it has started.
     private static func ownSockets() -> Set<UInt32> {
-        var (inodes, pending): (Set<UInt32>, [Int32]) = ([], [Processes.current])
-        while let pid = pending.popLast() {
-            pending += (try? Procfs.live.children(of: pid)) ?? []
+        var inodes: Set<UInt32> = []
+        for pid in Procfs.live.tree(of: Processes.current) {
             let folder = FilePath("/proc/\(pid)/fd")
             for entry in (try? Files.entries(of: folder)) ?? [] {
                 guard let name = FilePath.Component(String(decoding: entry.name, as: UTF8.self)),

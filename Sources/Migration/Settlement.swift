@@ -193,12 +193,8 @@ final class Settlement {
     }
 
     private func record(_ addresses: JSON) -> Journal.Record {
-        var processes: [(pid: Int32, start: UInt64)] = []
-        var pending = [options.dump.pid]
-        while let pid = pending.popLast() {
-            guard let stat = try? ProcessDirectory(pid).stat() else { continue }
-            processes.append((pid, stat.startTime))
-            pending += (try? Procfs.live.children(of: pid)) ?? []
+        let processes = Procfs.live.tree(of: options.dump.pid).compactMap { pid in
+            (try? ProcessDirectory(pid).stat()).map { (pid: pid, start: $0.startTime) }
         }
         return Journal.Record(
             uuid: uuid, state: .asked, pid: options.dump.pid, processes: processes, peer: options.host,

@@ -5,7 +5,8 @@ internal import Tracing
 /// The extended state of a thread (x87, SSE, AVX, AVX-512, protection keys), between the area that XSAVE writes and
 /// the message of the images.
 public enum ExtendedState {
-    private static let headerOffset = 512
+    /// Where the header of an area begins: with XSTATE_BV, the components that are in use.
+    static let headerOffset = 512
     /// What a thread may do with keys when a program begins: with none but that of ordinary memory, key 0, anything.
     private static let usualRights: UInt32 = 0x5555_5554
 

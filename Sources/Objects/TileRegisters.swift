@@ -10,7 +10,6 @@ public struct TileRegisters: Sendable, Equatable {
     /// Eight registers of 16 rows of 64 bytes. Empty where all are as they begin, with zeros.
     public var data: [UInt8]
 
-    private static let headerOffset = 512
     private static let (configured, filled): (UInt64, UInt64) = (1 << 17, 1 << 18)
 
     /// Those in an area of XSAVE in the standard format.
@@ -18,7 +17,7 @@ public struct TileRegisters: Sendable, Equatable {
     /// - Returns: nil where they are not in use.
     public init?(_ area: [UInt8], layout: ExtendedStateLayout = .current) {
         guard area.count >= ExtendedStateLayout.smallestSize, let tiles = layout.tiles else { return nil }
-        let used = area.littleEndian(UInt64.self, at: Self.headerOffset) & ExtendedStateLayout.Tiles.features
+        let used = area.littleEndian(UInt64.self, at: ExtendedState.headerOffset) & ExtendedStateLayout.Tiles.features
         guard used != 0, tiles.configuration.upperBound <= area.count, tiles.data.upperBound <= area.count else {
             return nil
         }
@@ -36,7 +35,7 @@ public struct TileRegisters: Sendable, Equatable {
         else { return false }
         let end = max(tiles.configuration.upperBound, tiles.data.upperBound)
         if area.count < end { area += [UInt8](repeating: 0, count: end - area.count) }
-        var used = area.littleEndian(UInt64.self, at: Self.headerOffset) | Self.configured
+        var used = area.littleEndian(UInt64.self, at: ExtendedState.headerOffset) | Self.configured
         area.replaceSubrange(tiles.configuration, with: configuration)
         if !data.isEmpty {
             area.replaceSubrange(tiles.data, with: data)
@@ -44,7 +43,7 @@ public struct TileRegisters: Sendable, Equatable {
         }
         var word: [UInt8] = []
         word.append(littleEndian: used)
-        area.replaceSubrange(Self.headerOffset..<Self.headerOffset + 8, with: word)
+        area.replaceSubrange(ExtendedState.headerOffset..<ExtendedState.headerOffset + 8, with: word)
         return true
     }
 

@@ -319,13 +319,14 @@ private struct Inside {
         var arguments = ["dump", "-t", "\(root)", "-D", place.string, "--timeout", "0", "-v1"] + options.passed
         if !ends { arguments.append("--leave-running") }
         if apus(arguments) != 0 {
-            switch store.completeness(number) {
+            let completeness = store.completeness(number)
+            switch completeness {
             case .whole:
                 // It was killed when the checkpoint stood, and may have ended a part of the program already.
                 logger.warning("the dump was cut off when checkpoint \(number) stood already")
                 if ends { endAll() }
             case .cutOff, .unknown:
-                if store.completeness(number) == .cutOff { store.remove(number) }
+                if completeness == .cutOff { store.remove(number) }
                 logger.warning(
                     "checkpoint \(number) was not made; the program runs on (images go to the store, \(store.path), whatever --images-dir says)"
                 )

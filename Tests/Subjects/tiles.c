@@ -21,29 +21,20 @@ static unsigned char values[8][ROWS * WIDTH] __attribute__((aligned(64)));
 static struct configuration wanted;
 static atomic_int asked, answered, wrong;
 
+/* The number of a register is a part of the instruction. */
+#define EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define LOAD(n) _tile_loadd(n, values[n], WIDTH);
+#define STORE(n) _tile_stored(n, to[n], WIDTH);
+
 TILES static void load(void)
 {
 	_tile_loadconfig(&wanted);
-	_tile_loadd(0, values[0], WIDTH);
-	_tile_loadd(1, values[1], WIDTH);
-	_tile_loadd(2, values[2], WIDTH);
-	_tile_loadd(3, values[3], WIDTH);
-	_tile_loadd(4, values[4], WIDTH);
-	_tile_loadd(5, values[5], WIDTH);
-	_tile_loadd(6, values[6], WIDTH);
-	_tile_loadd(7, values[7], WIDTH);
+	EACH(LOAD)
 }
 
 TILES static void store(unsigned char to[8][ROWS * WIDTH])
 {
-	_tile_stored(0, to[0], WIDTH);
-	_tile_stored(1, to[1], WIDTH);
-	_tile_stored(2, to[2], WIDTH);
-	_tile_stored(3, to[3], WIDTH);
-	_tile_stored(4, to[4], WIDTH);
-	_tile_stored(5, to[5], WIDTH);
-	_tile_stored(6, to[6], WIDTH);
-	_tile_stored(7, to[7], WIDTH);
+	EACH(STORE)
 }
 
 TILES static void configure(void) { _tile_loadconfig(&wanted); }

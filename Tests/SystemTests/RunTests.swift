@@ -35,6 +35,14 @@ struct RunTests {
         return (running, try #require(pid))
     }
 
+    /// A run that is killed when so many checkpoints stand.
+    private func runAndKill(_ world: World, _ arguments: [String], atCheckpoint number: Int) throws {
+        let (running, pid) = try start(world, arguments)
+        try #require(eventually(seconds: 20) { exists(world.path("store/checkpoint-\(number)/manifest.json")) })
+        world.signal(SIGKILL, pid)
+        _ = running.wait(seconds: 30)
+    }
+
     private func check(_ world: World, count: Int) {
         #expect(text(world.path("result")) == "done \(count * (count + 1) / 2)\n")
         let expected = (1...count).map { "\($0) \($0 * ($0 + 1) / 2)" }
@@ -73,10 +81,7 @@ struct RunTests {
     @Test func checkpointsWithoutManifests() throws {
         try withWorld { world in
             let arguments = try arguments(world, count: 60, ["--every", "1s"])
-            let (running, pid) = try start(world, arguments)
-            try #require(eventually(seconds: 20) { exists(world.path("store/checkpoint-1/manifest.json")) })
-            world.signal(SIGKILL, pid)
-            _ = running.wait(seconds: 10)
+            try runAndKill(world, arguments, atCheckpoint: 1)
             let before = lines(world.path("store/output.log")).count
             for name in names(in: world.path("store")) where name.hasPrefix("checkpoint-") {
                 _ = unsafe unlink(world.path("store/\(name)/manifest.json"))
@@ -149,10 +154,7 @@ struct RunTests {
     @Test func aDamagedCheckpointIsPassedOver() throws {
         try withWorld { world in
             let arguments = try arguments(world, count: 200, ["--every", "300ms"])
-            let (running, pid) = try start(world, arguments)
-            #expect(eventually(seconds: 20) { exists(world.path("store/checkpoint-3/manifest.json")) })
-            world.signal(SIGKILL, pid)
-            _ = running.wait(seconds: 30)
+            try runAndKill(world, arguments, atCheckpoint: 3)
             let newest =
                 names(in: world.path("store")).compactMap { $0.hasPrefix("checkpoint-") ? Int($0.dropFirst(11)) : nil }
                 .max() ?? 0
@@ -201,10 +203,7 @@ struct RunTests {
     @Test func whatPassesLosesNothing() throws {
         try withWorld { world in
             let arguments = try arguments(world, count: 150, ["--every", "500ms"])
-            let (running, pid) = try start(world, arguments)
-            try #require(eventually(seconds: 20) { exists(world.path("store/checkpoint-3/manifest.json")) })
-            world.signal(SIGKILL, pid)
-            _ = running.wait(seconds: 30)
+            try runAndKill(world, arguments, atCheckpoint: 3)
             let before = text(world.path("store/output.log"))
             // bash has its script open.
             try world.succeed("mv", world.path("sum.sh"), world.path("elsewhere"))

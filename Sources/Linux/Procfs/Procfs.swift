@@ -43,6 +43,18 @@ public struct Procfs: Sendable, Equatable {
         return children.sorted()
     }
 
+    /// A process and its descendants, each behind its parent, as far as they can be read. A tree that runs may change meanwhile.
+    public func tree(of root: Int32) -> [Int32] {
+        var found: [Int32] = []
+        var (known, pending): (Set<Int32>, [Int32]) = ([], [root])
+        while let pid = pending.popLast() {
+            guard known.insert(pid).inserted else { continue }
+            found.append(pid)
+            pending += (try? children(of: pid)) ?? []
+        }
+        return found
+    }
+
     /// The children of every process, by their parents.
     public func childrenOfAll() throws(ProcfsError) -> [Int32: [Int32]] {
         var children: [Int32: [Int32]] = [:]
