@@ -29,7 +29,7 @@ enum OlderDump {
 
     /// By what a process is known that is the root of a dump.
     static func root(_ stat: TaskStat) -> ManifestRoot {
-        .init(start: stat.startTime, boot: Processes.boot, name: String(decoding: stat.name, as: UTF8.self))
+        .init(start: stat.startTime, boot: HostBoot.mark, name: String(decoding: stat.name, as: UTF8.self))
     }
 
     /// Who was restored was started when the dump stood. Who was there before, and is not who was dumped, is another one.

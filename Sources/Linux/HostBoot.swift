@@ -7,4 +7,7 @@ public enum HostBoot {
         guard let text = try? Files.contents(of: "/proc/sys/kernel/random/boot_id") else { return nil }
         return String(decoding: text.prefix(36), as: UTF8.self)
     }
+
+    /// The same where it is compared with what was written down: empty without /proc.
+    public static var mark: String { id ?? "" }
 }

@@ -51,7 +51,7 @@ public struct Journal: Sendable {
         public let isLate: Bool
         /// The pid namespace in which the processes have these pids (``PidNamespaceMark``); empty where nobody noted it.
         public let pidNamespace: String
-        /// The run of the kernel in which they were (``Processes/boot``); empty where nobody noted it.
+        /// The run of the kernel in which they were (``HostBoot/mark``); empty where nobody noted it.
         public let boot: String
 
         public static func == (one: Record, other: Record) -> Bool { one.json == other.json }
@@ -61,7 +61,7 @@ public struct Journal: Sendable {
             command: [String], addresses: JSON = [], isLate: Bool = false, pidNamespace: String = "",
             boot: String? = nil
         ) {
-            (self.pidNamespace, self.boot) = (pidNamespace, boot ?? Processes.boot)
+            (self.pidNamespace, self.boot) = (pidNamespace, boot ?? HostBoot.mark)
             (self.uuid, self.state, self.pid, self.processes) = (uuid, state, pid, processes)
             (self.peer, self.command, self.addresses) = (peer, command, addresses)
             self.isLate = isLate
@@ -82,7 +82,7 @@ public struct Journal: Sendable {
         var candidates: [(pid: Int32, start: UInt64)] { isOfThisBoot ? processes : [] }
 
         /// The host has not been started anew since.
-        var isOfThisBoot: Bool { boot.isEmpty || boot == Processes.boot }
+        var isOfThisBoot: Bool { boot.isEmpty || boot == HostBoot.mark }
 
         init?(_ json: JSON) {
             guard let uuid = json["uuid"]?.string, let state = json["state"]?.string.flatMap(State.init(rawValue:)),

@@ -50,7 +50,7 @@ struct Store {
 
     /// Notes the pid namespace in which the program lives from now on.
     func settle() {
-        let text = "\(Processes.boot)\n\(PidNamespaceMark.own)"
+        let text = "\(HostBoot.mark)\n\(PidNamespaceMark.own)"
         try? Files.truncate(lock, to: 0)
         try? Files.write(lock, Array(text.utf8), at: 0)
     }
@@ -59,7 +59,7 @@ struct Store {
     private var isInhabited: Bool {
         guard let bytes = try? Files.read(lock, count: 256, at: 0), !bytes.isEmpty else { return false }
         let noted = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
-        guard noted.count == 2, noted[0] == Processes.boot else { return false }
+        guard noted.count == 2, noted[0] == HostBoot.mark else { return false }
         let namespace = PidNamespaceMark(noted[1])
         return !namespace.matches(.own) && namespace.member() != nil
     }

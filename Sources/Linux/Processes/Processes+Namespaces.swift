@@ -46,12 +46,6 @@ extension Processes {
     /// include/uapi/linux/nsfs.h and linux/proc_ns.h).
     public static var seesWholeHost: Bool { pidNamespace(of: "self") == "pid:[4026531836]" }
 
-    /// What tells this run of the kernel from those before and after it (random(4)).
-    public static var boot: String {
-        let bytes = (try? Files.contents(of: "/proc/sys/kernel/random/boot_id")) ?? []
-        return String(decoding: bytes.prefix { $0 != 0x0a }, as: UTF8.self)
-    }
-
     /// The pid after which the kernel looks for the next free one, in this pid namespace (`ns_last_pid`, proc_sys_kernel(5)).
     public static func setLastPid(_ pid: Int) throws(Errno) {
         let file = try Files.open("/proc/sys/kernel/ns_last_pid", .writeOnly)
